@@ -1,0 +1,58 @@
+"""Weights and images from a seed, bit for bit the same on every NumPy since 1.7 and every Python since 2.7.
+
+Only ``RandomState.random_sample`` is drawn from (53 bits of the Mersenne Twister, no libm call), and only
+``+ - * / sqrt`` (exactly rounded by IEEE 754) are applied. So a large file need not be stored: the recorder
+notes the sha256 of every tensor that genuine Keras wrote, and a test builds them again from here.
+"""
+import zlib
+
+import numpy as np
+
+IMAGE_CANDIDATES = 64
+
+
+def _uniform(seed, name, shape, low, high):
+    state = np.random.RandomState((seed + zlib.crc32(name.encode('ascii'))) & 0xFFFFFFFF)
+    return (low + (high - low) * state.random_sample(shape)).astype('float32')
+
+
+def weight(name, shape, seed):
+    """The float32 tensor called `name` (a Keras 1 name: ``convolution2d_7_W``, ``batchnormalization_3_gamma`` ...).
+
+    Nothing in it is symmetric or neutral: kernels differ under every flip and transposition, gammas have both
+    signs, means are off zero and variances off one, so that whatever a port swaps or forgets shows. Convolution
+    kernels have variance 1 / (2 fan_in), which keeps the activations of a 40-layer network of order one.
+    """
+    suffix = name.split('_', 2)[-1] if name.startswith(('convolution2d', 'batchnorm', 'dense')) else name.rsplit('_', 1)[-1]
+    if suffix == 'W':
+        fan_in = int(np.prod(shape[1:])) if len(shape) == 4 else shape[0]
+        limit = np.sqrt((1.5 if len(shape) == 4 else 3.0) / fan_in)
+        return _uniform(seed, name, shape, -limit, limit)
+    if suffix == 'gamma':
+        signs = np.where(_uniform(seed, name + '/sign', shape, 0, 1) < 0.3, -1, 1)
+        return (signs * _uniform(seed, name, shape, 0.5, 1.5)).astype('float32')
+    low, high = {'b': (-0.2, 0.2), 'beta': (-0.5, 0.5), 'running_mean': (-0.5, 0.5), 'running_std': (0.5, 2.0)}[suffix]
+    return _uniform(seed, name, shape, low, high)
+
+
+def images(seed, count=IMAGE_CANDIDATES, channels=3, size=32):
+    """Candidate inputs, float32 NCHW in [0, 1], multiples of 1/255: noise on bright, dark and sloping grounds."""
+    noise = _uniform(seed, 'noise', (count, channels, size, size), -0.5, 0.5)
+    ground = _uniform(seed, 'ground', (count, channels, 1, 1), 0, 1)
+    slope = _uniform(seed, 'slope', (count, channels, 2, 1, 1), -1, 1)
+    contrast = _uniform(seed, 'contrast', (count, 1, 1, 1), 0, 1)
+    ramp = (np.arange(size, dtype='float32') / (size - 1) - 0.5).astype('float32')
+    picture = ground + slope[:, :, 0] * ramp[:, None] + slope[:, :, 1] * ramp[None, :] + contrast * noise
+    return (np.rint(255 * np.clip(picture, 0, 1)) / 255).astype('float32')
+
+
+def varied(logits, count):
+    """Indices of `count` inputs whose answers differ as much as they can: one of each class, then again."""
+    answers, chosen = logits.argmax(axis=1), []
+    while len(chosen) < count:
+        seen = set()
+        for index, answer in enumerate(answers):
+            if index not in chosen and answer not in seen and len(chosen) < count:
+                chosen.append(index)
+                seen.add(answer)
+    return sorted(chosen)

@@ -1,0 +1,223 @@
+"""Record what genuine Keras 1 on genuine Theano computes. Python 2.7 and 3.6; called by ./record.
+
+Three kinds of record, each a folder of ``fixtures/`` with the weights as ``save_weights`` wrote them,
+``record_<dtype>.h5`` and ``manifest_<dtype>.json``. All arrays are as Theano saw them (NCHW).
+"""
+from __future__ import print_function
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import platform
+
+import h5py
+import keras
+import numpy as np
+import theano
+from keras import backend as K
+
+import networks
+import recipe
+
+TAPPED = 1  # images for which the outputs of layers are kept
+GRID = (0, 1, 2, -1)  # with the middle: rows and columns kept by --layers grid; padding and striding show at the edges
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('kind', choices=['inference', 'training', 'digits'])
+    parser.add_argument('folder')
+    parser.add_argument('--blocks', type=int, required=True, help='N')
+    parser.add_argument('--width', type=int, required=True, help='k')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--layers', choices=['all', 'grid', 'stages'], default='all',
+                        help='every layer in full; every layer at GRID; the stages in full')
+    parser.add_argument('--no-weights', action='store_true', help='keep only the sha256 of each tensor')
+    args = parser.parse_args()
+    if not os.path.isdir(args.folder):
+        os.makedirs(args.folder)
+    model = networks.ror_wrn(args.blocks, args.width)
+    {'inference': inference, 'training': training, 'digits': digits}[args.kind](model, args)
+
+
+def inference(model, args):
+    """Logits and layer outputs of a network with the recipe's weights."""
+    set_recipe_weights(model, args.seed)
+    candidates = recipe.images(args.seed)
+    bias = model.layers[-1].b
+    if K.floatx() == 'float32':
+        # A random network favours one class whatever it sees. Centring its answers lets them differ, so that a
+        # wrong argmax can show; the bias that does it is no longer the recipe's and is kept in the record.
+        answers = run(model, [logits(model)], candidates)[0]
+        K.set_value(bias, K.get_value(bias) - answers.mean(axis=0))
+        images = candidates[recipe.varied(answers - answers.mean(axis=0), 8)]
+        weights = save(model, args, 'weights.h5')
+    else:
+        with h5py.File(os.path.join(args.folder, 'record_float32.h5'), 'r') as record:
+            images = record['images'][:]  # the ones float32 chose
+            K.set_value(bias, record['weights/' + bias.name][:])
+        weights = save(model, args, 'weights_float64.h5')
+    features = model.layers[-2].output
+    layers = stage_layers(model) if args.layers == 'stages' else model.layers[1:-1]
+    outputs = run(model, [layer.output for layer in layers], images[:TAPPED])
+    if args.layers == 'grid':
+        outputs = [on_grid(output) for output in outputs]
+    arrays = dict(('layers/' + layer.name, output) for layer, output in zip(layers, outputs))
+    arrays['images'] = images
+    arrays['weights/' + bias.name] = K.get_value(bias)
+    arrays['features'], arrays['logits'], arrays['probabilities'] = run(
+        model, [features, logits(model), model.output], images)
+    write(args, arrays, weights, {'weights': 'recipe.weight, seed %d, save for the head bias, which is in the record' % args.seed,
+                                  'images': 'recipe.images, seed %d; chosen by recipe.varied' % args.seed,
+                                  'layers': 'test phase, image 0, ' + args.layers})
+
+
+def training(model, args):
+    """Gradients of one batch, and every weight after one step of plain SGD."""
+    set_recipe_weights(model, args.seed)
+    images = recipe.images(args.seed, 8)
+    labels = np.eye(10, dtype=K.floatx())[np.arange(8)]
+    weights = save(model, args, 'weights.h5' if K.floatx() == 'float32' else 'weights_float64.h5')
+    rate = 0.1
+    model.compile(keras.optimizers.SGD(lr=rate), 'categorical_crossentropy')
+    gradients = K.function(
+        [model.input, model.targets[0], model.sample_weights[0], K.learning_phase()],
+        [model.total_loss] + K.gradients(model.total_loss, model.trainable_weights),
+    )([images, labels, np.ones(8, K.floatx()), 1])
+    arrays = {'images': images, 'labels': labels, 'loss': gradients[0]}
+    for variable, gradient in zip(model.trainable_weights, gradients[1:]):
+        arrays['gradients/' + variable.name] = gradient
+    model.train_on_batch(images, labels)
+    for variable, value in zip(model.weights, K.batch_get_value(model.weights)):
+        arrays['after/' + variable.name] = value
+    if K.floatx() == 'float32':
+        model.save(os.path.join(args.folder, 'model.h5'))
+    write(args, arrays, weights, {'weights': 'recipe.weight, seed %d' % args.seed,
+                                  'step': 'SGD, rate %g, no momentum, one batch, train phase' % rate,
+                                  'loss': 'categorical cross-entropy, mean over the batch',
+                                  'model.h5': 'model.save after the step'})
+
+
+def digits(model, args):
+    """Train on scikit-learn's digits, then record the answers on the test split."""
+    path = os.path.join(args.folder, 'digits.h5')
+    if K.floatx() == 'float32':
+        write_digits(path)
+    with h5py.File(path, 'r') as data:
+        x_train, y_train, x_test, y_test = (data[name][:] for name in ('x_train', 'y_train', 'x_test', 'y_test'))
+    images = {'train': as_input(x_train), 'test': as_input(x_test)}
+    how = {'images': 'scikit-learn digits, split and scaled by write_digits'}
+    if K.floatx() == 'float32':
+        np.random.seed(args.seed)
+        model = networks.ror_wrn(args.blocks, args.width)  # initialised under the seed; auto-names go on counting
+        epochs = 12
+        for rate, count in ((0.05, epochs - 4), (0.005, 4)):
+            model.compile(keras.optimizers.SGD(lr=rate, momentum=0.9, nesterov=True),
+                          'categorical_crossentropy', metrics=['accuracy'])
+            model.fit(images['train'], np.eye(10)[y_train], batch_size=32, nb_epoch=count, verbose=2)
+        how['training'] = '%d epochs of SGD with Nesterov momentum 0.9, rate 0.05 then 0.005, batch 32, seed %d' % (
+            epochs, args.seed)
+        weights = save(model, args, 'weights.h5')
+    else:
+        model.load_weights(os.path.join(args.folder, 'weights.h5'))
+        weights = tensors(model)
+    arrays = dict(zip(('logits', 'probabilities'), run(model, [logits(model), model.output], images['test'])))
+    accuracy = float((arrays['probabilities'].argmax(axis=1) == y_test).mean())
+    print('test accuracy', accuracy)
+    write(args, arrays, weights, dict(how, test_accuracy=accuracy))
+
+
+def write_digits(path):
+    """1797 digits of 8x8 in 17 greys -> uint8 NHWC, 32x32x3: each pixel 4x4, red full, green 3/4, blue 1/2.
+
+    A fifth, drawn under a fixed seed, is the test split.
+    """
+    from sklearn.datasets import load_digits
+    bunch = load_digits()
+    grey = bunch.images.repeat(4, axis=1).repeat(4, axis=2)
+    colour = np.rint(grey[..., None] / 16 * 255 * np.array([1, 0.75, 0.5])).astype('uint8')
+    order = np.random.RandomState(2016).permutation(len(colour))
+    test, train = order[:len(order) // 5], order[len(order) // 5:]
+    with h5py.File(path, 'w') as file:
+        for name, index in (('train', train), ('test', test)):
+            for prefix, array in (('x_', colour), ('y_', bunch.target.astype('uint8'))):
+                file.create_dataset(prefix + name, data=array[index], compression='gzip', shuffle=False)
+
+
+def as_input(pictures):
+    return (pictures.transpose(0, 3, 1, 2) / 255.0).astype(K.floatx())
+
+
+def set_recipe_weights(model, seed):
+    K.batch_set_value([(v, recipe.weight(v.name, K.get_value(v).shape, seed)) for v in model.weights])
+
+
+def logits(model):
+    """Theano's own expression of what enters the softmax."""
+    head = model.layers[-1]
+    return K.dot(head.input, head.W) + head.b
+
+
+def stage_layers(model):
+    """Stem and stages: the stem's convolution, and what each stage hands to the next (pooled; the last one summed)."""
+    pools = [layer for layer in model.layers if type(layer).__name__ == 'MaxPooling2D']
+    sums = [layer for layer in model.layers if type(layer).__name__ == 'Merge']
+    return [model.layers[1]] + pools + [sums[-1]]
+
+
+def on_grid(output):
+    if output.ndim != 4 or output.shape[2] <= 8:
+        return output
+    size = output.shape[2]
+    keep = sorted(set(i % size for i in GRID) | set((size // 2 - 1, size // 2)))
+    return output[:, :, keep][:, :, :, keep]
+
+
+def run(model, outputs, images, batch=32):
+    function = K.function([model.input, K.learning_phase()], outputs)
+    parts = [function([images[i:i + batch].astype(K.floatx()), 0]) for i in range(0, len(images), batch)]
+    return [np.concatenate(arrays) for arrays in zip(*parts)]
+
+
+def tensors(model):
+    return dict((v.name, K.get_value(v)) for v in model.weights)
+
+
+def save(model, args, name):
+    if not args.no_weights:
+        model.save_weights(os.path.join(args.folder, name), overwrite=True)
+    return tensors(model)
+
+
+def write(args, arrays, weights, how):
+    name = os.path.join(args.folder, 'record_%s.h5' % K.floatx())
+    with h5py.File(name, 'w') as file:
+        for key, array in sorted(arrays.items()):
+            array = np.asarray(array)
+            options = {'compression': 'gzip', 'compression_opts': 9, 'shuffle': True} if array.size > 64 else {}
+            file.create_dataset(key, data=array, **options)
+    files = [f for f in sorted(os.listdir(args.folder)) if f.endswith('.h5')]
+    manifest = {
+        'made_by': 'reference/record.py %s --blocks %d --width %d --seed %d' % (
+            args.kind, args.blocks, args.width, args.seed),
+        'network': {'family': 'ror_wrn', 'blocks': args.blocks, 'width': args.width, 'classes': 10},
+        'seed': args.seed,
+        'dtype': K.floatx(),
+        'versions': {'keras': keras.__version__, 'theano': theano.__version__, 'numpy': np.__version__,
+                     'h5py': h5py.__version__, 'python': platform.python_version()},
+        'how': how,
+        'sha256': dict((f, sha256(io.open(os.path.join(args.folder, f), 'rb').read())) for f in files),
+        'tensors_sha256': dict((n, sha256(np.ascontiguousarray(a).tobytes())) for n, a in weights.items()),
+    }
+    with io.open(os.path.join(args.folder, 'manifest_%s.json' % K.floatx()), 'wb') as file:
+        file.write(json.dumps(manifest, indent=1, sort_keys=True, separators=(',', ': ')).encode('ascii') + b'\n')
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,90 @@
+"""A checkpoint as its file holds it: ordered layers, tensors that are read on demand, and what the file says of itself.
+
+Nothing here is interpreted: tensors lie as they were stored, and what a file does not state is None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ror_port.layout import Array, Shape
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor of the file, unread. name: as its layer lists it."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    read: Callable[[], Array] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    name: str
+    tensors: tuple[StoredTensor, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a stored architecture (``model_config``) states; None or empty where it does not.
+
+    epsilons, momenta: of the BatchNorm layers. ordering: "th"/"tf" (channels first/last).
+    input_shape: as stored, without the batch.
+    """
+
+    epsilons: frozenset[float] = frozenset()
+    momenta: frozenset[float] = frozenset()
+    ordering: str | None = None
+    input_shape: tuple[int, ...] | None = None
+    dropout: float = 0.0
+
+
+@dataclass
+class Checkpoint:
+    """An opened checkpoint. Use it as a context manager: tensors can be read until it is closed.
+
+    format: human name of the container. keras_version, backend: as recorded. omitted: what the file holds
+    besides weights and was left out, in words.
+    """
+
+    path: Path
+    format: str
+    layers: tuple[StoredLayer, ...]
+    keras_version: str | None = None
+    backend: str | None = None
+    architecture: Architecture | None = None
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    """What ror-port itself wrote into a file that it made."""
+    omitted: tuple[str, ...] = ()
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def weighted(self) -> tuple[StoredLayer, ...]:
+        """The layers that hold tensors, in the order of the file."""
+        return tuple(layer for layer in self.layers if layer.tensors)
+
+    @property
+    def tensors(self) -> Iterator[StoredTensor]:
+        return (tensor for layer in self.layers for tensor in layer.tensors)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the whole file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,186 @@
+"""The guarded door: every HDF5 file is opened, and every object in it fetched, through here.
+
+A file may come from a stranger. Only plain datasets, reached by hard links and stored in the file itself, are
+ever read; checks come before any data. What is refused is refused with one line that says why.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from ror_port import limits
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
+from ror_port.layout import Array
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def readable(path: Path) -> Path:
+    """The path of an existing regular file, or an error. Never blocks on a FIFO or a device."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UnreadableFile(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise UnreadableFile(f"{path}: {kind}; expected a file of Keras weights")
+    if not os.access(path, os.R_OK):
+        raise UnreadableFile(f"{path}: permission denied")
+    if status.st_size == 0:
+        raise UnreadableFile(f"{path}: the file is empty")
+    return path
+
+
+def first_bytes(path: Path, count: int = 64) -> bytes:
+    with readable(path).open("rb") as file:
+        return file.read(count)
+
+
+def has_signature(path: Path) -> bool:
+    """HDF5 begins at byte 0 or, behind a user block, at 512, 1024, 2048 …"""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        offset = 0
+        while offset + len(SIGNATURE) <= size:
+            file.seek(offset)
+            if file.read(len(SIGNATURE)) == SIGNATURE:
+                return True
+            offset = max(512, 2 * offset)
+    return False
+
+
+@contextmanager
+def hdf5(source: Path | BinaryIO, path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file opened for reading. `path` is what messages call it."""
+    try:
+        file = h5py.File(source, "r")
+    except OSError as error:
+        reason = "truncated or damaged" if "truncated" in str(error) else f"cannot be opened as HDF5 ({error})"
+        raise UnreadableFile(f"{path}: {reason}") from None
+    with file:
+        yield file
+
+
+def child(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset:
+    """The member `name` of a group, one component at a time, through hard links alone."""
+    current = group
+    for part in name.split("/"):
+        where = f"{path}: {quote(current.name.rstrip('/') + '/' + part)}"
+        if part in ("", ".", ".."):
+            raise UnsafeFile(f"{where}: not a plain name")
+        if not isinstance(current, h5py.Group):
+            raise NotACheckpoint(f"{path}: {quote(current.name)} is a dataset where a group is expected")
+        link = current.get(part, getlink=True) if part in current else None
+        if link is None:
+            raise NotACheckpoint(f"{where}: listed, but not in the file")
+        if not isinstance(link, h5py.HardLink):
+            raise UnsafeFile(f"{where}: a link to somewhere else, which is not followed")
+        current = current[part]
+    return current
+
+
+def group(parent: h5py.Group, name: str, path: Path) -> h5py.Group:
+    found = child(parent, name, path)
+    if not isinstance(found, h5py.Group):
+        raise NotACheckpoint(f"{path}: {quote(found.name)}: expected a group, found a {type(found).__name__.lower()}")
+    return found
+
+
+def dataset(parent: h5py.Group, name: str, path: Path) -> h5py.Dataset:
+    """A dataset of floating-point numbers that the file itself stores in full."""
+    found = child(parent, name, path)
+    where = f"{path}: {quote(found.name)}"
+    if not isinstance(found, h5py.Dataset):
+        raise NotACheckpoint(f"{where}: expected a dataset, found a {type(found).__name__.lower()}")
+    if found.is_virtual or found.external:
+        raise UnsafeFile(f"{where}: its data lie in another file, which is not opened")
+    if found.shape is None:
+        raise NotACheckpoint(f"{where}: a dataset without data")
+    if found.dtype.kind != "f" or found.dtype.itemsize not in (4, 8):
+        raise NotACheckpoint(f"{where}: numbers of type {found.dtype}; expected float32 or float64")
+    if found.nbytes > limits.MAX_TENSOR_BYTES:
+        raise UnsafeFile(f"{where}: declares {found.nbytes} bytes; the limit is {limits.MAX_TENSOR_BYTES}")
+    if found.chunks is None and found.id.get_storage_size() < found.nbytes:
+        raise NotACheckpoint(f"{where}: declares {found.nbytes} bytes but stores {found.id.get_storage_size()}")
+    if found.chunks is not None:
+        expected = int(np.prod([-(-length // chunk) for length, chunk in zip(found.shape, found.chunks, strict=True)]))
+        if found.id.get_num_chunks() < expected:
+            raise NotACheckpoint(f"{where}: {found.id.get_num_chunks()} of {expected} chunks are stored")
+    return found
+
+
+def values(stored: h5py.Dataset, path: Path) -> Array:
+    """The numbers, in native byte order and the stored precision."""
+    try:
+        array: Array = stored[()]
+    except OSError as error:
+        raise UnreadableFile(f"{path}: {quote(stored.name)}: damaged ({error})") from None
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def names(owner: h5py.Group, attribute: str, path: Path, limit: int) -> list[str]:
+    """A list of names from an attribute, or from its pieces ``attribute0``, ``attribute1`` … where it was split."""
+    pieces = [attribute] if attribute in owner.attrs else []
+    while not pieces or pieces[-1] != attribute:
+        piece = f"{attribute}{len(pieces)}"
+        if piece not in owner.attrs or len(pieces) > limit:
+            break
+        pieces.append(piece)
+    where = f"{path}: attribute {attribute} of {quote(owner.name)}"
+    if not pieces:
+        raise NotACheckpoint(f"{where}: missing")
+    found: list[str] = []
+    for piece in pieces:
+        raw = np.atleast_1d(_attribute(owner, piece, path))
+        if raw.size and raw.dtype.kind not in "SOU":
+            raise NotACheckpoint(f"{where}: expected names, found {raw.dtype}")
+        for item in raw.tolist():
+            try:
+                name = item.decode("utf-8") if isinstance(item, bytes) else str(item)
+                name.encode("utf-8")
+            except UnicodeError:
+                raise NotACheckpoint(f"{where}: a name is not UTF-8") from None
+            if not 0 < len(name) <= limits.MAX_NAME:
+                raise UnsafeFile(f"{where}: a name of {len(name)} characters; the limit is {limits.MAX_NAME}")
+            found.append(name)
+        if len(found) > limit:
+            raise UnsafeFile(f"{where}: more than {limit} names")
+    repeated = sorted({name for name in found if found.count(name) > 1}) if len(set(found)) < len(found) else []
+    if repeated:
+        raise NotACheckpoint(f"{where}: {quote(repeated[0])} is listed twice")
+    return found
+
+
+def text(owner: h5py.Group, attribute: str, path: Path) -> str | None:
+    """A text attribute, or None where there is none."""
+    if attribute not in owner.attrs:
+        return None
+    value = _attribute(owner, attribute, path)
+    if isinstance(value, bytes | np.bytes_):
+        value = bytes(value).decode("utf-8", "replace")
+    if not isinstance(value, str):
+        raise NotACheckpoint(f"{path}: attribute {attribute}: expected a text")
+    if len(value) > limits.MAX_CONFIG_BYTES:
+        raise UnsafeFile(f"{path}: attribute {attribute}: {len(value)} characters")
+    return value
+
+
+def _attribute(owner: h5py.Group, name: str, path: Path) -> Any:
+    try:
+        return owner.attrs[name]
+    except (OSError, TypeError, ValueError, UnicodeError) as error:
+        raise NotACheckpoint(f"{path}: attribute {name} of {quote(owner.name)} cannot be read ({error})") from None
+
+
+def quote(name: str) -> str:
+    """A name out of a file, fit for a terminal: control characters escaped, length cut."""
+    shown = name.encode("unicode_escape").decode("ascii") if not name.isprintable() else name
+    return f"'{shown if len(shown) <= 120 else shown[:117] + '...'}'"

@@ -1,0 +1,118 @@
+"""Keras' HDF5 files up to Keras 2 (``save_weights`` and ``save``), which Keras 3 still calls legacy ``.h5``.
+
+Weights-only files list their layers in the root attribute ``layer_names``; full models keep the same under the
+group ``model_weights``, with the architecture as JSON in the root attribute ``model_config``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ror_port import limits
+from ror_port.checkpoint import Checkpoint, StoredLayer, StoredTensor
+from ror_port.errors import NotACheckpoint
+from ror_port.formats import hdf5, keras_config
+from ror_port.formats.model_config import architecture
+from ror_port.graph import Graph, Parameter
+from ror_port.layout import Array
+from ror_port.mapping.keras import MODERN, keras_2, keras_layer_name
+
+ATTRIBUTE_BYTES = 60_000
+"""HDF5 keeps an attribute within 64 KiB; longer lists of names are split, as Keras splits them."""
+
+
+def read(path: Path) -> Checkpoint:
+    """Opens a weights-only file or a full model. Tensors are read on demand."""
+    stack = ExitStack()
+    with ExitStack() as on_error:
+        file = stack.enter_context(hdf5.hdf5(path, path))
+        on_error.callback(stack.close)
+        full = "model_weights" in file
+        root = hdf5.group(file, "model_weights", path) if full else file
+        if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
+            raise NotACheckpoint(
+                f"{path}: an HDF5 file, but not of Keras weights: no attribute 'layer_names'; "
+                f"it holds {', '.join(hdf5.quote(name) for name in list(file)[:3]) or 'nothing'}"
+            )
+        names = hdf5.names(root, "layer_names", path, limits.MAX_LAYERS)
+        layers = tuple(_layer(root, name, path) for name in names)
+        config = hdf5.text(file, "model_config", path)
+        version = hdf5.text(root, "keras_version", path) or hdf5.text(file, "keras_version", path)
+        backend = hdf5.text(root, "backend", path) or hdf5.text(file, "backend", path)
+        checkpoint = Checkpoint(
+            path=path,
+            format="Keras full model, HDF5" if full else "Keras weights, HDF5",
+            layers=layers,
+            keras_version=version,
+            backend=backend,
+            architecture=architecture(config, path) if config else None,
+            stated=json.loads(hdf5.text(file, "ror_port", path) or "{}"),
+            omitted=("optimizer state",) if "optimizer_weights" in file else (),
+            close=stack.close,
+        )
+        on_error.pop_all()
+    return checkpoint
+
+
+def _layer(root: h5py.Group, name: str, path: Path) -> StoredLayer:
+    group = hdf5.group(root, name, path)
+    tensors = []
+    for weight in hdf5.names(group, "weight_names", path, limits.MAX_WEIGHTS_PER_LAYER):
+        stored = hdf5.dataset(group, weight, path)
+        tensors.append(StoredTensor(weight, stored.shape, stored.dtype, lambda stored=stored: hdf5.values(stored, path)))  # type: ignore[misc]
+    return StoredLayer(name, tuple(tensors))
+
+
+def write(
+    path: Path,
+    graph: Graph,
+    parameters: Iterable[tuple[Parameter, Array]],
+    *,
+    dtype: str,
+    channels_first: bool,
+    stated: Mapping[str, Any],
+) -> None:
+    """A full model as Keras 2 on TensorFlow saves it: opens in Keras 2 and 3, whole or weights alone, by order or name.
+
+    Parameters are canonical and come in the order of the graph; each is written as it comes.
+    """
+    layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
+    entries = {entry.parameter.name: entry for entry in keras_2(MODERN).bind(graph.parameters, keras_layer_name)}
+    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+        file.attrs["keras_version"] = np.bytes_(b"2.3.1")
+        file.attrs["backend"] = np.bytes_(b"tensorflow")
+        file.attrs["model_config"] = np.bytes_(json.dumps(keras_config.keras_2(layers, "model")).encode())
+        file.attrs["ror_port"] = json.dumps(stated)
+        root = file.create_group("model_weights")
+        root.attrs["keras_version"] = file.attrs["keras_version"]
+        root.attrs["backend"] = file.attrs["backend"]
+        _write_names(root, "layer_names", [layer.name for layer in layers])
+        for layer in layers:
+            root.create_group(layer.name)
+        for node in graph:
+            if node.kind is None:
+                continue
+            layer = keras_layer_name(node.name)
+            _write_names(
+                root[layer], "weight_names", [entries[p.name].foreign.removeprefix(f"{layer}/") for p in node.parameters]
+            )
+        for layer in layers:
+            if "weight_names" not in root[layer.name].attrs:
+                root[layer.name].attrs["weight_names"] = np.zeros(0)
+        for parameter, array in parameters:
+            entry = entries[parameter.name]
+            root.create_dataset(entry.foreign, data=entry.layout(array), dtype=dtype)
+
+
+def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
+    encoded = np.array([name.encode() for name in names])
+    pieces = np.array_split(encoded, -(-encoded.nbytes // ATTRIBUTE_BYTES)) if len(names) else [np.zeros(0)]
+    for index, piece in enumerate(pieces):
+        group.attrs[attribute if len(pieces) == 1 else f"{attribute}{index}"] = piece

@@ -1,0 +1,162 @@
+"""Which network a file holds, told by its tensors alone, and which layer of it is which node.
+
+Two witnesses pair layers with nodes. *Names*: Keras numbers automatic names in the order of creation, so the
+n-th convolution by number is the n-th that the authors' code made; a layer they named is found by that name.
+*Order*: a file lists layers in the order of ``model.layers``, which follows from the graph. Each pair must agree
+in kind and in the shape of every tensor; where both witnesses can speak they must say the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from ror_port.errors import NotACheckpoint, UnknownNetwork
+from ror_port.graph import Graph, Kind, Node
+from ror_port.mapping.keras import Era, keras_layer_name
+from ror_port.networks import FAMILIES, Network
+from ror_port.networks.signature import LayerShape
+
+SHOWN_DIFFERENCES = 3
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """A network that fits a file. layers: node → name of its layer in the file. evidence: how they were paired."""
+
+    network: Network
+    graph: Graph
+    layers: Mapping[str, str]
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A network that does not fit, and where."""
+
+    network: Network
+    differences: tuple[str, ...]
+
+
+def recognise(layers: Sequence[LayerShape], era: Era) -> Recognition | Misfit | None:
+    """The network that fits the layers, or the nearest one that does not, or None where nothing comes near."""
+    nearest: Misfit | None = None
+    for family in FAMILIES:
+        for network in family.candidates(layers):
+            graph = network.graph()
+            found = _pair(graph, layers, era)
+            if isinstance(found, _Pairing):
+                return Recognition(network, graph, found.layers, found.evidence)
+            if nearest is None or len(found) < len(nearest.differences):
+                nearest = Misfit(network, found)
+    return nearest
+
+
+def unknown(where: str, misfit: Misfit | None, layers: Sequence[LayerShape]) -> UnknownNetwork:
+    """The error for a file that fits no network."""
+    kinds = [layer.kind for layer in layers]
+    counts = ", ".join(f"{kinds.count(kind)} {_KIND_NAMES[kind]}" for kind in _KIND_NAMES if kind in kinds)
+    message = f"{where}: the weights of no known network ({counts or 'no layers with weights'})"
+    if misfit:
+        shown = "; ".join(misfit.differences[:SHOWN_DIFFERENCES])
+        more = len(misfit.differences) - SHOWN_DIFFERENCES
+        message += f"; nearest is {misfit.network.name} ({misfit.network.summary}), which differs: {shown}"
+        message += f"; and {more} more" if more > 0 else ""
+    return UnknownNetwork(message)
+
+
+@dataclass(frozen=True)
+class _Pairing:
+    layers: Mapping[str, str]
+    evidence: str
+
+
+_KIND_NAMES: Mapping[Kind, str] = {"conv": "convolution", "batch_norm": "BatchNorm", "dense": "Dense"}
+
+_Pairs = list[tuple[Node | None, LayerShape | None]]
+
+
+def _pair(graph: Graph, layers: Sequence[LayerShape], era: Era) -> _Pairing | tuple[str, ...]:
+    nodes = [node for node in graph if node.kind]
+    canonical = {layer.name: layer for layer in layers}
+    if all(keras_layer_name(node.name) in canonical for node in nodes) and len(nodes) == len(layers):
+        named: _Pairs = [(node, canonical[keras_layer_name(node.name)]) for node in nodes]
+        return _checked(named, "layers carry ror-port's own names")
+    by_order: _Pairs = list(zip_longest([node for node in graph.keras_order if node.kind], layers))
+    by_number = _by_number(nodes, layers, era)
+    verdicts = [
+        _checked(pairs, evidence)
+        for pairs, evidence in (
+            (by_number, "by the numbers in the layers' names"),
+            (by_order, "by the order of the layers in the file"),
+        )
+        if pairs is not None
+    ]
+    pairings = [verdict for verdict in verdicts if isinstance(verdict, _Pairing)]
+    if not pairings:
+        return min((verdict for verdict in verdicts if isinstance(verdict, tuple)), key=len)
+    if len(pairings) == 2:
+        first, second = pairings
+        if first.layers != second.layers:
+            node = next(name for name in first.layers if first.layers[name] != second.layers[name])
+            raise NotACheckpoint(
+                f"the layers contradict themselves: by number {node} is {first.layers[node]}, "
+                f"by position {second.layers[node]}, and both have its shapes; the file was altered after Keras wrote it"
+            )
+        return _Pairing(first.layers, "the numbers in the layers' names and their order in the file agree")
+    return pairings[0]
+
+
+def _by_number(nodes: Sequence[Node], layers: Sequence[LayerShape], era: Era) -> _Pairs | None:
+    """Pairs by given names and by the numbers of automatic ones; None where a layer has neither."""
+    given = {node.original_name: node for node in nodes if node.original_name}
+    automatic: dict[Kind, list[tuple[int, LayerShape]]] = {"conv": [], "batch_norm": [], "dense": []}
+    pairs: _Pairs = []
+    for layer in layers:
+        if layer.name in given:
+            pairs.append((given.pop(layer.name), layer))
+            continue
+        match = re.fullmatch(r"(.+?)(?:_(\d{1,9}))?", layer.name)
+        kind = era.automatic.get(match[1]) if match else None
+        if match is None or kind is None:
+            return None
+        automatic[kind].append((int(match[2] or 0), layer))
+    pairs.extend((node, None) for node in given.values())
+    for kind, numbered in automatic.items():
+        expected = [node for node in nodes if node.kind == kind and not node.original_name]
+        found = [layer for _, layer in sorted(numbered, key=lambda item: item[0])]
+        pairs.extend(zip_longest(expected, found))
+    return pairs
+
+
+def _checked(pairs: _Pairs, evidence: str) -> _Pairing | tuple[str, ...]:
+    differences = tuple(_differences(pairs))
+    if differences:
+        return differences
+    return _Pairing({node.name: layer.name for node, layer in pairs if node and layer}, evidence)
+
+
+def _differences(pairs: _Pairs) -> Iterator[str]:
+    for node, layer in pairs:
+        if node is None:
+            assert layer is not None
+            yield f"the file's {layer.name} has no place in it"
+        elif layer is None:
+            yield f"{node.name} is missing"
+        elif node.kind != layer.kind:
+            kind = _KIND_NAMES[layer.kind] if layer.kind else "neither convolution, BatchNorm nor Dense"
+            yield f"{node.name} is a {_KIND_NAMES[node.kind]}, but {layer.name} is {kind}"  # type: ignore[index]
+        else:
+            expected = {parameter.role: parameter.shape for parameter in node.parameters}
+            for role in dict.fromkeys((*expected, *layer.shapes)):
+                if expected.get(role) != layer.shapes.get(role):
+                    yield (
+                        f"{node.name} expects {role} {_shape(expected.get(role))}, "
+                        f"{layer.name} has {_shape(layer.shapes.get(role))}"
+                    )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "×".join(map(str, shape)) if shape is not None else "none"

@@ -1,0 +1,112 @@
+"""What Theano would have computed, in NumPy float64: the executable reference.
+
+Interprets a graph on the tensors of a file exactly as they lie in it. Shares no conversion code with the rest:
+a mistake in a layout or a table cannot hide in here. Checked against logits and layer outputs that genuine
+Keras on Theano computed (``fixtures/``). Arrays are (batch, channels, rows, columns), as Theano had them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ror_port.graph import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Graph,
+    Input,
+    MaxPool,
+    Node,
+    Relu,
+    Softmax,
+)
+from ror_port.mapping.keras import Convention
+
+Float64 = NDArray[np.float64]
+Stored = Mapping[str, Mapping[str, NDArray[Any]]]
+"""Node → role → tensor as the file has it."""
+
+
+def run(graph: Graph, stored: Stored, convention: Convention, images: NDArray[Any]) -> Iterator[tuple[str, Float64]]:
+    """Yields (node, output) in the order of the graph.
+
+    images: (batch, channels, rows, columns). convention: only says how to read `stored`: whether the network
+    convolved truly (Theano) or cross-correlated, the axes of its kernels, and the order in which it flattened.
+    """
+    pending = {node.name: sum(node.name in other.inputs for other in graph) for node in graph}
+    values: dict[str, Float64] = {}
+    for node in graph:
+        inputs = [values[name] for name in node.inputs] or [np.asarray(images, np.float64)]
+        values[node.name] = _output(node, inputs, stored.get(node.name, {}), convention)
+        yield node.name, values[node.name]
+        for name in node.inputs:  # a map is let go once its last reader is done
+            pending[name] -= 1
+            if not pending[name]:
+                del values[name]
+
+
+def outputs(
+    graph: Graph, stored: Stored, convention: Convention, images: NDArray[Any], *names: str
+) -> dict[str, Float64]:
+    """The outputs of the named nodes."""
+    return {name: output for name, output in run(graph, stored, convention, images) if name in names}
+
+
+def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]], convention: Convention) -> Float64:
+    x = inputs[0]
+    weights = {role: np.asarray(tensor, np.float64) for role, tensor in stored.items()}
+    match node.operation:
+        case Input() | Dropout():
+            return x
+        case Conv(stride=stride):
+            kernel = weights["kernel"]
+            if convention.kernels == "HWIO":
+                kernel = np.moveaxis(kernel, (3, 2), (0, 1))
+            return convolve(x, kernel, stride, truly=convention.flipped) + weights["bias"][:, None, None]
+        case BatchNorm(epsilon=epsilon):
+            scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + epsilon)
+            return (x - weights["moving_mean"][:, None, None]) * scale[:, None, None] + weights["beta"][:, None, None]
+        case Relu():
+            return np.maximum(x, 0)
+        case Add():
+            return sum(inputs[1:], start=x)
+        case MaxPool(size=size):
+            return _windows(x, size).max(axis=(4, 5))
+        case AveragePool(size=size):
+            return _windows(x, size).mean(axis=(4, 5))
+        case Flatten():
+            return (x if convention.rows == "CHW" else np.moveaxis(x, 1, 3)).reshape(len(x), -1)
+        case Dense():
+            return x @ weights["kernel"] + weights["bias"]
+        case Softmax():
+            powers = np.exp(x - x.max(axis=1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    raise TypeError(f"no arithmetic for {node.operation}")
+
+
+def convolve(x: Float64, kernel: Float64, stride: int, *, truly: bool) -> Float64:
+    """Theano's ``conv2d(border_mode="half", subsample=(stride, stride), filter_flip=truly)``.
+
+    x: (batch, in, rows, columns). kernel: (out, in, rows, columns). A true convolution lets the window's first
+    element meet the kernel's last. "Half" pads size // 2 zeros on all four sides, whatever the stride.
+    """
+    rows, columns = kernel.shape[2:]
+    padded = np.pad(x, ((0, 0), (0, 0), (rows // 2, rows // 2), (columns // 2, columns // 2)))
+    windows = sliding_window_view(padded, (rows, columns), axis=(2, 3))[:, :, ::stride, ::stride]
+    if truly:
+        windows = windows[..., ::-1, ::-1]
+    return np.moveaxis(np.tensordot(windows, kernel, axes=([1, 4, 5], [1, 2, 3])), 3, 1)
+
+
+def _windows(x: Float64, size: int) -> Float64:
+    """Whole size × size windows side by side: (batch, channels, rows, columns, size, size)."""
+    return sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::size, ::size]
