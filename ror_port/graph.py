@@ -193,6 +193,11 @@ class Graph:
     def output(self) -> Node:
         return self.nodes[-1]
 
+    @property
+    def logits(self) -> str:
+        """The node whose output is the scores before the softmax."""
+        return self.output.inputs[0] if isinstance(self.output.operation, Softmax) else self.output.name
+
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         return tuple(parameter for node in self.nodes for parameter in node.parameters)

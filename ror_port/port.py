@@ -128,7 +128,7 @@ def _understand(checkpoint: Checkpoint, source_backend: str | None, bn_epsilon: 
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         era_fact,
         backend,
-        ordering,
+        *([ordering] if ordering else []),
         Fact("network", network.name, "inferred", f"shapes of {len(stored)} tensors: {network.summary}"),
         Fact("pairing", f"{len(by_name)} layers", "inferred", found.evidence),
         *norm_facts,

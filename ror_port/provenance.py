@@ -92,27 +92,29 @@ def orderings(checkpoint: Checkpoint, of: Era) -> tuple[str, ...]:
     return {"th": ("OIHW",), "tf": ("HWIO",)}.get(stated or "", ("OIHW", "HWIO"))
 
 
-def convention(checkpoint: Checkpoint, of: Era, backend: Fact, kernels: str) -> tuple[Convention, Fact]:
-    """How to read the numbers, and the fact about the dim ordering behind it."""
+def convention(
+    checkpoint: Checkpoint, of: Era, backend: Fact, kernels: str
+) -> tuple[Convention, Fact | None]:
+    """How to read the numbers, and the fact about the dim ordering behind it, where it matters.
+
+    The ordering decides how maps were flattened in front of the Dense layer. Since Keras 2.2.0 Flatten puts
+    channels last before it flattens, so that nothing is left to decide.
+    """
     stated = checkpoint.architecture.ordering if checkpoint.architecture else None
     flipped = backend.value == "theano"
     if stated:
-        first = stated == "th"
-        fact = Fact("dim ordering", stated, "recorded", "model_config")
+        ordering = stated
+        fact: Fact | None = Fact("dim ordering", stated, "recorded", "model_config")
     elif of is KERAS_1:
-        first = kernels == "OIHW"
-        fact = Fact("dim ordering", "th" if first else "tf", "inferred", f"kernel shapes fit as {kernels} and not otherwise")
+        ordering = "th" if kernels == "OIHW" else "tf"
+        fact = Fact("dim ordering", ordering, "inferred", f"kernel shapes fit as {kernels} and not otherwise")
+    elif _version(checkpoint) >= (2, 2):
+        ordering, fact = "tf", None
     else:
-        first = flipped
-        fact = Fact(
-            "dim ordering", "channels_first" if first else "channels_last", "assumed", f"usual with {backend.value}"
-        )
-    return Convention(flipped, kernels, "CHW" if first and not _flattens_channels_last(checkpoint, of) else "HWC"), fact
-
-
-def _flattens_channels_last(checkpoint: Checkpoint, of: Era) -> bool:
-    """Flatten transposes channels_first maps to channels_last before it flattens since Keras 2.2.0."""
-    return of is not KERAS_1 and _version(checkpoint.keras_version) >= (2, 2)
+        ordering = "th" if flipped else "tf"
+        fact = Fact("dim ordering", ordering, "assumed", f"usual with {backend.value}")
+    channels_first = ordering == "th" and _version(checkpoint) < (2, 2)
+    return Convention(flipped, kernels, "CHW" if channels_first else "HWC"), fact
 
 
 def batch_norm(checkpoint: Checkpoint, network: Network, given: float | None) -> tuple[float, float, tuple[Fact, ...]]:
@@ -121,7 +123,7 @@ def batch_norm(checkpoint: Checkpoint, network: Network, given: float | None) ->
     stated: Mapping[str, Any] = checkpoint.stated.get("network", {})
     architecture = checkpoint.architecture
     momentum = network.momentum
-    version = _version(checkpoint.keras_version)
+    version = _version(checkpoint)
     if architecture and architecture.epsilons:
         if len(architecture.epsilons) > 1 or len(architecture.momenta) > 1:
             raise NotACheckpoint(f"{checkpoint.path}: model_config gives its BatchNorms different epsilons or momenta")
@@ -138,12 +140,15 @@ def batch_norm(checkpoint: Checkpoint, network: Network, given: float | None) ->
         recorded = f"; the file records {epsilon.value}" if epsilon.basis == "recorded" else ""
         epsilon = Fact("BatchNorm epsilon", f"{given:g}", "given", option + recorded)
     rule = (
-        Fact("BatchNorm statistic", "variance", "recorded", f"Keras {checkpoint.keras_version} keeps variances")
+        Fact("BatchNorm statistic", "variance", "inferred", "Keras has kept variances since 1.0.7")
         if version >= (1, 0, 7)
         else Fact("BatchNorm statistic", "variance", "assumed", "Keras 1.0.7 and later; standard deviation before")
     )
     return float(epsilon.value), momentum, (rule, epsilon)
 
 
-def _version(text: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in (text or "").split(".") if part.isdigit())
+def _version(checkpoint: Checkpoint) -> tuple[int, ...]:
+    """Of the Keras that wrote the file, as far as the file tells; () where it does not."""
+    if checkpoint.keras_version:
+        return tuple(int(part) for part in checkpoint.keras_version.split(".") if part.isdigit())
+    return (3,) if checkpoint.format.startswith("Keras 3") else ()

@@ -147,14 +147,14 @@ def keras_3(layers: Sequence[Layer], name: str) -> dict[str, Any]:
         }
 
     return {
-        "module": "keras",
+        "module": "keras.src.models.functional",  # not a public name, but what every Keras 3 writes
         "class_name": "Functional",
         "config": {
             "name": name,
             "trainable": True,
             "layers": [entry(layer) for layer in layers],
-            "input_layers": [[layers[0].name, 0, 0]],
-            "output_layers": [[layers[-1].name, 0, 0]],
+            "input_layers": [layers[0].name, 0, 0],
+            "output_layers": [layers[-1].name, 0, 0],
         },
         "registered_name": "Functional",
         "build_config": {"input_shape": list(layers[0].shape)},

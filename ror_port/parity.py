@@ -1,0 +1,228 @@
+"""Comparing what a converted file computes with what Theano would have computed.
+
+The expectation comes from `ror_port.theano_numpy` on the source's untouched tensors; the artifact is loaded
+from disk by its own framework. Frameworks are imported here, and only when a check runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ror_port import theano_numpy, tolerances
+from ror_port.errors import MissingExtra
+from ror_port.graph import Shape
+from ror_port.layout import NHWC_TO_NCHW, Array
+from ror_port.mapping.keras import keras_layer_name
+from ror_port.port import Port
+from ror_port.provenance import DEFAULT_EPSILON, OTHER_EPSILON
+
+IMAGES = 8
+"""Images a check runs on: enough for the answers to differ, few enough for the reference to take seconds."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far `actual` is from `expected`.
+
+    relative_l2: ‖actual − expected‖ / ‖expected‖, which is also the smallest tolerance that would pass.
+    worst: index of the largest absolute difference. same_answers, answers: images with equal argmax, and all.
+    """
+
+    relative_l2: float
+    max_abs: float
+    worst: tuple[int, ...]
+    same_answers: int
+    answers: int
+
+    def within(self, tolerance: float) -> bool:
+        return self.relative_l2 <= tolerance and self.same_answers == self.answers
+
+    def __str__(self) -> str:
+        return (
+            f"relative L2 {self.relative_l2:.2g}, largest difference {self.max_abs:.2g} at {self.worst}, "
+            f"same answer for {self.same_answers} of {self.answers}"
+        )
+
+
+def compare(actual: Array, expected: Array) -> Difference:
+    """Compares two arrays of one shape, images on the first axis, scores on the last."""
+    if actual.shape != expected.shape:
+        raise ValueError(f"shapes {actual.shape} and {expected.shape} cannot be compared")
+    a, e = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    distance = np.abs(a - e)
+    worst = np.unravel_index(int(distance.argmax()), distance.shape)
+    norm = float(np.linalg.norm(e))
+    error = float(np.linalg.norm(a - e))
+    return Difference(
+        relative_l2=error / norm if norm else error,
+        max_abs=float(distance.max()),
+        worst=tuple(int(i) for i in worst),
+        same_answers=int((a.argmax(-1) == e.argmax(-1)).sum()),
+        answers=int(a.argmax(-1).size),
+    )
+
+
+def images(shape: Shape, count: int = IMAGES, seed: int = 0) -> NDArray[np.float32]:
+    """Seeded inputs in [0, 1], (count, height, width, channels): noise over a slope, different in every channel.
+
+    Nothing in them is symmetric, so that a flip, a transposition or a swap of channels shows.
+    """
+    height, width, channels = shape
+    random = np.random.default_rng(seed)
+    rows = np.linspace(-0.5, 0.5, height)[:, None, None]
+    columns = np.linspace(-0.5, 0.5, width)[None, :, None]
+    slopes = random.uniform(-1, 1, (2, count, 1, 1, channels))
+    ground, contrast = random.uniform(0, 1, (2, count, 1, 1, channels))
+    noise = random.uniform(-0.5, 0.5, (count, height, width, channels))
+    pictures = ground + slopes[0] * rows + slopes[1] * columns + contrast * noise
+    return np.clip(pictures, 0, 1).astype(np.float32)
+
+
+def expected(port: Port, pictures: NDArray[Any]) -> NDArray[np.float64]:
+    """The logits that Theano would have computed. pictures: (batch, height, width, channels)."""
+    logits = port.graph.logits
+    tensors = port.reference_tensors()
+    return theano_numpy.outputs(port.graph, tensors, port.convention, NHWC_TO_NCHW(pictures), logits)[logits]
+
+
+@dataclass(frozen=True)
+class EpsilonEffect:
+    """What it would mean if the file's epsilon were not the one taken. difference: of the logits."""
+
+    epsilon: float
+    other: float
+    difference: Difference
+
+
+def epsilon_effect(port: Port, pictures: NDArray[Any], logits: NDArray[np.float64]) -> EpsilonEffect:
+    """Runs the reference again under the epsilon of the other Keras eras."""
+    taken = port.network.epsilon
+    other = OTHER_EPSILON if taken == DEFAULT_EPSILON else DEFAULT_EPSILON
+    graph = replace(port.network, epsilon=other).graph()  # type: ignore[type-var]
+    return EpsilonEffect(taken, other, compare(expected(replace(port, graph=graph), pictures), logits))
+
+
+@dataclass(frozen=True)
+class Check:
+    """An artifact against the reference. runtime: what computed it."""
+
+    runtime: str
+    difference: Difference
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        return self.difference.within(self.tolerance)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"passed": self.passed, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """Why an artifact was not compared."""
+
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"passed": None, "reason": self.reason}
+
+
+def keras() -> Any:
+    """Keras 3, on TensorFlow unless the caller has imported it already; MissingExtra where it is not installed."""
+    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
+        raise MissingExtra("TensorFlow is not installed; pip install 'ror-port[tensorflow]'")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # a leftover keras.json may say "theano", which fails
+    with _quiet_stderr():
+        import keras
+        import tensorflow as tf
+
+        tf.constant(0)  # it speaks again when it first looks for devices
+    return keras
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Swallows what native code writes to file descriptor 2; TensorFlow greets its users there at every start."""
+    with tempfile.TemporaryFile() as sink:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sink.seek(0)
+            os.write(kept, sink.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def check_tensorflow(
+    port: Port, artifact: Path, format: str, *, channels_first: bool, logits: bool, pictures: NDArray[Any]
+) -> tuple[Check | Unchecked, NDArray[np.float64]]:
+    """Loads an artifact of `theano-to-tf` as its user would and compares its answers with the reference.
+
+    Compares the logits; for a SavedModel, which has no layers to look into, its output. Also returns the
+    reference's logits.
+    """
+    reference = expected(port, pictures)
+    try:
+        framework = keras()
+    except MissingExtra as error:
+        return Unchecked(str(error)), reference
+    import tensorflow as tf
+
+    if channels_first and not tf.config.list_physical_devices("GPU"):
+        return Unchecked("TensorFlow has no channels_first convolution on a CPU"), reference
+    inputs = NHWC_TO_NCHW(pictures) if channels_first else pictures
+    wanted = reference
+    if format == "savedmodel":
+        if not logits:
+            powers = np.exp(reference - reference.max(axis=1, keepdims=True))
+            wanted = powers / powers.sum(axis=1, keepdims=True)
+        loaded = tf.saved_model.load(str(artifact))  # kept: its variables live as long as it does
+        actual = loaded.serve(tf.constant(inputs)).numpy()
+    else:
+        if format == "weights":
+            model = keras_model(port, channels_first=channels_first)
+            model.load_weights(artifact)
+        else:
+            model = framework.saving.load_model(artifact, compile=False)
+        to_logits = framework.Model(model.inputs[0], model.get_layer(keras_layer_name(port.graph.logits)).output)
+        actual = np.concatenate([to_logits(inputs[i : i + IMAGES]).numpy() for i in range(0, len(inputs), IMAGES)])
+    backend = framework.backend.backend()
+    runtime = f"Keras {framework.__version__} on {f'TensorFlow {tf.__version__}' if backend == 'tensorflow' else backend}"
+    return Check(runtime, compare(actual, wanted), tolerances.for_dtype(port.dtype)), reference
+
+
+def keras_model(port: Port, *, channels_first: bool) -> Any:
+    """The parallel Keras definition of a port's network, without its weights."""
+    keras()
+    from ror_port.models.ror_wrn_keras import ror_wrn
+
+    network = port.network
+    return ror_wrn(
+        network.blocks,
+        network.width,
+        network.classes,
+        input_shape=network.input_shape,
+        dropout=network.dropout,
+        epsilon=network.epsilon,
+        momentum=network.momentum,
+        data_format="channels_first" if channels_first else "channels_last",
+    )
+

@@ -1,0 +1,38 @@
+"""A progress bar for long work on a terminal, and nothing otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PATIENCE = 0.8
+"""Seconds before a bar appears: most files are done by then."""
+
+
+def track(items: Iterable[T], count: int) -> Iterator[T]:
+    """Passes items on; shows how many of `count` are through once it takes long and stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    started = time.monotonic()
+    remaining = iter(items)
+    done = 0
+    for item in remaining:
+        yield item
+        done += 1
+        if time.monotonic() - started > PATIENCE:
+            break
+    else:
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("converting", total=count, completed=done)
+        for item in remaining:
+            yield item
+            bar.advance(task)
