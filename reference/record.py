@@ -69,7 +69,7 @@ def inference(model, args):
     arrays['weights/' + bias.name] = K.get_value(bias)
     arrays['features'], arrays['logits'], arrays['probabilities'] = run(
         model, [features, logits(model), model.output], images)
-    write(args, arrays, weights, {'weights': 'recipe.weight, seed %d, save for the head bias, which is in the record' % args.seed,
+    write(args, model, arrays, weights, {'weights': 'recipe.weight, seed %d, save for the head bias, which is in the record' % args.seed,
                                   'images': 'recipe.images, seed %d; chosen by recipe.varied' % args.seed,
                                   'layers': 'test phase, image 0, ' + args.layers})
 
@@ -94,7 +94,7 @@ def training(model, args):
         arrays['after/' + variable.name] = value
     if K.floatx() == 'float32':
         model.save(os.path.join(args.folder, 'model.h5'))
-    write(args, arrays, weights, {'weights': 'recipe.weight, seed %d' % args.seed,
+    write(args, model, arrays, weights, {'weights': 'recipe.weight, seed %d' % args.seed,
                                   'step': 'SGD, rate %g, no momentum, one batch, train phase' % rate,
                                   'loss': 'categorical cross-entropy, mean over the batch',
                                   'model.h5': 'model.save after the step'})
@@ -126,7 +126,7 @@ def digits(model, args):
     arrays = dict(zip(('logits', 'probabilities'), run(model, [logits(model), model.output], images['test'])))
     accuracy = float((arrays['probabilities'].argmax(axis=1) == y_test).mean())
     print('test accuracy', accuracy)
-    write(args, arrays, weights, dict(how, test_accuracy=accuracy))
+    write(args, model, arrays, weights, dict(how, test_accuracy=accuracy))
 
 
 def write_digits(path):
@@ -191,7 +191,7 @@ def save(model, args, name):
     return tensors(model)
 
 
-def write(args, arrays, weights, how):
+def write(args, model, arrays, weights, how):
     name = os.path.join(args.folder, 'record_%s.h5' % K.floatx())
     with h5py.File(name, 'w') as file:
         for key, array in sorted(arrays.items()):
@@ -209,7 +209,8 @@ def write(args, arrays, weights, how):
                      'h5py': h5py.__version__, 'python': platform.python_version()},
         'how': how,
         'sha256': dict((f, sha256(io.open(os.path.join(args.folder, f), 'rb').read())) for f in files),
-        'tensors_sha256': dict((n, sha256(np.ascontiguousarray(a).tobytes())) for n, a in weights.items()),
+        'layers': [[layer.name, [[v.name, list(weights[v.name].shape), sha256(weights[v.name].tobytes())]
+                                 for v in layer.weights]] for layer in model.layers],
     }
     with io.open(os.path.join(args.folder, 'manifest_%s.json' % K.floatx()), 'wb') as file:
         file.write(json.dumps(manifest, indent=1, sort_keys=True, separators=(',', ': ')).encode('ascii') + b'\n')
