@@ -34,7 +34,9 @@ def main():
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--layers', choices=['all', 'grid', 'stages'], default='all',
                         help='every layer in full; every layer at GRID; the stages in full')
-    parser.add_argument('--no-weights', action='store_true', help='keep only the sha256 of each tensor')
+    parser.add_argument('--keep', choices=['weights', 'float64', 'model'], nargs='*', default=['weights'],
+                        help='files to keep besides the record: weights as float32 and float64 sessions save them, '
+                             'the full model; of what is not kept there is the sha256 of each tensor')
     args = parser.parse_args()
     if not os.path.isdir(args.folder):
         os.makedirs(args.folder)
@@ -92,7 +94,7 @@ def training(model, args):
     model.train_on_batch(images, labels)
     for variable, value in zip(model.weights, K.batch_get_value(model.weights)):
         arrays['after/' + variable.name] = value
-    if K.floatx() == 'float32':
+    if K.floatx() == 'float32' and 'model' in args.keep:
         model.save(os.path.join(args.folder, 'model.h5'))
     write(args, model, arrays, weights, {'weights': 'recipe.weight, seed %d' % args.seed,
                                   'step': 'SGD, rate %g, no momentum, one batch, train phase' % rate,
@@ -186,7 +188,7 @@ def tensors(model):
 
 
 def save(model, args, name):
-    if not args.no_weights:
+    if {'weights.h5': 'weights', 'weights_float64.h5': 'float64'}[name] in args.keep:
         model.save_weights(os.path.join(args.folder, name), overwrite=True)
     return tensors(model)
 
