@@ -76,7 +76,12 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--layers", is_flag=True, help="List every tensor with its canonical name.")
 @click.pass_obj
 def inspect(
-    debug: bool, files: Sequence[Path], as_json: bool, bn_epsilon: float | None, source_backend: str | None, layers: bool
+    debug: bool,
+    files: Sequence[Path],
+    as_json: bool,
+    bn_epsilon: float | None,
+    source_backend: str | None,
+    layers: bool,
 ) -> None:
     """What is this file, and how do we know?"""
 
@@ -153,7 +158,8 @@ def theano_to_tf(
         source = port.checkpoint.path
         chosen = format or (convert.tensorflow_format(out) if out and not _is_folder(out, files) else None) or "keras"
         default_name = convert.stem(source) + convert.TENSORFLOW_SUFFIXES[chosen]
-        target = check(_target(source, out, default_name, files), source, force=force)
+        target = _target(source, out, default_name, files)
+        check(target, source, force=force)
         account = Account(port)
         if dry_run:
             account.planned = str(target)
@@ -238,7 +244,7 @@ def _raise_on_failed_check(account: Account) -> None:
 def main() -> Any:
     """Entry point. SIGTERM unwinds like an interrupt, so that half-written output is removed."""
 
-    def terminate(number: int, frame: FrameType | None) -> None:
+    def terminate(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, terminate)

@@ -71,12 +71,11 @@ def to_tensorflow(
         if format == "savedmodel":
             _saved_model(port, stage, graph, parameters, channels_first=channels_first)
         elif format == "weights":
-            keras3.write_weights(stage, graph, parameters, dtype=port.dtype, stated=port.statement())
+            with stage.open("w+b") as disk:
+                keras3.write_weights(disk, graph, parameters, dtype=port.dtype, stated=port.statement())
         else:
             write = {"keras": keras3.write_archive, "h5": keras_hdf5.write}[format]
-            write(
-                stage, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement()
-            )
+            write(stage, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement())
     return Written(str(target), format, _size(target), _sha256(target))
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from ror_port.errors import OutputError
 
 
-def check(path: Path, source: Path, *, force: bool) -> Path:
-    """Where an output will lie (symlinks followed), or OutputError before any work is done."""
+def check(path: Path, source: Path, *, force: bool) -> None:
+    """Raises OutputError, before any work is done, where an output may not or cannot be written."""
     target = path.resolve()
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputError(f"{path}: is the input itself, which is never changed; choose another name with -o")
@@ -21,12 +21,15 @@ def check(path: Path, source: Path, *, force: bool) -> Path:
         raise OutputError(f"{path}: exists already; --force replaces it, -o writes elsewhere")
     if not target.parent.is_dir():
         raise OutputError(f"{path}: no folder {target.parent}")
-    return target
 
 
 @contextmanager
-def staged(target: Path) -> Iterator[Path]:
-    """Yields a path beside `target` to write a file or a folder to; it takes the target's place on success."""
+def staged(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write a file or a folder to; it takes its place on success.
+
+    Where `path` is a symlink, the file it points to is replaced.
+    """
+    target = path.resolve()
     stage = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         try:
@@ -35,7 +38,7 @@ def staged(target: Path) -> Iterator[Path]:
                 _flush(item)
             _replace(stage, target)
         except OSError as error:
-            raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+            raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
         _flush(target.parent)
     finally:
         _remove(stage)

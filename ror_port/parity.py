@@ -86,7 +86,7 @@ def images(shape: Shape, count: int = IMAGES, seed: int = 0) -> NDArray[np.float
     ground, contrast = random.uniform(0, 1, (2, count, 1, 1, channels))
     noise = random.uniform(-0.5, 0.5, (count, height, width, channels))
     pictures = ground + slopes[0] * rows + slopes[1] * columns + contrast * noise
-    return np.clip(pictures, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(pictures, 0, 1), np.float32)
 
 
 def expected(port: Port, pictures: NDArray[Any]) -> NDArray[np.float64]:
@@ -205,7 +205,9 @@ def check_tensorflow(
         to_logits = framework.Model(model.inputs[0], model.get_layer(keras_layer_name(port.graph.logits)).output)
         actual = np.concatenate([to_logits(inputs[i : i + IMAGES]).numpy() for i in range(0, len(inputs), IMAGES)])
     backend = framework.backend.backend()
-    runtime = f"Keras {framework.__version__} on {f'TensorFlow {tf.__version__}' if backend == 'tensorflow' else backend}"
+    runtime = (
+        f"Keras {framework.__version__} on {f'TensorFlow {tf.__version__}' if backend == 'tensorflow' else backend}"
+    )
     return Check(runtime, compare(actual, wanted), tolerances.for_dtype(port.dtype)), reference
 
 
@@ -225,4 +227,3 @@ def keras_model(port: Port, *, channels_first: bool) -> Any:
         momentum=network.momentum,
         data_format="channels_first" if channels_first else "channels_last",
     )
-

@@ -44,12 +44,14 @@ class Port:
     def __enter__(self) -> Port:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.checkpoint.close()
 
     @property
     def dtype(self) -> str:
-        """"float64" where any tensor is, else "float32": no output holds less than its source."""
+        """ "float64" where any tensor is, else "float32": no output holds less than its source."""
         return "float64" if any(tensor.dtype.itemsize == 8 for tensor in self.stored.values()) else "float32"
 
     @property
@@ -145,9 +147,9 @@ def _recognise(checkpoint: Checkpoint, era: Era) -> tuple[Recognition | Misfit |
             LayerShape(
                 layer.name,
                 {
-                    era.role(layer.name, tensor.name) or "": (
-                        to_canonical if len(tensor.shape) == 4 else SAME
-                    ).shape(tensor.shape)
+                    era.role(layer.name, tensor.name) or "": (to_canonical if len(tensor.shape) == 4 else SAME).shape(
+                        tensor.shape
+                    )
                     for tensor in layer.tensors
                 },
             )

@@ -53,7 +53,9 @@ def era(checkpoint: Checkpoint) -> tuple[Era, Fact]:
                 return candidate, Fact("Keras", checkpoint.keras_version, "recorded", "attribute keras_version")
             if checkpoint.format.startswith("Keras 3"):
                 return candidate, Fact("Keras", "3", "inferred", "layout of the file")
-            return candidate, Fact("Keras", candidate.name.removeprefix("Keras "), "inferred", f"names like {quote(name)}")
+            return candidate, Fact(
+                "Keras", candidate.name.removeprefix("Keras "), "inferred", f"names like {quote(name)}"
+            )
         strange[candidate.name] = unknown
     fewest = min(strange, key=lambda name: len(strange[name]))
     raise NotACheckpoint(
@@ -92,9 +94,7 @@ def orderings(checkpoint: Checkpoint, of: Era) -> tuple[str, ...]:
     return {"th": ("OIHW",), "tf": ("HWIO",)}.get(stated or "", ("OIHW", "HWIO"))
 
 
-def convention(
-    checkpoint: Checkpoint, of: Era, backend: Fact, kernels: str
-) -> tuple[Convention, Fact | None]:
+def convention(checkpoint: Checkpoint, of: Era, backend: Fact, kernels: str) -> tuple[Convention, Fact | None]:
     """How to read the numbers, and the fact about the dim ordering behind it, where it matters.
 
     The ordering decides how maps were flattened in front of the Dense layer. Since Keras 2.2.0 Flatten puts
@@ -134,7 +134,11 @@ def batch_norm(checkpoint: Checkpoint, network: Network, given: float | None) ->
         momentum = float(stated.get("momentum", momentum))
     else:
         epsilon = Fact(
-            "BatchNorm epsilon", f"{DEFAULT_EPSILON:g}", "assumed", "default of Keras 1.2.0 and later; 1e-05 before", option
+            "BatchNorm epsilon",
+            f"{DEFAULT_EPSILON:g}",
+            "assumed",
+            "default of Keras 1.2.0 and later; 1e-05 before",
+            option,
         )
     if given is not None:
         recorded = f"; the file records {epsilon.value}" if epsilon.basis == "recorded" else ""

@@ -80,13 +80,13 @@ def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]
         case Add():
             return sum(inputs[1:], start=x)
         case MaxPool(size=size):
-            return _windows(x, size).max(axis=(4, 5))
+            return np.asarray(_windows(x, size).max(axis=(4, 5)))
         case AveragePool(size=size):
-            return _windows(x, size).mean(axis=(4, 5))
+            return np.asarray(_windows(x, size).mean(axis=(4, 5)))
         case Flatten():
             return (x if convention.rows == "CHW" else np.moveaxis(x, 1, 3)).reshape(len(x), -1)
         case Dense():
-            return x @ weights["kernel"] + weights["bias"]
+            return np.asarray(x @ weights["kernel"] + weights["bias"])
         case Softmax():
             powers = np.exp(x - x.max(axis=1, keepdims=True))
             return np.asarray(powers / powers.sum(axis=1, keepdims=True))

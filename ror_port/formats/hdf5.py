@@ -6,9 +6,10 @@ ever read; checks come before any data. What is refused is refused with one line
 
 from __future__ import annotations
 
+import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ import h5py
 import numpy as np
 
 from ror_port import limits
+from ror_port.checkpoint import StoredTensor
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.layout import Array
 
@@ -69,13 +71,66 @@ def hdf5(source: Path | BinaryIO, path: Path) -> Iterator[h5py.File]:
         yield file
 
 
+class _Sink(io.RawIOBase):
+    """A file for HDF5 to write to that never fails: the first error of the disk is kept, to be raised later.
+
+    The library cannot bear an error while it closes a file; met there, a full disk ends in a crash.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self.file = file
+        self.error: OSError | None = None
+
+    def _attempt(self, operation: Callable[[], int], otherwise: int) -> int:
+        if self.error is None:
+            try:
+                return operation()
+            except OSError as error:
+                self.error = error
+        return otherwise
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._attempt(lambda: self.file.seek(offset, whence), offset)
+
+    def tell(self) -> int:
+        return self._attempt(self.file.tell, 0)
+
+    def readinto(self, buffer: Any) -> int:
+        return self._attempt(lambda: self.file.readinto(buffer), len(buffer))  # type: ignore[attr-defined]
+
+    def write(self, buffer: Any) -> int:
+        return self._attempt(lambda: self.file.write(buffer), len(buffer))
+
+    def truncate(self, size: int | None = None, /) -> int:
+        return self._attempt(lambda: self.file.truncate(size), size or 0)
+
+    def flush(self) -> None:
+        self._attempt(lambda: self.file.flush() or 0, 0)
+
+
+@contextmanager
+def writing(file: BinaryIO) -> Iterator[h5py.File]:
+    """An HDF5 file to be written to an open binary file. Raises OSError where the disk fails."""
+    sink = _Sink(file)
+    try:
+        with h5py.File(sink, "w", libver=("earliest", "v110")) as target:
+            yield target
+    except (OSError, RuntimeError):
+        if sink.error is None:
+            raise
+    if sink.error is not None:
+        raise sink.error
+
+
 def child(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset:
     """The member `name` of a group, one component at a time, through hard links alone."""
+    parts = name.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):
+        raise UnsafeFile(f"{path}: {quote(name)}: not a plain name")
     current = group
-    for part in name.split("/"):
+    for part in parts:
         where = f"{path}: {quote(current.name.rstrip('/') + '/' + part)}"
-        if part in ("", ".", ".."):
-            raise UnsafeFile(f"{where}: not a plain name")
         if not isinstance(current, h5py.Group):
             raise NotACheckpoint(f"{path}: {quote(current.name)} is a dataset where a group is expected")
         link = current.get(part, getlink=True) if part in current else None
@@ -124,6 +179,12 @@ def values(stored: h5py.Dataset, path: Path) -> Array:
     except OSError as error:
         raise UnreadableFile(f"{path}: {quote(stored.name)}: damaged ({error})") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def tensor(parent: h5py.Group, member: str, name: str, path: Path) -> StoredTensor:
+    """A dataset as an unread tensor called `name`."""
+    stored = dataset(parent, member, path)
+    return StoredTensor(name, stored.shape, stored.dtype, lambda: values(stored, path))
 
 
 def names(owner: h5py.Group, attribute: str, path: Path, limit: int) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import h5py
 
 from ror_port import limits
-from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
+from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, keras_config
 from ror_port.formats.model_config import architecture
@@ -107,20 +107,23 @@ def _layers(file: h5py.File, path: Path) -> tuple[StoredLayer, ...]:
                 f"{path}: {hdf5.quote(variables.name)}: {len(variables)} tensors; expected {', '.join(roles) or 'none'}"
             )
         name = hdf5.text(variables, "name", path) or container
-        tensors = []
-        for index, role in enumerate(roles):
-            stored = hdf5.dataset(variables, str(index), path)
-            tensors.append(
-                StoredTensor(f"{name}/{role}", stored.shape, stored.dtype, lambda stored=stored: hdf5.values(stored, path))  # type: ignore[misc]
+        layers.append(
+            StoredLayer(
+                name, tuple(hdf5.tensor(variables, str(i), f"{name}/{role}", path) for i, role in enumerate(roles))
             )
-        layers.append(StoredLayer(name, tuple(tensors)))
+        )
     return tuple(layers)
 
 
 def write_weights(
-    target: Path | BinaryIO, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str, stated: Mapping[str, Any]
+    disk: BinaryIO,
+    graph: Graph,
+    parameters: Iterable[tuple[Parameter, Array]],
+    *,
+    dtype: str,
+    stated: Mapping[str, Any],
 ) -> None:
-    """A ``.weights.h5`` file. Parameters are canonical; each is written as it comes."""
+    """A ``.weights.h5`` file, to an open binary file. Parameters are canonical; each is written as it comes."""
     classes = {"conv": "conv2d", "batch_norm": "batch_normalization", "dense": "dense"}
     containers: dict[str, str] = {}
     counts = dict.fromkeys(classes.values(), 0)
@@ -131,11 +134,11 @@ def write_weights(
             containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
             counts[class_name] += 1
     entries = {entry.parameter.name: entry for entry in KERAS_3.bind(graph.parameters, containers.__getitem__)}
-    with h5py.File(target, "w", libver=("earliest", "v110")) as file:
+    with hdf5.writing(disk) as file:
         file.attrs["ror_port"] = json.dumps(stated)
         file.create_group("vars")
-        for node, container in containers.items():
-            file.create_group(f"{container}/vars").attrs["name"] = keras_layer_name(node)
+        for name, container in containers.items():
+            file.create_group(f"{container}/vars").attrs["name"] = keras_layer_name(name)
         for parameter, array in parameters:
             entry = entries[parameter.name]
             file.create_dataset(entry.foreign, data=entry.layout(array), dtype=dtype)

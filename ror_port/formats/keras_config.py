@@ -70,7 +70,7 @@ def _layer(node: Node, dtype: str, channels_first: bool) -> Layer:
         case BatchNorm():
             class_name = "BatchNormalization"
             config = {
-                "axis": 1 if channels_first else 3,
+                "axis": 1 if channels_first else -1,
                 "momentum": operation.momentum,
                 "epsilon": operation.epsilon,
             }
@@ -134,7 +134,7 @@ def keras_3(layers: Sequence[Layer], name: str) -> dict[str, Any]:
         shapes = [list(by_name[source].shape) for source in layer.inputs]
         tensors = [tensor(source) for source in layer.inputs]
         merges = layer.class_name == "Add"
-        nodes = [{"args": [tensors] if merges else tensors, "kwargs": {}}] if tensors else []
+        nodes: list[Any] = [{"args": [tensors] if merges else tensors, "kwargs": {}}] if tensors else []
         build = {"build_config": {"input_shape": shapes if merges else shapes[0]}} if shapes else {}
         return {
             "module": "keras.layers",

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from ror_port import limits
-from ror_port.checkpoint import Checkpoint, StoredLayer, StoredTensor
+from ror_port.checkpoint import Checkpoint, StoredLayer
 from ror_port.errors import NotACheckpoint
 from ror_port.formats import hdf5, keras_config
 from ror_port.formats.model_config import architecture
@@ -63,11 +63,8 @@ def read(path: Path) -> Checkpoint:
 
 def _layer(root: h5py.Group, name: str, path: Path) -> StoredLayer:
     group = hdf5.group(root, name, path)
-    tensors = []
-    for weight in hdf5.names(group, "weight_names", path, limits.MAX_WEIGHTS_PER_LAYER):
-        stored = hdf5.dataset(group, weight, path)
-        tensors.append(StoredTensor(weight, stored.shape, stored.dtype, lambda stored=stored: hdf5.values(stored, path)))  # type: ignore[misc]
-    return StoredLayer(name, tuple(tensors))
+    weights = hdf5.names(group, "weight_names", path, limits.MAX_WEIGHTS_PER_LAYER)
+    return StoredLayer(name, tuple(hdf5.tensor(group, weight, weight, path) for weight in weights))
 
 
 def write(
@@ -85,7 +82,7 @@ def write(
     """
     layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
     entries = {entry.parameter.name: entry for entry in keras_2(MODERN).bind(graph.parameters, keras_layer_name)}
-    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+    with path.open("w+b") as disk, hdf5.writing(disk) as file:
         file.attrs["keras_version"] = np.bytes_(b"2.3.1")
         file.attrs["backend"] = np.bytes_(b"tensorflow")
         file.attrs["model_config"] = np.bytes_(json.dumps(keras_config.keras_2(layers, "model")).encode())
@@ -94,18 +91,11 @@ def write(
         root.attrs["keras_version"] = file.attrs["keras_version"]
         root.attrs["backend"] = file.attrs["backend"]
         _write_names(root, "layer_names", [layer.name for layer in layers])
+        weights = {keras_layer_name(node.name): node.parameters for node in graph}
         for layer in layers:
-            root.create_group(layer.name)
-        for node in graph:
-            if node.kind is None:
-                continue
-            layer = keras_layer_name(node.name)
-            _write_names(
-                root[layer], "weight_names", [entries[p.name].foreign.removeprefix(f"{layer}/") for p in node.parameters]
-            )
-        for layer in layers:
-            if "weight_names" not in root[layer.name].attrs:
-                root[layer.name].attrs["weight_names"] = np.zeros(0)
+            group = root.create_group(layer.name)
+            foreign = [entries[parameter.name].foreign for parameter in weights[layer.name]]
+            _write_names(group, "weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
         for parameter, array in parameters:
             entry = entries[parameter.name]
             root.create_dataset(entry.foreign, data=entry.layout(array), dtype=dtype)

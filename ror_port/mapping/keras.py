@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ror_port.graph import Kind, Parameter
 from ror_port.layout import FLIP_HW_OF_HWIO, HWIO_TO_OIHW, SAME, Layout, rows_chw_to_hwc
@@ -52,7 +53,7 @@ def keras_1(convention: Convention) -> Table:
             Rule("batch_norm", "beta",            "{layer}/{layer}_beta"),
             Rule("batch_norm", "moving_mean",     "{layer}/{layer}_running_mean"),
             Rule("batch_norm", "moving_variance", "{layer}/{layer}_running_std"),
-            Rule("dense",      "kernel",          "{layer}/{layer}_W",             lambda p: dense_kernel(convention, p)),
+            Rule("dense",      "kernel",          "{layer}/{layer}_W",             partial(dense_kernel, convention)),
             Rule("dense",      "bias",            "{layer}/{layer}_b"),
         ),
     )  # fmt: skip
@@ -62,14 +63,14 @@ def keras_2(convention: Convention) -> Table:
     return Table(
         "Keras 2",
         (
-            #     kind          canonical          file                                layout
-            Rule("conv",       "kernel",          "{layer}/{layer}/kernel:0",          conv_kernel(convention)),
+            #     kind          canonical          file                              layout
+            Rule("conv",       "kernel",          "{layer}/{layer}/kernel:0",        conv_kernel(convention)),
             Rule("conv",       "bias",            "{layer}/{layer}/bias:0"),
             Rule("batch_norm", "gamma",           "{layer}/{layer}/gamma:0"),
             Rule("batch_norm", "beta",            "{layer}/{layer}/beta:0"),
             Rule("batch_norm", "moving_mean",     "{layer}/{layer}/moving_mean:0"),
             Rule("batch_norm", "moving_variance", "{layer}/{layer}/moving_variance:0"),
-            Rule("dense",      "kernel",          "{layer}/{layer}/kernel:0",          lambda p: dense_kernel(convention, p)),
+            Rule("dense",      "kernel",          "{layer}/{layer}/kernel:0",        partial(dense_kernel, convention)),
             Rule("dense",      "bias",            "{layer}/{layer}/bias:0"),
         ),
     )  # fmt: skip
@@ -118,9 +119,7 @@ class Era:
         return None
 
 
-KERAS_1 = Era(
-    "Keras 1", keras_1, {"convolution2d": "conv", "batchnormalization": "batch_norm", "dense": "dense"}
-)
+KERAS_1 = Era("Keras 1", keras_1, {"convolution2d": "conv", "batchnormalization": "batch_norm", "dense": "dense"})
 KERAS_2 = Era("Keras 2", keras_2, {"conv2d": "conv", "batch_normalization": "batch_norm", "dense": "dense"})
 ERAS = (KERAS_1, KERAS_2)
 

@@ -64,7 +64,9 @@ class Table:
         """The rearrangement canonical → foreign for one parameter."""
         rule = self.rule(parameter)
         if rule is None:
-            raise MappingError([f"{parameter.name}: no rule for the {parameter.role} of a {parameter.kind}"], self.format)
+            raise MappingError(
+                [f"{parameter.name}: no rule for the {parameter.role} of a {parameter.kind}"], self.format
+            )
         return rule.layout if isinstance(rule.layout, Layout) else rule.layout(parameter)
 
     def bind(self, parameters: Iterable[Parameter], layer: Callable[[str], str]) -> tuple[Entry, ...]:

@@ -103,7 +103,7 @@ def _pair(graph: Graph, layers: Sequence[LayerShape], era: Era) -> _Pairing | tu
             node = next(name for name in first.layers if first.layers[name] != second.layers[name])
             raise NotACheckpoint(
                 f"the layers contradict themselves: by number {node} is {first.layers[node]}, "
-                f"by position {second.layers[node]}, and both have its shapes; the file was altered after Keras wrote it"
+                f"by position {second.layers[node]}, and both have its shapes; the file was altered later"
             )
         return _Pairing(first.layers, "the numbers in the layers' names and their order in the file agree")
     return pairings[0]

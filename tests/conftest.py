@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+
+from genuine import FIXTURES, LARGE, PRE_ROR, Genuine, rebuild
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
+@pytest.fixture(scope="session")
+def genuine(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Name of a fixture → Genuine."""
+    folder = tmp_path_factory.mktemp("rebuilt")
+
+    def get(name: str) -> Genuine:
+        weights = FIXTURES / name / "weights.h5"
+        if name in LARGE:
+            weights = folder / f"{name}.h5"
+            if not weights.exists():
+                rebuild(name, weights)
+        return Genuine(name, weights, FIXTURES / name)
+
+    return get
+
+
+@pytest.fixture
+def pre_ror(genuine: Any) -> Genuine:
+    return genuine(PRE_ROR[0])
+
+
+@pytest.fixture
+def copy(pre_ror: Genuine, tmp_path: Path) -> Iterator[tuple[Path, h5py.File]]:
+    """A genuine file to be altered: its path, and the file open for writing. Close it before reading."""
+    path = tmp_path / "weights.h5"
+    path.write_bytes(pre_ror.weights.read_bytes())
+    with h5py.File(path, "r+") as file:
+        yield path, file

@@ -1,0 +1,243 @@
+"""The command as its user meets it: in a process of its own, by its exit code and its output."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from genuine import PRE_ROR, STEPS
+
+FAST = ("--no-verify",)
+
+
+def run(*arguments: object, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "ror_port", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+@pytest.fixture
+def weights(pre_ror, tmp_path) -> Path:
+    path = tmp_path / "weights.h5"
+    path.write_bytes(pre_ror.weights.read_bytes())
+    return path
+
+
+def test_convert_and_verify(weights) -> None:
+    done = run("theano-to-tf", weights)
+    assert done.returncode == 0, done.stderr
+    assert (weights.parent / "weights.keras").exists()
+    assert "Pre-RoR-3-16" in done.stdout
+    assert "assumed   BatchNorm epsilon" in done.stdout
+    assert "same answer for 8 of 8 images" in done.stdout
+    assert done.stderr == ""  # no chatter of TensorFlow's
+
+
+def test_json_is_one_object_a_line_on_stdout(weights) -> None:
+    done = run("theano-to-tf", weights, weights.parent / "none.h5", "-o", weights.parent / "out", "--json", *FAST)
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["network"]["name"] == "Pre-RoR-3-16"
+    assert Path(first["written"]["path"]) == weights.parent / "out" / "weights.keras"
+    assert second["exit_code"] == done.returncode == 3
+    assert "Pre-RoR-3-16" in done.stderr
+
+
+def test_one_bad_file_does_not_stop_the_others(weights, tmp_path) -> None:
+    (tmp_path / "bad.h5").write_bytes(b"not HDF5")
+    done = run("theano-to-tf", tmp_path / "bad.h5", weights, "-o", tmp_path / "out", *FAST)
+    assert done.returncode == 3
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["weights.keras"]
+
+
+def test_dry_run_writes_nothing(weights) -> None:
+    done = run("theano-to-tf", weights, "--dry-run")
+    assert done.returncode == 0
+    assert "would write" in done.stdout
+    assert os.listdir(weights.parent) == ["weights.h5"]
+
+
+def test_an_existing_output_is_kept_without_force(weights) -> None:
+    output = weights.parent / "weights.keras"
+    output.write_text("precious")
+    done = run("theano-to-tf", weights, *FAST)
+    assert done.returncode == 8
+    assert "--force" in done.stderr
+    assert output.read_text() == "precious"
+    assert run("theano-to-tf", weights, "--force", *FAST).returncode == 0
+    assert output.read_bytes().startswith(b"PK")
+
+
+def test_the_input_is_never_the_output(weights) -> None:
+    before = weights.read_bytes()
+    (weights.parent / "alias.h5").symlink_to(weights)
+    for name in ("weights.h5", "alias.h5"):
+        done = run("theano-to-tf", weights, "-o", weights.parent / name, "--force", *FAST)
+        assert done.returncode == 8
+        assert "the input itself" in done.stderr
+    assert weights.read_bytes() == before
+
+
+def test_a_symlink_as_output_stays_one(weights, tmp_path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "net.keras"
+    link.symlink_to(tmp_path / "real" / "net.keras")
+    assert run("theano-to-tf", weights, "-o", link, *FAST).returncode == 0
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "net.keras").exists()
+
+
+def test_format_follows_the_name(weights, tmp_path) -> None:
+    for name, member in (("net.weights.h5", "layers"), ("net.h5", "model_weights")):
+        assert run("theano-to-tf", weights, "-o", tmp_path / name, *FAST).returncode == 0
+        with h5py.File(tmp_path / name) as file:
+            assert member in file
+
+
+def altered(copy, change) -> Path:
+    path, file = copy
+    change(file)
+    file.close()
+    return path
+
+
+def set_nan(file: h5py.File) -> None:
+    file["convolution2d_3/convolution2d_3_W"][0, 0, 0, 0] = np.nan
+
+
+def drop_weight(file: h5py.File) -> None:
+    file["dense_1"].attrs["weight_names"] = [b"dense_1_W"]
+
+
+def add_layer(file: h5py.File) -> None:
+    file.attrs["layer_names"] = [*file.attrs["layer_names"], b"dense_2"]
+    file["dense_2/dense_2_W"] = np.zeros((10, 2), np.float32)
+    file["dense_2/dense_2_b"] = np.zeros(2, np.float32)
+    file["dense_2"].attrs["weight_names"] = [b"dense_2_W", b"dense_2_b"]
+
+
+def wrong_shape(file: h5py.File) -> None:
+    del file["convolution2d_3/convolution2d_3_W"]
+    file["convolution2d_3/convolution2d_3_W"] = np.zeros((16, 16, 5, 5), np.float32)
+
+
+def not_keras(file: h5py.File) -> None:
+    del file.attrs["layer_names"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        (set_nan, 6, "NaN"),
+        (drop_weight, 7, "head/dense expects bias 10, dense_1 has none"),
+        (add_layer, 7, "dense_2"),
+        (wrong_shape, 7, "convolution2d_3 has 5×5×16×16"),
+        (not_keras, 4, "not of Keras weights"),
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "theano-to-tf"])
+def test_bad_input_gets_one_line_and_leaves_nothing(copy, change, code, says, command) -> None:
+    path = altered(copy, change)
+    if change is set_nan and command == "inspect":
+        pytest.skip("inspect reads no values")
+    done = run(command, path)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert os.listdir(path.parent) == ["weights.h5"]
+
+
+def test_no_such_file_and_no_such_option(tmp_path) -> None:
+    assert run("inspect", tmp_path / "none.h5").returncode == 3
+    assert run("inspect").returncode == 2
+    assert run("theano-to-tf", "x.h5", "--format", "caffe").returncode == 2
+
+
+def test_a_failed_check_is_a_failure(weights) -> None:
+    """A converter that forgets the flip must not pass its own check."""
+    script = (
+        "import ror_port.mapping.keras as keras, ror_port.layout as layout;"
+        "keras.FLIP_HW_OF_HWIO = layout.SAME;"
+        "from ror_port.cli import main; main()"
+    )
+    command = [sys.executable, "-c", script, "theano-to-tf", str(weights)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 9, done.stderr
+    assert "does not compute what" in done.stderr
+    assert "FAILED" in done.stdout
+
+
+def test_a_leftover_keras_json_does_no_harm(weights, tmp_path) -> None:
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text('{"backend": "theano", "image_dim_ordering": "th"}')
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    done = run(
+        "theano-to-tf", weights, env={**environment, "HOME": str(tmp_path), "KERAS_HOME": str(tmp_path / ".keras")}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "on TensorFlow" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing(genuine, tmp_path, number) -> None:
+    source = genuine("ror-3-wrn-40-2_keras-1.2.2").weights
+    for delay in (0.15, 0.25, 0.35):
+        command = [
+            sys.executable,
+            "-m",
+            "ror_port",
+            "theano-to-tf",
+            str(source),
+            "-o",
+            str(tmp_path / "net.keras"),
+            *FAST,
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.send_signal(number)
+        process.wait(timeout=30)
+        assert [name for name in os.listdir(tmp_path) if name != "net.keras"] == []
+        (tmp_path / "net.keras").unlink(missing_ok=True)
+
+
+def test_a_full_disk_leaves_the_old_output_and_nothing_else(weights) -> None:
+    output = weights.parent / "weights.keras"
+    output.write_text("old")
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)); "
+    limited += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from ror_port.cli import main; main()"
+    for format in ("keras", "h5"):
+        output = weights.parent / {"keras": "weights.keras", "h5": "weights.tf.h5"}[format]
+        output.write_text("old")
+        command = [sys.executable, "-c", limited, "theano-to-tf", str(weights), "--force", "--format", format, *FAST]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 8, done.stderr
+        assert "Traceback" not in done.stderr
+        assert output.read_text() == "old"
+    assert sorted(os.listdir(weights.parent)) == ["weights.h5", "weights.keras", "weights.tf.h5"]
+
+
+def test_full_models_are_read_and_the_optimizer_is_left_out(genuine, tmp_path) -> None:
+    model = genuine(STEPS[0]).folder / "model.h5"
+    done = run("theano-to-tf", model, "-o", tmp_path / "net.keras")
+    assert done.returncode == 0, done.stderr
+    assert "left out  optimizer state" in done.stdout
+    assert "how much the assumed epsilon matters" not in done.stdout  # it is recorded
+
+
+def test_inspect_lists_tensors(genuine) -> None:
+    done = run("inspect", "--layers", genuine(PRE_ROR[0]).weights)
+    assert "convolution2d_2_W" in done.stdout
+    assert "stage1/block0/shortcut/kernel" in done.stdout
+
+
+def test_help_teaches_by_example() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert "ror-port theano-to-tf weights.h5" in done.stdout
+    assert "Exit codes" in done.stdout

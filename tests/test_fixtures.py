@@ -1,0 +1,22 @@
+"""fixtures/ is what the recorder wrote: every file has the sha256 that its manifest names."""
+
+import hashlib
+import json
+
+import pytest
+
+from genuine import FIXTURES
+
+MANIFESTS = sorted(FIXTURES.glob("*/manifest_*.json"))
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_manifest(path) -> None:
+    manifest = json.loads(path.read_text())
+    assert {"theano", "keras", "numpy", "h5py", "python"} <= set(manifest["versions"])
+    for name, digest in manifest["sha256"].items():
+        assert hashlib.sha256((path.parent / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_every_fixture_has_manifests_for_both_precisions() -> None:
+    assert len(MANIFESTS) == 2 * len(list(FIXTURES.iterdir()))
