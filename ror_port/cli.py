@@ -16,6 +16,9 @@ from ror_port import __version__
 from ror_port.errors import OutputError, ParityError, RorPortError
 
 if TYPE_CHECKING:  # imported by the commands that need them, so that --help starts in a blink
+    from ror_port.convert import Written
+    from ror_port.layout import Array
+    from ror_port.parity import Check, Unchecked
     from ror_port.port import Port
     from ror_port.report import Account
 
@@ -35,16 +38,14 @@ Examples:
   ror-port theano-to-tf old/*.h5 -o new/           many files, one bad one does not stop the others
   ror-port theano-to-tf weights.h5 --format h5     HDF5 for Keras 2 and 3
   ror-port theano-to-tf weights.h5 --bn-epsilon 1e-5   for a net trained before December 2016
+  ror-port to-torch weights.h5 -o net/             a folder for PyTorch: weights, config, definition
 
 {EXIT_CODES}""",
 )
 @click.version_option(__version__, prog_name="ror-port")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.pass_context
-def cli(context: click.Context, debug: bool) -> None:
+def cli() -> None:
     """Brings Theano-era Keras networks back to life: reads the HDF5 weights of 2016, writes what TensorFlow and
     Keras 3 load as it is, and measures that it computes the same."""
-    context.obj = debug
 
 
 _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
@@ -53,6 +54,7 @@ _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_t
 def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     """What every command that reads a checkpoint takes."""
     for option in (
+        click.option("--debug", is_flag=True, help="Show tracebacks."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a file on stdout; text on stderr."),
         click.option(
             "--bn-epsilon",
@@ -74,15 +76,7 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
 @_FILES
 @_reading_options
 @click.option("--layers", is_flag=True, help="List every tensor with its canonical name.")
-@click.pass_obj
-def inspect(
-    debug: bool,
-    files: Sequence[Path],
-    as_json: bool,
-    bn_epsilon: float | None,
-    source_backend: str | None,
-    layers: bool,
-) -> None:
+def inspect(files: Sequence[Path], layers: bool, **reading: Any) -> None:
     """What is this file, and how do we know?"""
 
     def one(port: Port) -> Account:
@@ -96,19 +90,40 @@ def inspect(
             ]
         return account
 
-    _each(files, one, as_json=as_json, debug=debug, source_backend=source_backend, bn_epsilon=bn_epsilon)
+    _each(files, one, **reading)
+
+
+def _writing_options(output: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """What every command that writes takes. output: what -o names."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option(
+                "--verify/--no-verify",
+                default=True,
+                help="Compare the result with what Theano would have computed, where the framework is installed.  "
+                "[default: verify]",
+            ),
+            click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
+            click.option("--force", is_flag=True, help="Replace an existing output."),
+            click.option(
+                "-o",
+                "--output",
+                "out",
+                type=click.Path(path_type=Path),
+                metavar="OUT",
+                help=f"{output} Default: beside the input.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 @cli.command("theano-to-tf")
 @_FILES
-@click.option(
-    "-o",
-    "--output",
-    "out",
-    type=click.Path(path_type=Path),
-    metavar="OUT",
-    help="Output file, or a folder for the outputs. Default: beside the input.",
-)
+@_writing_options("Output file, or a folder for the outputs.")
 @click.option(
     "--format",
     type=click.Choice(["keras", "weights", "h5", "savedmodel"]),
@@ -123,66 +138,108 @@ def inspect(
     help="Order of the written network's images. TensorFlow on a CPU runs channels_last only.",
 )
 @click.option("--logits", is_flag=True, help="End the network before the softmax.")
-@click.option("--force", is_flag=True, help="Replace an existing output.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@click.option(
-    "--verify/--no-verify",
-    default=True,
-    help="Compare the result with what Theano would have computed, where TensorFlow is installed.  [default: verify]",
-)
 @_reading_options
-@click.pass_obj
 def theano_to_tf(
-    debug: bool,
     files: Sequence[Path],
     out: Path | None,
     format: str | None,
     data_format: str,
     logits: bool,
+    **options: Any,
+) -> None:
+    """Convert a checkpoint for TensorFlow and Keras."""
+    from ror_port import convert
+
+    inferred = convert.tensorflow_format(out) if out and not _is_folder(out, files) else None
+    chosen = format or inferred or "keras"
+    channels_first = data_format == "channels_first"
+
+    def write(port: Port, target: Path) -> Written:
+        from ror_port.progress import track
+
+        return convert.to_tensorflow(port, target, chosen, channels_first=channels_first, logits=logits, progress=track)
+
+    def check(port: Port, target: Path, pictures: Array) -> tuple[Check | Unchecked, Array]:
+        from ror_port import parity
+
+        return parity.check_tensorflow(
+            port, target, chosen, channels_first=channels_first, logits=logits, pictures=pictures
+        )
+
+    suffix = convert.TENSORFLOW_SUFFIXES[chosen]
+    _convert(files, out, suffix, write, check, **options)
+
+
+@cli.command("to-torch")
+@_FILES
+@_writing_options("Output folder (or file, with --format pt); with several inputs, a folder for the outputs.")
+@click.option(
+    "--format",
+    type=click.Choice(["safetensors", "pt"]),
+    help="safetensors: a folder with weights, config, the network's definition and a model card (default). pt: a "
+    "state dict; needs PyTorch.",
+)
+@_reading_options
+def to_torch(files: Sequence[Path], out: Path | None, format: str | None, **options: Any) -> None:
+    """Convert a checkpoint for PyTorch."""
+    from ror_port import convert
+
+    chosen = format or ("pt" if out and out.suffix in (".pt", ".pth") else "safetensors")
+
+    def write(port: Port, target: Path) -> Written:
+        from ror_port.progress import track
+
+        return convert.to_torch(port, target, chosen, progress=track)
+
+    def check(port: Port, target: Path, pictures: Array) -> tuple[Check | Unchecked, Array]:
+        from ror_port import parity
+
+        return parity.check_torch(port, target, chosen, pictures=pictures)
+
+    _convert(files, out, convert.TORCH_SUFFIXES[chosen], write, check, **options)
+
+
+def _convert(
+    files: Sequence[Path],
+    out: Path | None,
+    suffix: str,
+    write: Callable[[Port, Path], Written],
+    check: Callable[[Port, Path, Array], tuple[Check | Unchecked, Array]],
+    *,
     force: bool,
     dry_run: bool,
     verify: bool,
-    as_json: bool,
-    bn_epsilon: float | None,
-    source_backend: str | None,
+    **reading: Any,
 ) -> None:
-    """Convert a checkpoint for TensorFlow and Keras."""
-    channels_first = data_format == "channels_first"
+    """Converts every file with `write`, and compares each result with the reference through `check`."""
 
     def one(port: Port) -> Account:
-        from ror_port import convert
-        from ror_port.output import check
-        from ror_port.progress import track
+        from ror_port import convert, output
         from ror_port.report import Account
 
         source = port.checkpoint.path
-        chosen = format or (convert.tensorflow_format(out) if out and not _is_folder(out, files) else None) or "keras"
-        default_name = convert.stem(source) + convert.TENSORFLOW_SUFFIXES[chosen]
-        target = _target(source, out, default_name, files)
-        check(target, source, force=force)
+        target = _target(source, out, convert.stem(source) + suffix, files)
+        output.check(target, source, force=force)
         account = Account(port)
         if dry_run:
             account.planned = str(target)
             return account
-        account.written = convert.to_tensorflow(
-            port, target, chosen, channels_first=channels_first, logits=logits, progress=track
-        )
+        account.written = write(port, target)
         if verify:
             from ror_port import parity
 
             pictures = parity.images(port.network.input_shape)
-            account.check, reference = parity.check_tensorflow(
-                port, target, chosen, channels_first=channels_first, logits=logits, pictures=pictures
-            )
+            account.check, reference = check(port, target, pictures)
             if any(fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts):
                 account.epsilon = parity.epsilon_effect(port, pictures, reference)
         return account
 
-    _each(files, one, as_json=as_json, debug=debug, source_backend=source_backend, bn_epsilon=bn_epsilon)
+    _each(files, one, **reading)
 
 
 def _is_folder(out: Path, files: Sequence[Path]) -> bool:
-    return len(files) > 1 or out.is_dir()
+    """Whether OUT is where outputs go, rather than the name of the one output."""
+    return len(files) > 1 or (out.is_dir() and not (out / "config.json").exists())
 
 
 def _target(source: Path, out: Path | None, default_name: str, files: Sequence[Path]) -> Path:

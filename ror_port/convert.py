@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ror_port import output
-from ror_port.formats import keras3, keras_hdf5
+from ror_port.formats import keras3, keras_hdf5, pytorch
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
 from ror_port.port import Port
@@ -19,6 +19,13 @@ TENSORFLOW_SUFFIXES = {"keras": ".keras", "weights": ".weights.h5", "h5": ".tf.h
 """Format → what the name of an output ends in where the user gives none."""
 
 Parameters = Iterable[tuple[Parameter, Array]]
+
+Progress = Callable[[Parameters, int], Parameters]
+"""Wraps the parameters on their way, given their number."""
+
+
+def _silent(parameters: Parameters, _: int) -> Parameters:
+    return parameters
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,11 @@ def to_tensorflow(
     *,
     channels_first: bool = False,
     logits: bool = False,
-    progress: Callable[[Parameters, int], Parameters] = lambda parameters, _: parameters,
+    progress: Progress = _silent,
 ) -> Written:
     """Writes a file (or the folder of a SavedModel) that TensorFlow and Keras load as it is.
 
     target: a path that `output.check` passed. format: a key of TENSORFLOW_SUFFIXES. logits: leave the softmax out.
-    progress: wraps the parameters on their way, given their number.
     """
     graph = port.graph.until(port.graph.logits) if logits else port.graph
     with output.staged(target) as stage:
@@ -76,6 +82,21 @@ def to_tensorflow(
         else:
             write = {"keras": keras3.write_archive, "h5": keras_hdf5.write}[format]
             write(stage, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement())
+    return Written(str(target), format, _size(target), _sha256(target))
+
+
+TORCH_SUFFIXES = {"safetensors": "-torch", "pt": ".pt"}
+"""Format → what the name of an output ends in where the user gives none."""
+
+
+def to_torch(port: Port, target: Path, format: str, *, progress: Progress = _silent) -> Written:
+    """Writes a folder that PyTorch users load as it is ("safetensors"), or a state dict ("pt")."""
+    with output.staged(target) as stage:
+        parameters = progress(port.parameters(), len(port.graph.parameters))
+        if format == "pt":
+            pytorch.write_state_dict(stage, port.graph, parameters, dtype=port.dtype)
+        else:
+            pytorch.write_folder(stage, port.graph, parameters, dtype=port.dtype, stated=port.statement())
     return Written(str(target), format, _size(target), _sha256(target))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from ror_port import theano_numpy, tolerances
 from ror_port.errors import MissingExtra
+from ror_port.formats import pytorch
 from ror_port.graph import Shape
 from ror_port.layout import NHWC_TO_NCHW, Array
 from ror_port.mapping.keras import keras_layer_name
@@ -209,6 +211,56 @@ def check_tensorflow(
         f"Keras {framework.__version__} on {f'TensorFlow {tf.__version__}' if backend == 'tensorflow' else backend}"
     )
     return Check(runtime, compare(actual, wanted), tolerances.for_dtype(port.dtype)), reference
+
+
+def check_torch(
+    port: Port, artifact: Path, format: str, *, pictures: NDArray[Any]
+) -> tuple[Check | Unchecked, NDArray[np.float64]]:
+    """Loads an artifact of `to-torch` as its user would and compares its logits with the reference.
+
+    A folder is loaded by the definition that lies in it. Also returns the reference's logits.
+    """
+    reference = expected(port, pictures)
+    if importlib.util.find_spec("torch") is None:
+        return Unchecked("PyTorch is not installed; pip install 'ror-port[torch]'"), reference
+    import torch
+
+    _, class_name, model_type = pytorch.MODULES[port.network.family]
+    if format == "pt":
+        model = torch_model(port)
+        model.load_state_dict(torch.load(artifact, weights_only=True))
+    else:
+        definition = _module(artifact / f"modeling_{model_type}.py")
+        model = getattr(definition, class_name).from_pretrained(artifact)
+    with torch.inference_mode():
+        dtype = next(model.parameters()).dtype
+        actual = model.eval()(torch.from_numpy(NHWC_TO_NCHW(pictures)).to(dtype)).numpy()
+    difference = compare(actual, reference)
+    return Check(f"PyTorch {torch.__version__}", difference, tolerances.for_dtype(port.dtype)), reference
+
+
+def torch_model(port: Port) -> Any:
+    """The parallel PyTorch definition of a port's network, without its weights, in the port's precision."""
+    import torch
+
+    module_name, class_name, _ = pytorch.MODULES[port.network.family]
+    definition = importlib.import_module(f"ror_port.models.{module_name}")
+    config = getattr(definition, f"{class_name}Config")(**asdict(port.network))  # type: ignore[call-overload]
+    return getattr(definition, class_name)(config).to(getattr(torch, port.dtype))
+
+
+def _module(path: Path) -> ModuleType:
+    """A Python file as a module. Only ever one that ror-port has just written."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[path.stem]
+    return module
 
 
 def keras_model(port: Port, *, channels_first: bool) -> Any:

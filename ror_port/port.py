@@ -86,10 +86,13 @@ class Port:
 
     def statement(self) -> dict[str, Any]:
         """What outputs say of themselves: network, source and facts, as JSON."""
+        source = {"file": self.checkpoint.path.name, "sha256": self.checkpoint.sha256}
+        if "source" in self.checkpoint.stated:
+            source["made_from"] = self.checkpoint.stated["source"]
         return {
             "ror_port": __version__,
             "network": {"family": self.network.family, "name": self.network.name, **asdict(self.network)},  # type: ignore[call-overload]
-            "source": {"file": self.checkpoint.path.name, "sha256": self.checkpoint.sha256},
+            "source": source,
             "facts": [fact.as_json() for fact in self.facts],
         }
 

@@ -11,6 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ror_port.graph import Add, AveragePool, BatchNorm, Conv, Dense, Dropout, Flatten, Input, MaxPool, Relu, Softmax
+from ror_port.networks import Network
+
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "fixtures"
 
@@ -88,3 +91,54 @@ def rename_layers(file: h5py.File, names: dict[str, str]) -> None:
 
 def relative_l2(actual: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(np.float64(actual) - expected) / np.linalg.norm(np.float64(expected)))
+
+
+PREFIXES = {
+    Input: "input",
+    Conv: "convolution2d",
+    BatchNorm: "batchnormalization",
+    Relu: "activation",
+    Add: "merge",
+    MaxPool: "maxpooling2d",
+    AveragePool: "averagepooling2d",
+    Flatten: "flatten",
+    Dense: "dense",
+    Dropout: "dropout",
+}
+
+
+def keras_1_names(network: Network) -> dict[str, str]:
+    """Node → layer name in a fresh session of Keras 1, in the order of its ``model.layers``."""
+    counts: dict[str, int] = {}
+    names = {}
+    graph = network.graph()
+    for node in graph:
+        if isinstance(node.operation, Softmax):
+            continue  # part of Dense in Keras 1
+        prefix = PREFIXES[type(node.operation)]
+        if not node.original_name:
+            counts[prefix] = counts.get(prefix, 0) + 1
+        names[node.name] = node.original_name or f"{prefix}_{counts[prefix]}"
+    return {node.name: names[node.name] for node in graph.keras_order if node.name in names}
+
+
+def on_grid(output: np.ndarray) -> np.ndarray:
+    """(batch, channels, rows, columns) → the rows and columns that ``record.py --layers grid`` keeps."""
+    size = output.shape[2] if output.ndim == 4 else 0
+    if size <= 8:
+        return output
+    keep = sorted({0, 1, 2, size - 1, size // 2 - 1, size // 2})
+    return output[:, :, keep][:, :, :, keep]
+
+
+def recorded_layer(record: dict[str, np.ndarray], layer: str, output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A layer's recorded output, and ours of the same images at the same places."""
+    expected = record[f"layers/{layer}"]
+    output = output[: len(expected)]
+    return expected, output if output.shape == expected.shape else on_grid(output)
+
+
+def digits(source: Genuine) -> dict[str, np.ndarray]:
+    """x_train, x_test: uint8 (image, row, column, channel); y_train, y_test: labels."""
+    with h5py.File(source.folder / "digits.h5") as file:
+        return {name: file[name][()] for name in file}

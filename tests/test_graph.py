@@ -1,49 +1,20 @@
 import h5py
 import pytest
 
-from genuine import PRE_ROR
-from ror_port.graph import Add, AveragePool, BatchNorm, Conv, Dense, Dropout, Flatten, Input, MaxPool, Relu, Softmax
+from genuine import PRE_ROR, keras_1_names
 from ror_port.networks.ror_wrn import RoRWRN
-
-PREFIXES = {
-    Input: "input",
-    Conv: "convolution2d",
-    BatchNorm: "batchnormalization",
-    Relu: "activation",
-    Add: "merge",
-    MaxPool: "maxpooling2d",
-    AveragePool: "averagepooling2d",
-    Flatten: "flatten",
-    Dense: "dense",
-    Dropout: "dropout",
-}
-
-
-def keras_1_names(network: RoRWRN) -> list[str]:
-    """`model.layers` by name, from our graph: creation order numbers them, keras_order lists them."""
-    counts: dict[str, int] = {}
-    names = {}
-    graph = network.graph()
-    for node in graph:
-        if isinstance(node.operation, Softmax):
-            continue  # part of Dense in Keras 1
-        prefix = PREFIXES[type(node.operation)]
-        if not node.original_name:
-            counts[prefix] = counts.get(prefix, 0) + 1
-        names[node.name] = node.original_name or f"{prefix}_{counts[prefix]}"
-    return [names[node.name] for node in graph.keras_order if node.name in names]
 
 
 @pytest.mark.parametrize("name", PRE_ROR)
 def test_order_and_numbers_are_those_of_genuine_keras(genuine, name) -> None:
     with h5py.File(genuine(name).weights) as file:
         listed = [layer.decode() for layer in file.attrs["layer_names"]]
-    assert keras_1_names(RoRWRN(2, 1)) == listed
+    assert list(keras_1_names(RoRWRN(2, 1)).values()) == listed
 
 
 def test_order_of_the_large_network_is_that_of_genuine_keras(genuine) -> None:
     listed = [layer for layer, _ in genuine("ror-3-wrn-40-2_keras-1.2.2").manifest()["layers"]]
-    assert keras_1_names(RoRWRN(6, 2)) == listed
+    assert list(keras_1_names(RoRWRN(6, 2)).values()) == listed
 
 
 def test_size_of_ror_3_wrn_40_2() -> None:

@@ -3,22 +3,11 @@
 import numpy as np
 import pytest
 
-from genuine import DIGITS, INFERENCE, PRE_ROR, relative_l2
+from genuine import DIGITS, INFERENCE, PRE_ROR, digits, keras_1_names, recorded_layer, relative_l2
 from ror_port import theano_numpy, tolerances
-from ror_port.graph import Softmax
 from ror_port.port import load
-from test_graph import keras_1_names
 
 TOLERANCE = {"float64": tolerances.FLOAT64, "float32": tolerances.FLOAT32}
-
-
-def on_grid(output: np.ndarray) -> np.ndarray:
-    """The rows and columns that ``record.py --layers grid`` keeps."""
-    size = output.shape[2] if output.ndim == 4 else 0
-    if size <= 8:
-        return output
-    keep = sorted({0, 1, 2, size - 1, size // 2 - 1, size // 2})
-    return output[:, :, keep][:, :, :, keep]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -47,15 +36,16 @@ def test_logits_are_genuine_theanos(genuine, name, dtype) -> None:
 def test_every_layer_is_genuine_theanos(genuine, name, dtype) -> None:
     source, record = genuine(name), genuine(name).record(dtype)
     with load(source.weights, bn_epsilon=source.epsilon) as port:
-        names = [node.name for node in port.graph.keras_order if not isinstance(node.operation, Softmax)]
-        genuine_names = dict(zip(names, keras_1_names(port.network), strict=True))
-        outputs = theano_numpy.run(port.graph, port.reference_tensors(), port.convention, record["images"][:1])
+        layers = keras_1_names(port.network)
+        del layers["image"], layers["head/dense"]  # the input; and Dense, whose layer ends in the softmax
         errors = {}
-        for node, output in outputs:
-            expected = record.get(f"layers/{genuine_names.get(node)}")
-            if expected is not None:
-                errors[node] = relative_l2(on_grid(output) if expected.shape != output.shape else output, expected)
-    assert len(errors) == len(names) - 2  # all but the input and Dense, whose layer ends in the softmax
+        for node, output in theano_numpy.run(
+            port.graph, port.reference_tensors(), port.convention, record["images"][:1]
+        ):
+            if node in layers:
+                expected, ours = recorded_layer(record, layers[node], output)
+                errors[node] = relative_l2(ours, expected)
+    assert set(errors) == set(layers)
     assert {node: error for node, error in errors.items() if not error <= TOLERANCE[dtype]} == {}
 
 
@@ -103,13 +93,6 @@ def test_digits_are_read_as_theano_read_them(genuine) -> None:
         pictures = data["x_test"][:64].transpose(0, 3, 1, 2) / 255
         logits = theano_numpy.outputs(port.graph, port.reference_tensors(), port.convention, pictures, "head/dense")
     assert relative_l2(logits["head/dense"], record["logits"][:64]) <= tolerances.FLOAT64
-
-
-def digits(source) -> dict[str, np.ndarray]:
-    import h5py
-
-    with h5py.File(source.folder / "digits.h5") as file:
-        return {name: file[name][()] for name in file}
 
 
 def test_convolution_against_its_definition() -> None:

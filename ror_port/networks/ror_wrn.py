@@ -84,10 +84,10 @@ class RoRWRN:
             middle = long_shortcut(f"stage{s}/middle_shortcut", x, filters, 1, f"conv{s}_level2_shortcut")
             for b in range(self.blocks):
                 x = block(f"stage{s}/block{b}", x, filters, project=b == 0)
-            x = g.tap(g.add(f"stage{s}/add", Add(), middle, x))
+            x = g.add(f"stage{s}/add", Add(), middle, x)
             if s < 3:
-                x = g.add(f"stage{s}/pool", MaxPool(2), x)
-        x = g.add("root_add", Add(), root, x)
+                x = g.tap(g.add(f"stage{s}/pool", MaxPool(2), x))
+        x = g.tap(g.add("root_add", Add(), root, x))
         x = bn_relu("head", "", x)
         x = g.add("head/pool", AveragePool(8), x)
         x = g.tap(g.add("head/flatten", Flatten(), x))

@@ -1,0 +1,117 @@
+"""Everything that can run a port, behind one signature: what each computes at every tap."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ror_port import theano_numpy
+from ror_port.formats import keras3, pytorch
+from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW
+from ror_port.mapping.keras import keras_layer_name
+from ror_port.parity import torch_model
+from ror_port.port import Port
+
+Taps = dict[str, np.ndarray]
+"""Tap → output; maps are (batch, channels, rows, columns)."""
+
+
+def numpy_reference(port: Port, images: np.ndarray, *_: object) -> Taps:
+    return theano_numpy.outputs(port.graph, port.reference_tensors(), port.convention, images, *port.graph.taps)
+
+
+def keras_file(port: Port, dtype: str, folder: Path) -> Path:
+    path = folder / f"{dtype}.keras"
+    keras3.write_archive(path, port.graph, port.parameters(), dtype=dtype, channels_first=False, stated={})
+    return path
+
+
+KERAS = """
+import sys, numpy, keras
+path, images, out, *names = sys.argv[1:]
+if keras.backend.backend() == "torch":
+    import torch; torch.set_grad_enabled(False)
+elif keras.backend.backend() == "jax":
+    import jax; jax.config.update("jax_enable_x64", True)
+model = keras.saving.load_model(path, compile=False)
+taps = keras.Model(model.inputs[0], [model.get_layer(name).output for name in names])
+outputs = taps(numpy.load(images))
+numpy.savez(out, **{name: keras.ops.convert_to_numpy(output) for name, output in zip(names, outputs)})
+"""
+
+
+def keras_on(backend: str) -> Callable[[Port, np.ndarray, str, Path], Taps]:
+    """Keras 3 on one of its backends, in a process of its own: Keras has one backend a process."""
+
+    def run(port: Port, images: np.ndarray, dtype: str, folder: Path) -> Taps:
+        np.save(folder / "images.npy", NCHW_TO_NHWC(images).astype(dtype))
+        names = {keras_layer_name(tap): tap for tap in port.graph.taps}
+        arguments = [str(keras_file(port, dtype, folder)), str(folder / "images.npy"), str(folder / "taps.npz")]
+        environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-W", "ignore", "-c", KERAS, *arguments, *names]
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        with np.load(folder / "taps.npz") as saved:
+            outputs = {names[name]: saved[name] for name in saved}
+        return {tap: NHWC_TO_NCHW(output) if output.ndim == 4 else output for tap, output in outputs.items()}
+
+    return run
+
+
+def torch_state(port: Port) -> dict[str, np.ndarray]:
+    return dict(pytorch.state(port.graph, port.parameters()))
+
+
+def torch_network(port: Port, dtype: str):
+    """The PyTorch definition with the port's weights, in the given precision, in evaluation mode."""
+    import torch
+
+    model = torch_model(port).to(getattr(torch, dtype))
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in torch_state(port).items()})
+    return model.eval()
+
+
+def torch_taps(model, images) -> dict:
+    """Runs a PyTorch RoRWRN and keeps what passes its taps."""
+    kept = {}
+    after = {"stem/conv": model.stem["conv"], "stage1/pool": model.stage1, "stage2/pool": model.stage2}
+    before = {"root_add": model.head["bn"], "head/flatten": model.head["dense"]}
+    hooks = [m.register_forward_hook(lambda _, __, y, tap=tap: kept.__setitem__(tap, y)) for tap, m in after.items()]
+    hooks += [
+        m.register_forward_pre_hook(lambda _, x, tap=tap: kept.__setitem__(tap, x[0])) for tap, m in before.items()
+    ]
+    try:
+        kept["head/dense"] = model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return kept
+
+
+def pytorch_eager(port: Port, images: np.ndarray, dtype: str, _: Path) -> Taps:
+    import torch
+
+    model = torch_network(port, dtype)
+    with torch.inference_mode():
+        taps = torch_taps(model, torch.from_numpy(images).to(getattr(torch, dtype)))
+    return {tap: output.numpy() for tap, output in taps.items()}
+
+
+def installed(*names: str) -> bool:
+    return all(importlib.util.find_spec(name) for name in names)
+
+
+RUNTIMES: dict[str, Callable[[Port, np.ndarray, str, Path], Taps]] = {
+    "numpy": numpy_reference,
+    "keras-tensorflow": keras_on("tensorflow"),
+    "keras-torch": keras_on("torch"),
+    "keras-jax": keras_on("jax"),
+    "pytorch": pytorch_eager,
+}
+NEEDS = {"keras-jax": ("jax",)}
+"""What is not among the test dependencies."""
