@@ -200,7 +200,8 @@ def write(args, model, arrays, weights, how):
             array = np.asarray(array)
             options = {'compression': 'gzip', 'compression_opts': 9, 'shuffle': True} if array.size > 64 else {}
             file.create_dataset(key, data=array, **options)
-    files = [f for f in sorted(os.listdir(args.folder)) if f.endswith('.h5')]
+    later = 'float64' if K.floatx() == 'float32' else None  # what an earlier run may have left
+    files = [f for f in sorted(os.listdir(args.folder)) if f.endswith('.h5') and not (later and later in f)]
     manifest = {
         'made_by': 'reference/record.py %s --blocks %d --width %d --seed %d' % (
             args.kind, args.blocks, args.width, args.seed),

@@ -53,7 +53,8 @@ def keras_on(backend: str) -> Callable[[Port, np.ndarray, str, Path], Taps]:
         np.save(folder / "images.npy", NCHW_TO_NHWC(images).astype(dtype))
         names = {keras_layer_name(tap): tap for tap in port.graph.taps}
         arguments = [str(keras_file(port, dtype, folder)), str(folder / "images.npy"), str(folder / "taps.npz")]
-        environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
+        environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
+        environment.setdefault("JAX_PLATFORMS", "cpu")
         command = [sys.executable, "-W", "ignore", "-c", KERAS, *arguments, *names]
         subprocess.run(command, check=True, capture_output=True, env=environment)
         with np.load(folder / "taps.npz") as saved:

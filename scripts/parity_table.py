@@ -1,0 +1,41 @@
+"""Prints the README's table of errors: every fixture in every runtime, against what genuine Theano computed."""
+
+# ruff: noqa: T201
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from genuine import FIXTURES, INFERENCE, LARGE, Genuine, rebuild, relative_l2
+from ror_port.port import load
+from runtimes import NEEDS, RUNTIMES, installed
+
+
+def main() -> None:
+    runtimes = [name for name in RUNTIMES if installed(*NEEDS.get(name, ()))]
+    print("| Theano's record | in |", " | ".join(runtimes), "|")
+    print("|---|---|" + "---|" * len(runtimes))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in INFERENCE:
+            source = Genuine(name, FIXTURES / name / "weights.h5", FIXTURES / name)
+            if name in LARGE:
+                source = Genuine(name, Path(folder) / f"{name}.h5", FIXTURES / name)
+                rebuild(name, source.weights)
+            for dtype in ("float32", "float64"):
+                record = source.record(dtype)
+                errors = []
+                with load(source.weights, bn_epsilon=source.epsilon) as port:
+                    for runtime in runtimes:
+                        taps = RUNTIMES[runtime](port, record["images"], dtype, Path(folder))
+                        same = (taps["head/dense"].argmax(1) == record["logits"].argmax(1)).all()
+                        error = relative_l2(taps["head/dense"], record["logits"])
+                        errors.append(f"{error:.1e}{'' if same else ' argmax differs'}")
+                    label = f"{port.network.name}, {name.rpartition('_')[2].replace('keras-', 'Keras ')}"
+                print(f"| {label} | {dtype} |", " | ".join(errors), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
