@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+import click
 
 from ror_port.convert import Written
 from ror_port.parity import Check, EpsilonEffect, Unchecked
 from ror_port.port import Port
-from ror_port.provenance import OTHER_EPSILON, Fact
+from ror_port.provenance import Fact
 
 
 @dataclass
@@ -78,7 +78,8 @@ class Account:
         match self.check:
             case Check() as check:
                 difference = check.difference
-                yield f"{'checked' if check.passed else 'FAILED'}: {check.runtime} against what Theano would compute"
+                verdict = click.style("checked", fg="green") if check.passed else click.style("FAILED", fg="red")
+                yield f"{verdict}: {check.runtime} against what Theano would compute"
                 yield (
                     f"  logits differ by {difference.relative_l2:.1e} (relative L2; tolerance {check.tolerance:g}), "
                     f"same answer for {difference.same_answers} of {difference.answers} images"
@@ -96,15 +97,6 @@ class Account:
         )
 
 
-def scale_effect(port: Port) -> tuple[float, float]:
-    """Median and largest relative change of a BatchNorm channel's scale under `OTHER_EPSILON`: no forward pass."""
-    variances = np.concatenate(
-        [port.untouched(parameter) for parameter in port.graph.parameters if parameter.role == "moving_variance"]
-    ).astype(np.float64)
-    change = np.abs(np.sqrt((variances + port.network.epsilon) / (variances + OTHER_EPSILON)) - 1)
-    return float(np.median(change)), float(change.max())
-
-
 def _evidence(fact: Fact) -> str:
     return f"{fact.evidence}; change with {fact.option}" if fact.basis == "assumed" and fact.option else fact.evidence
 
@@ -112,4 +104,5 @@ def _evidence(fact: Fact) -> str:
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)] + [0]
     for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        line = "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield click.style(line, fg="yellow") if row[0] == "assumed" else line
