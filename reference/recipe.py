@@ -16,23 +16,31 @@ def _uniform(seed, name, shape, low, high):
     return (low + (high - low) * state.random_sample(shape)).astype('float32')
 
 
-def weight(name, shape, seed):
-    """The float32 tensor called `name` (a Keras 1 name: ``convolution2d_7_W``, ``batchnormalization_3_gamma`` ...).
+SPANS = {
+    'bias': (-0.2, 0.2), 'b': (-0.2, 0.2), 'beta': (-0.5, 0.5),
+    'running_mean': (-0.5, 0.5), 'moving_mean': (-0.5, 0.5),
+    'running_std': (0.5, 2.0), 'moving_variance': (0.5, 2.0),
+}
 
-    Nothing in it is symmetric or neutral: kernels differ under every flip and transposition, gammas have both
-    signs, means are off zero and variances off one, so that whatever a port swaps or forgets shows. Convolution
-    kernels have variance 1 / (2 fan_in), which keeps the activations of a 40-layer network of order one.
+
+def weight(name, shape, seed, kernels='OIHW'):
+    """The float32 tensor called `name`: ``convolution2d_7_W`` in Keras 1, ``conv2d_7/kernel`` in Keras 2, ``:0`` or not.
+
+    kernels: axes of a convolution kernel's shape. Nothing in a tensor is symmetric or neutral: kernels differ
+    under every flip and transposition, gammas have both signs, means are off zero and variances off one, so that
+    whatever a port swaps or forgets shows. Convolution kernels have variance 1 / (2 fan_in), which keeps the
+    activations of a 40-layer network of order one.
     """
-    suffix = name.split('_', 2)[-1] if name.startswith(('convolution2d', 'batchnorm', 'dense')) else name.rsplit('_', 1)[-1]
-    if suffix == 'W':
-        fan_in = int(np.prod(shape[1:])) if len(shape) == 4 else shape[0]
+    name = name.split(':')[0]
+    role = next(role for role in list(SPANS) + ['gamma', 'kernel', 'W'] if name.endswith(('_' + role, '/' + role)))
+    if role in ('W', 'kernel'):
+        fan_in = int(np.prod(shape[1:] if kernels == 'OIHW' else shape[:3])) if len(shape) == 4 else shape[0]
         limit = np.sqrt((1.5 if len(shape) == 4 else 3.0) / fan_in)
         return _uniform(seed, name, shape, -limit, limit)
-    if suffix == 'gamma':
+    if role == 'gamma':
         signs = np.where(_uniform(seed, name + '/sign', shape, 0, 1) < 0.3, -1, 1)
         return (signs * _uniform(seed, name, shape, 0.5, 1.5)).astype('float32')
-    low, high = {'b': (-0.2, 0.2), 'beta': (-0.5, 0.5), 'running_mean': (-0.5, 0.5), 'running_std': (0.5, 2.0)}[suffix]
-    return _uniform(seed, name, shape, low, high)
+    return _uniform(seed, name, shape, *SPANS[role])
 
 
 def images(seed, count=IMAGE_CANDIDATES, channels=3, size=32):

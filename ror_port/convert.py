@@ -71,7 +71,7 @@ def to_tensorflow(
 
     target: a path that `output.check` passed. format: a key of TENSORFLOW_SUFFIXES. logits: leave the softmax out.
     """
-    graph = port.graph.until(port.graph.logits) if logits else port.graph
+    graph = (port.graph.until(port.graph.logits) if logits else port.graph).with_explicit_padding()
     with output.staged(target) as stage:
         parameters = progress(port.parameters(), len(graph.parameters))
         if format == "savedmodel":

@@ -8,7 +8,7 @@ for Dense. What an operation *means* (Theano's arithmetic, Keras layers, ONNX no
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -36,22 +36,57 @@ class Input(Operation):
         return self.shape
 
 
+Padding = Literal["half", "same", "valid"]
+"""What surrounds a convolution's input.
+
+half: Theano's 'same', size // 2 zeros on every side whatever the stride. same: TensorFlow's, as many zeros as make
+the output ⌈length / stride⌉ long, the odd one at the end. valid: none. The first two differ only where stride > 1.
+"""
+
+
+def padding(kind: Padding, size: int, stride: int, length: int) -> tuple[int, int]:
+    """Zeros before and after an axis of the given length, for an odd kernel size."""
+    if kind == "valid":
+        return 0, 0
+    if kind == "half":
+        return size // 2, size // 2
+    total = max((-(-length // stride) - 1) * stride + size - length, 0)
+    return total // 2, total - total // 2
+
+
 @dataclass(frozen=True)
 class Conv(Operation):
-    """Square convolution with Theano's 'same' ("half") padding: size // 2 on every side, whatever the stride."""
+    """Square convolution of odd size."""
 
     filters: int
     size: int
     stride: int = 1
     initializer: str = "he_normal"
+    bias: bool = True
+    padding: Padding = "half"
 
     def output(self, *inputs: Shape) -> Shape:
         height, width, _ = inputs[0]
-        pad = 2 * (self.size // 2) - self.size
-        return (height + pad) // self.stride + 1, (width + pad) // self.stride + 1, self.filters
+        rows, columns = (
+            (length + sum(padding(self.padding, self.size, self.stride, length)) - self.size) // self.stride + 1
+            for length in (height, width)
+        )
+        return rows, columns, self.filters
 
     def parameters(self, shape: Shape) -> Mapping[str, Shape]:
-        return {"kernel": (self.size, self.size, shape[-1], self.filters), "bias": (self.filters,)}
+        kernel = {"kernel": (self.size, self.size, shape[-1], self.filters)}
+        return {**kernel, "bias": (self.filters,)} if self.bias else kernel
+
+
+@dataclass(frozen=True)
+class Pad(Operation):
+    """`size` zeros on all four sides."""
+
+    size: int
+
+    def output(self, *inputs: Shape) -> Shape:
+        height, width, channels = inputs[0]
+        return height + 2 * self.size, width + 2 * self.size, channels
 
 
 @dataclass(frozen=True)
@@ -222,6 +257,21 @@ class Graph:
                 stack.extend(reversed(self[name].inputs))
         return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], walk[node.name])))
 
+    def with_explicit_padding(self) -> Graph:
+        """The same function, with a Pad before every "half"-padded strided convolution: only Theano has that mode."""
+        g = GraphBuilder(taps=list(self.taps))
+        for node in self.nodes:
+            operation, inputs = node.operation, node.inputs
+            if (
+                isinstance(operation, Conv)
+                and operation.padding == "half"
+                and min(operation.size, operation.stride) > 1
+            ):
+                inputs = (g.add(f"{node.name}_pad", Pad(operation.size // 2), *inputs),)
+                operation = replace(operation, padding="valid")
+            g.add(node.name, operation, *inputs, original_name=node.original_name)
+        return g.finish()
+
     def until(self, name: str) -> Graph:
         """The graph that ends in the named node, with what does not lead there left out."""
         needed = {name}
@@ -260,5 +310,5 @@ class GraphBuilder:
         self.taps.append(name)
         return name
 
-    def build(self) -> Graph:
+    def finish(self) -> Graph:
         return Graph(tuple(self.nodes.values()), tuple(self.taps))

@@ -111,7 +111,7 @@ def epsilon_effect(port: Port, pictures: NDArray[Any], logits: NDArray[np.float6
     """Runs the reference again under the epsilon of the other Keras eras."""
     taken = port.network.epsilon
     other = OTHER_EPSILON if taken == DEFAULT_EPSILON else DEFAULT_EPSILON
-    graph = replace(port.network, epsilon=other).graph()  # type: ignore[type-var]
+    graph = replace(port.network, epsilon=other).graph()
     return EpsilonEffect(taken, other, compare(expected(replace(port, graph=graph), pictures), logits))
 
 
@@ -225,12 +225,12 @@ def check_torch(
         return Unchecked("PyTorch is not installed; pip install 'ror-port[torch]'"), reference
     import torch
 
-    _, class_name, model_type = pytorch.MODULES[port.network.family]
+    class_name, _ = pytorch.CLASSES[port.network.family]
     if format == "pt":
         model = torch_model(port)
         model.load_state_dict(torch.load(artifact, weights_only=True))
     else:
-        definition = _module(artifact / f"modeling_{model_type}.py")
+        definition = _module(artifact / pytorch.DEFINITION)
         model = getattr(definition, class_name).from_pretrained(artifact)
     with torch.inference_mode():
         dtype = next(model.parameters()).dtype
@@ -243,10 +243,11 @@ def torch_model(port: Port) -> Any:
     """The parallel PyTorch definition of a port's network, without its weights, in the port's precision."""
     import torch
 
-    module_name, class_name, _ = pytorch.MODULES[port.network.family]
-    definition = importlib.import_module(f"ror_port.models.{module_name}")
-    config = getattr(definition, f"{class_name}Config")(**asdict(port.network))  # type: ignore[call-overload]
-    return getattr(definition, class_name)(config).to(getattr(torch, port.dtype))
+    from ror_port.models import networks_torch
+
+    class_name, _ = pytorch.CLASSES[port.network.family]
+    network = getattr(networks_torch, class_name)(networks_torch.Config(**asdict(port.network)))
+    return network.to(getattr(torch, port.dtype))
 
 
 def _module(path: Path) -> ModuleType:
@@ -266,16 +267,10 @@ def _module(path: Path) -> ModuleType:
 def keras_model(port: Port, *, channels_first: bool) -> Any:
     """The parallel Keras definition of a port's network, without its weights."""
     keras()
-    from ror_port.models.ror_wrn_keras import ror_wrn
+    from ror_port.models import networks_keras
 
-    network = port.network
-    return ror_wrn(
-        network.blocks,
-        network.width,
-        network.classes,
-        input_shape=network.input_shape,
-        dropout=network.dropout,
-        epsilon=network.epsilon,
-        momentum=network.momentum,
-        data_format="channels_first" if channels_first else "channels_last",
-    )
+    options = asdict(port.network)
+    if port.network.family == "RoR":
+        del options["width"]  # these come in one width
+    build = getattr(networks_keras, pytorch.CLASSES[port.network.family][1])
+    return build(**options, data_format="channels_first" if channels_first else "channels_last")

@@ -91,7 +91,7 @@ class Port:
             source["made_from"] = self.checkpoint.stated["source"]
         return {
             "ror_port": __version__,
-            "network": {"family": self.network.family, "name": self.network.name, **asdict(self.network)},  # type: ignore[call-overload]
+            "network": {"family": self.network.family, "name": self.network.name, **asdict(self.network)},
             "source": source,
             "facts": [fact.as_json() for fact in self.facts],
         }
@@ -122,7 +122,7 @@ def _understand(checkpoint: Checkpoint, source_backend: str | None, bn_epsilon: 
     convention, ordering = provenance.convention(checkpoint, era, backend, kernels)
     epsilon, momentum, norm_facts = provenance.batch_norm(checkpoint, found.network, bn_epsilon)
     dropout = checkpoint.architecture.dropout if checkpoint.architecture else 0.0
-    network = replace(found.network, epsilon=epsilon, momentum=momentum, dropout=dropout)  # type: ignore[type-var]
+    network = replace(found.network, epsilon=epsilon, momentum=momentum, dropout=dropout)
     graph = network.graph()
     by_name = {layer.name: layer for layer in checkpoint.weighted}
     stored = {

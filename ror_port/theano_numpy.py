@@ -26,8 +26,10 @@ from ror_port.graph import (
     Input,
     MaxPool,
     Node,
+    Padding,
     Relu,
     Softmax,
+    padding,
 )
 from ror_port.mapping.keras import Convention
 
@@ -67,11 +69,12 @@ def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]
     match node.operation:
         case Input() | Dropout():
             return x
-        case Conv(stride=stride):
+        case Conv(stride=stride, padding=kind):
             kernel = weights["kernel"]
             if convention.kernels == "HWIO":
                 kernel = np.moveaxis(kernel, (3, 2), (0, 1))
-            return convolve(x, kernel, stride, truly=convention.flipped) + weights["bias"][:, None, None]
+            x = convolve(x, kernel, stride, truly=convention.flipped, kind=kind)
+            return x + weights["bias"][:, None, None] if "bias" in weights else x
         case BatchNorm(epsilon=epsilon):
             scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + epsilon)
             return (x - weights["moving_mean"][:, None, None]) * scale[:, None, None] + weights["beta"][:, None, None]
@@ -93,14 +96,17 @@ def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]
     raise TypeError(f"no arithmetic for {node.operation}")
 
 
-def convolve(x: Float64, kernel: Float64, stride: int, *, truly: bool) -> Float64:
-    """Theano's ``conv2d(border_mode="half", subsample=(stride, stride), filter_flip=truly)``.
+def convolve(x: Float64, kernel: Float64, stride: int, *, truly: bool, kind: Padding = "half") -> Float64:
+    """Theano's ``conv2d(border_mode=kind, subsample=(stride, stride), filter_flip=truly)``, or TensorFlow's "same".
 
     x: (batch, in, rows, columns). kernel: (out, in, rows, columns). A true convolution lets the window's first
-    element meet the kernel's last. "Half" pads size // 2 zeros on all four sides, whatever the stride.
+    element meet the kernel's last.
     """
     rows, columns = kernel.shape[2:]
-    padded = np.pad(x, ((0, 0), (0, 0), (rows // 2, rows // 2), (columns // 2, columns // 2)))
+    before_after = [
+        padding(kind, size, stride, length) for size, length in zip((rows, columns), x.shape[2:], strict=True)
+    ]
+    padded = np.pad(x, ((0, 0), (0, 0), *before_after))
     windows = sliding_window_view(padded, (rows, columns), axis=(2, 3))[:, :, ::stride, ::stride]
     if truly:
         windows = windows[..., ::-1, ::-1]

@@ -80,8 +80,8 @@ def torch_network(port: Port, dtype: str):
 def torch_taps(model, images) -> dict:
     """Runs a PyTorch RoRWRN and keeps what passes its taps."""
     kept = {}
-    after = {"stem/conv": model.stem["conv"], "stage1/pool": model.stage1, "stage2/pool": model.stage2}
-    before = {"root_add": model.head["bn"], "head/flatten": model.head["dense"]}
+    after = {"stem/conv": model.stem.conv, "stage1/pool": model.stage1, "stage2/pool": model.stage2}
+    before = {"root_add": model.head.bn, "head/flatten": model.head.dense}
     hooks = [m.register_forward_hook(lambda _, __, y, tap=tap: kept.__setitem__(tap, y)) for tap, m in after.items()]
     hooks += [
         m.register_forward_pre_hook(lambda _, x, tap=tap: kept.__setitem__(tap, x[0])) for tap, m in before.items()

@@ -37,7 +37,7 @@ def test_float32_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
 FLOAT64 = """
 import sys, numpy, keras
 keras.config.set_floatx("float64")
-from ror_port.models.ror_wrn_keras import ror_wrn
+from ror_port.models.networks_keras import ror_wrn
 weights, images, out, blocks, width, epsilon = sys.argv[1:]
 model = ror_wrn(int(blocks), int(width), epsilon=float(epsilon), logits=True)
 model.load_weights(weights)

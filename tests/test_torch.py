@@ -25,7 +25,7 @@ def folder(genuine, tmp_path_factory):
 
 
 def test_folder_holds_what_it_should(folder) -> None:
-    assert sorted(os.listdir(folder)) == ["README.md", "config.json", "model.safetensors", "modeling_ror_wrn.py"]
+    assert sorted(os.listdir(folder)) == ["README.md", "config.json", "model.safetensors", "modeling_ror.py"]
     config = json.loads((folder / "config.json").read_text())
     assert config["model_type"] == "ror_wrn"
     assert (config["blocks"], config["width"], config["epsilon"]) == (2, 1, 1e-3)
@@ -45,7 +45,7 @@ def test_example_of_the_model_card_runs_without_ror_port(folder) -> None:
 def test_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
     import torch
 
-    from ror_port.models.ror_wrn_torch import RoRWRN
+    from ror_port.models.networks_torch import RoRWRN
 
     source = genuine(name)
     record = source.record()
@@ -91,7 +91,7 @@ def test_full_model_converts(genuine, tmp_path) -> None:
 def test_float64_weights_stay_float64(genuine, tmp_path) -> None:
     import torch
 
-    from ror_port.models.ror_wrn_torch import RoRWRN
+    from ror_port.models.networks_torch import RoRWRN
 
     source = genuine(PRE_ROR[0])
     record = source.record("float64")

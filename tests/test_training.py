@@ -133,7 +133,7 @@ def test_pytorchs_own_running_variance_would_be_off_by_one_in_n() -> None:
     """What our BatchNorm corrects: PyTorch averages n / (n − 1) of the batch variance. Here n is 512 at the least."""
     import torch
 
-    from ror_port.models.ror_wrn_torch import BatchNorm
+    from ror_port.models.networks_torch import BatchNorm
 
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(8, 4, 8, 8)))
     ours, theirs = BatchNorm(4).double(), torch.nn.BatchNorm2d(4).double()
@@ -159,7 +159,7 @@ def test_a_ported_network_learns_again(genuine) -> None:
         with torch.inference_mode():
             return (model.eval()(x["test"]).argmax(1) == y["test"]).float().mean().item()
 
-    torch.nn.init.xavier_uniform_(model.head["dense"].weight)
+    torch.nn.init.xavier_uniform_(model.head.dense.weight)
     assert accuracy() < 0.35
     optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9, nesterov=True)
     for _ in range(3):

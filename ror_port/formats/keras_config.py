@@ -22,6 +22,7 @@ from ror_port.graph import (
     Input,
     MaxPool,
     Node,
+    Pad,
     Pool,
     Relu,
     Softmax,
@@ -63,10 +64,13 @@ def _layer(node: Node, dtype: str, channels_first: bool) -> Layer:
                 "filters": operation.filters,
                 "kernel_size": [operation.size] * 2,
                 "strides": [operation.stride] * 2,
-                "padding": "same",
+                "padding": "valid" if operation.padding == "valid" else "same",
                 "data_format": data_format,
+                "use_bias": operation.bias,
                 "kernel_initializer": operation.initializer,
             }
+        case Pad():
+            class_name, config = "ZeroPadding2D", {"padding": operation.size, "data_format": data_format}
         case BatchNorm():
             class_name = "BatchNormalization"
             config = {

@@ -26,8 +26,16 @@ PREPROCESSING = {
     "basis": "assumed: what the code that trained the published weights did",
 }
 
-MODULES = {"RoR-WRN": ("ror_wrn_torch", "RoRWRN", "ror_wrn")}
-"""Family → module in `ror_port.models`, class, and model type of its PyTorch definition."""
+CLASSES = {
+    "RoR-WRN": ("RoRWRN", "ror_wrn"),
+    "RoR": ("RoR", "ror"),
+    "WRN": ("WRN", "wrn"),
+    "WRN 2016": ("WRN2016", "wrn_2016"),
+}
+"""Family → class and model type in `ror_port.models.networks_torch`."""
+
+DEFINITION = "modeling_ror.py"
+"""What the definition is called beside the weights."""
 
 
 def state(graph: Graph, parameters: Iterable[tuple[Parameter, Array]]) -> Iterator[tuple[str, Array]]:
@@ -45,7 +53,7 @@ def write_folder(
     from safetensors.numpy import save_file
 
     network = stated["network"]
-    module, class_name, model_type = MODULES[network["family"]]
+    class_name, model_type = CLASSES[network["family"]]
     settings = {key: value for key, value in network.items() if key not in ("family", "name")}
     config = {
         "model_type": model_type,
@@ -60,8 +68,8 @@ def write_folder(
     tensors = {name: array.astype(dtype, copy=False) for name, array in state(graph, parameters)}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    definition = resources.files("ror_port.models").joinpath(f"{module}.py").read_text()
-    (folder / f"modeling_{model_type}.py").write_text(definition)
+    definition = resources.files("ror_port.models").joinpath("networks_torch.py").read_text()
+    (folder / DEFINITION).write_text(definition)
     (folder / "README.md").write_text(_card(config, graph))
 
 
@@ -96,7 +104,7 @@ Converted by ror-port {config["provenance"]["ror_port"]} from `{source["file"]}`
 
 ```python
 import torch
-from modeling_{config["model_type"]} import {class_name}
+from {DEFINITION.removesuffix(".py")} import {class_name}
 model = {class_name}.from_pretrained(".")
 logits = model(torch.rand(1, {channels}, {height}, {width}))  # (batch, {config["classes"]})
 ```

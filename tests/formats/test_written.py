@@ -62,7 +62,7 @@ def test_logits_end_before_the_softmax(written, record) -> None:
 
 
 def test_weights_file_loads_into_the_parallel_definition(written, record) -> None:
-    from ror_port.models.ror_wrn_keras import ror_wrn
+    from ror_port.models.networks_keras import ror_wrn
 
     model = ror_wrn(2, 1)
     model.load_weights(written("weights"))
@@ -73,7 +73,7 @@ def test_weights_file_loads_into_the_parallel_definition(written, record) -> Non
 def test_hdf5_file_loads_in_keras_3(written, record, by_name) -> None:
     import keras
 
-    from ror_port.models.ror_wrn_keras import ror_wrn
+    from ror_port.models.networks_keras import ror_wrn
 
     whole = keras.saving.load_model(written("h5"), compile=False)
     assert relative_l2(predict(whole, record), record["probabilities"]) <= tolerances.FLOAT32
@@ -158,7 +158,7 @@ def test_equal_inputs_give_equal_bytes(genuine, written, tmp_path, format) -> No
 def test_architecture_from_the_graph_is_that_of_the_parallel_definition(written) -> None:
     import keras
 
-    from ror_port.models.ror_wrn_keras import ror_wrn
+    from ror_port.models.networks_keras import ror_wrn
 
     from_file, from_code = keras.saving.load_model(written("keras")), ror_wrn(2, 1)
     assert json.dumps(from_file.get_config()) == json.dumps(from_code.get_config())  # lists and tuples alike

@@ -10,7 +10,7 @@ from runtimes import torch_network
 
 torch = pytest.importorskip("torch")
 
-from ror_port.models.ror_wrn_torch import BatchNorm, RoRWRN, RoRWRNConfig  # noqa: E402
+from ror_port.models.networks_torch import BatchNorm, Config, RoRWRN  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_features_are_what_the_head_sees(network, images, record) -> None:
 
 def test_initialised_as_the_original() -> None:
     torch.manual_seed(0)
-    model = RoRWRN(RoRWRNConfig(blocks=1, width=4))
+    model = RoRWRN(Config(blocks=1, width=4))
     he = model.stage3.block0.conv2.weight
     glorot = model.root_shortcut.weight
     assert he.std().item() == pytest.approx(np.sqrt(2 / (256 * 9)), rel=0.02)
@@ -102,7 +102,7 @@ def test_training_compiles_too() -> None:
 
 def test_dropout_acts_in_training_only() -> None:
     torch.manual_seed(0)
-    model = RoRWRN(RoRWRNConfig(blocks=1, width=1, dropout=0.5))
+    model = RoRWRN(Config(blocks=1, width=1, dropout=0.5))
     x = torch.rand(2, 3, 32, 32)
     model.eval()
     assert torch.equal(model(x), model(x))
@@ -111,6 +111,6 @@ def test_dropout_acts_in_training_only() -> None:
 
 
 def test_a_64x64_image_flattens_two_by_two() -> None:
-    model = RoRWRN(RoRWRNConfig(blocks=1, width=1, input_shape=(64, 64, 3)))
+    model = RoRWRN(Config(blocks=1, width=1, input_shape=(64, 64, 3)))
     assert model(torch.rand(1, 3, 64, 64)).shape == (1, 10)
-    assert model.head["dense"].in_features == 256
+    assert model.head.dense.in_features == 256
