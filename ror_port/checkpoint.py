@@ -6,6 +6,7 @@ Nothing here is interpreted: tensors lie as they were stored, and what a file do
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,14 +48,16 @@ class Architecture:
     ordering: str | None = None
     input_shape: tuple[int, ...] | None = None
     dropout: float = 0.0
+    operations: Counter[str] = field(default_factory=Counter)
+    """What its layers do, counted: "convolution 3×3 stride 1", "activation relu" …"""
 
 
 @dataclass
 class Checkpoint:
     """An opened checkpoint. Use it as a context manager: tensors can be read until it is closed.
 
-    format: human name of the container. keras_version, backend: as recorded. omitted: what the file holds
-    besides weights and was left out, in words.
+    format: human name of the container. modern: whether it is Keras 3's own. keras_version, backend: as recorded.
+    omitted: what the file holds besides weights and was left out, in words.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class Checkpoint:
     stated: Mapping[str, Any] = field(default_factory=dict)
     """What ror-port itself wrote into a file that it made."""
     omitted: tuple[str, ...] = ()
+    modern: bool = False
     close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def __enter__(self) -> Checkpoint:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from ror_port import __version__
 from ror_port.errors import OutputError, ParityError, RorPortError
 
 if TYPE_CHECKING:  # imported by the commands that need them, so that --help starts in a blink
-    from ror_port.convert import Written
+    from ror_port.convert import Trial, Written
     from ror_port.layout import Array
     from ror_port.parity import Check, Unchecked
     from ror_port.port import Port
@@ -48,7 +50,15 @@ def cli() -> None:
     Keras 3 load as it is, and measures that it computes the same."""
 
 
-_FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+_FILES = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="FILE..."
+)
+
+
+def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value <= 1:  # a NaN passes every comparison of click's
+        raise click.BadParameter("a number above 0 and up to 1 is expected")
+    return value
 
 
 def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -57,13 +67,29 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--debug", is_flag=True, help="Show tracebacks."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a file on stdout; text on stderr."),
         click.option(
+            "--input-size",
+            "size",
+            type=click.IntRange(8, 4096),
+            metavar="N",
+            help="Rows and columns of an image, where the file cannot tell.",
+        ),
+        click.option(
             "--bn-epsilon",
-            type=click.FloatRange(0, 1, min_open=True),
+            "epsilon",
+            type=float,
+            callback=_finite,
             metavar="EPS",
             help="Epsilon of the BatchNorms where the file does not say; 1e-3 is assumed (Keras 1.2.0 and later).",
         ),
         click.option(
+            "--source-keras",
+            "keras",
+            metavar="VERSION",
+            help="The Keras that wrote the file, e.g. 1.0.6: up to 1.0.7 BatchNorm meant something else.",
+        ),
+        click.option(
             "--source-backend",
+            "backend",
             type=click.Choice(["theano", "tensorflow"]),
             help="What trained the weights, where the file misleads.",
         ),
@@ -80,12 +106,13 @@ def inspect(files: Sequence[Path], layers: bool, **reading: Any) -> None:
     """What is this file, and how do we know?"""
 
     def one(port: Port) -> Account:
+        from ror_port.formats.hdf5 import quote
         from ror_port.report import Account
 
         account = Account(port)
         if layers:
             account.layers = [
-                {"file": port.stored[p.name].name, "name": p.name, "shape": port.stored[p.name].shape}
+                {"file": quote(port.stored[p.name].name).strip("'"), "name": p.name, "shape": port.stored[p.name].shape}
                 for p in port.graph.parameters
             ]
         return account
@@ -110,7 +137,7 @@ def _writing_options(output: str) -> Callable[[Callable[..., None]], Callable[..
                 "-o",
                 "--output",
                 "out",
-                type=click.Path(path_type=Path),
+                type=click.Path(),  # a text still: a Path forgets a closing slash
                 metavar="OUT",
                 help=f"{output} Default: beside the input.",
             ),
@@ -141,7 +168,7 @@ def _writing_options(output: str) -> Callable[[Callable[..., None]], Callable[..
 @_reading_options
 def theano_to_tf(
     files: Sequence[Path],
-    out: Path | None,
+    out: str | None,
     format: str | None,
     data_format: str,
     logits: bool,
@@ -150,24 +177,24 @@ def theano_to_tf(
     """Convert a checkpoint for TensorFlow and Keras."""
     from ror_port import convert
 
-    inferred = convert.tensorflow_format(out) if out and not _is_folder(out, files) else None
-    chosen = format or inferred or "keras"
+    chosen, targets = _plan(files, out, format, "keras", convert.TENSORFLOW_SUFFIXES)
     channels_first = data_format == "channels_first"
 
-    def write(port: Port, target: Path) -> Written:
+    def write(port: Port, target: Path, trial: Trial) -> Written:
         from ror_port.progress import track
 
-        return convert.to_tensorflow(port, target, chosen, channels_first=channels_first, logits=logits, progress=track)
+        return convert.to_tensorflow(
+            port, target, chosen, channels_first=channels_first, logits=logits, trial=trial, progress=track
+        )
 
-    def check(port: Port, target: Path, pictures: Array) -> tuple[Check | Unchecked, Array]:
+    def check(port: Port, result: Path, pictures: Array) -> tuple[Check | Unchecked, Array]:
         from ror_port import parity
 
         return parity.check_tensorflow(
-            port, target, chosen, channels_first=channels_first, logits=logits, pictures=pictures
+            port, result, chosen, channels_first=channels_first, logits=logits, pictures=pictures
         )
 
-    suffix = convert.TENSORFLOW_SUFFIXES[chosen]
-    _convert(files, out, suffix, write, check, **options)
+    _convert(targets, write, check, folder=chosen in convert.FOLDERS, **options)
 
 
 @cli.command("to-torch")
@@ -180,122 +207,144 @@ def theano_to_tf(
     "state dict; needs PyTorch.",
 )
 @_reading_options
-def to_torch(files: Sequence[Path], out: Path | None, format: str | None, **options: Any) -> None:
+def to_torch(files: Sequence[Path], out: str | None, format: str | None, **options: Any) -> None:
     """Convert a checkpoint for PyTorch."""
     from ror_port import convert
 
-    chosen = format or ("pt" if out and out.suffix in (".pt", ".pth") else "safetensors")
+    chosen, targets = _plan(files, out, format, "safetensors", convert.TORCH_SUFFIXES)
 
-    def write(port: Port, target: Path) -> Written:
+    def write(port: Port, target: Path, trial: Trial) -> Written:
         from ror_port.progress import track
 
-        return convert.to_torch(port, target, chosen, progress=track)
+        return convert.to_torch(port, target, chosen, trial=trial, progress=track)
 
-    def check(port: Port, target: Path, pictures: Array) -> tuple[Check | Unchecked, Array]:
+    def check(port: Port, result: Path, pictures: Array) -> tuple[Check | Unchecked, Array]:
         from ror_port import parity
 
-        return parity.check_torch(port, target, chosen, pictures=pictures)
+        return parity.check_torch(port, result, chosen, pictures=pictures)
 
-    _convert(files, out, convert.TORCH_SUFFIXES[chosen], write, check, **options)
+    _convert(targets, write, check, folder=chosen in convert.FOLDERS, **options)
+
+
+@cli.command("list")
+def list_networks() -> None:
+    """The networks that ror-port knows, with what was published of them."""
+    from ror_port.networks.published import table
+
+    click.echo(table())
+
+
+def _plan(
+    files: Sequence[Path], out: str | None, format: str | None, default: str, suffixes: Mapping[str, str]
+) -> tuple[str, dict[Path, Path]]:
+    """The format, and where each output goes; click's usage error where the two, or the outputs, disagree."""
+    from ror_port import convert, output
+
+    path = Path(out) if out else None
+    named = convert.named_format(path) if path else None
+    chosen = format or (named if named in suffixes else None) or default
+    if path and (len(files) > 1 or str(out).endswith(os.sep) or (path.is_dir() and not output.is_own(path))):
+        if named and not path.is_dir():
+            raise click.BadParameter(f"{out} names a file; with several inputs a folder is expected", param_hint="-o")
+        targets = {file: path / (convert.stem(file) + suffixes[chosen]) for file in files}
+    elif path:
+        if chosen not in convert.FOLDERS and named != chosen:
+            endings = " or ".join(suffix for suffix, asks in convert.SUFFIXES.items() if asks == chosen)
+            raise click.BadParameter(f"{out} must end in {endings} for --format {chosen}", param_hint="-o")
+        targets = {files[0]: path}
+    else:
+        targets = {file: file.parent / (convert.stem(file) + suffixes[chosen]) for file in files}
+    seen: dict[Path, Path] = {}
+    for file, target in targets.items():
+        if target in seen:
+            raise click.BadParameter(f"{seen[target]} and {file} would both become {target}", param_hint="FILE")
+        seen[target] = file
+    return chosen, targets
 
 
 def _convert(
-    files: Sequence[Path],
-    out: Path | None,
-    suffix: str,
-    write: Callable[[Port, Path], Written],
+    targets: Mapping[Path, Path],
+    write: Callable[[Port, Path, Trial], Written],
     check: Callable[[Port, Path, Array], tuple[Check | Unchecked, Array]],
     *,
+    folder: bool,
     force: bool,
     dry_run: bool,
     verify: bool,
     **reading: Any,
 ) -> None:
-    """Converts every file with `write`, and compares each result with the reference through `check`."""
+    """Converts every file with `write`; `check` compares a result with the reference before it takes its place."""
 
     def one(port: Port) -> Account:
-        from ror_port import convert, output
+        from ror_port import output
         from ror_port.report import Account
 
         source = port.checkpoint.path
-        target = _target(source, out, convert.stem(source) + suffix, files)
-        output.check(target, source, force=force)
+        target = targets[source]
+        output.check(target, source, folder=folder, force=force)
         account = Account(port)
         if dry_run:
             account.planned = str(target)
             return account
-        account.written = write(port, target)
-        if verify:
-            from ror_port import parity
 
-            pictures = parity.images(port.network.input_shape)
-            account.check, reference = check(port, target, pictures)
-            if any(fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts):
-                account.epsilon = parity.epsilon_effect(port, pictures, reference)
+        def trial(result: Path) -> None:
+            from ror_port import parity
+            from ror_port.progress import busy
+
+            if not verify:
+                return
+            with busy("comparing with the reference"):
+                pictures = parity.images(port.network.input_shape)
+                account.check, reference = check(port, result, pictures)
+                if any(fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts):
+                    account.epsilon = parity.epsilon_effect(port, pictures, reference)
+            if isinstance(account.check, parity.Check) and not account.check.passed:
+                raise ParityError(
+                    f"{source}: the converted network does not compute what the file does in {account.check.runtime} "
+                    f"({account.check.difference}; tolerance {account.check.tolerance:g}); nothing was written"
+                )
+
+        try:
+            target.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{target.parent}: cannot be made ({error.strerror})") from None
+        account.written = write(port, target, trial)
         return account
 
-    _each(files, one, **reading)
+    _each(list(targets), one, **reading)
 
 
-def _is_folder(out: Path, files: Sequence[Path]) -> bool:
-    """Whether OUT is where outputs go, rather than the name of the one output."""
-    return len(files) > 1 or (out.is_dir() and not (out / "config.json").exists())
-
-
-def _target(source: Path, out: Path | None, default_name: str, files: Sequence[Path]) -> Path:
-    if out is None:
-        return source.parent / default_name
-    if not _is_folder(out, files):
-        return out
-    try:
-        out.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be the folder for several outputs ({error.strerror})") from None
-    return out / default_name
-
-
-def _each(
-    files: Sequence[Path],
-    one: Callable[[Port], Account],
-    *,
-    as_json: bool,
-    debug: bool,
-    source_backend: str | None,
-    bn_epsilon: float | None,
-) -> None:
+def _each(files: Sequence[Path], one: Callable[[Port], Account], *, as_json: bool, debug: bool, **says: Any) -> None:
     """Runs `one` on every file and prints its account; a file that fails does not stop the others."""
     from ror_port.port import load
 
     first_failure = 0
     for path in files:
         try:
-            with load(path, source_backend=source_backend, bn_epsilon=bn_epsilon) as port:
+            with load(path, **says) as port:
                 account = one(port)
-                click.echo(account.as_text(), err=as_json)
-                if as_json:
-                    click.echo(json.dumps(account.as_json()))
-                _raise_on_failed_check(account)
-        except RorPortError as error:
+                text, data = account.as_text(), account.as_json()
+        except Exception as error:
             if debug:
-                raise
-            code = error.exit_code
-            click.echo(f"ror-port: {error}", err=True)
+                traceback.print_exc()
+            known = isinstance(error, RorPortError)
+            code = error.exit_code if isinstance(error, RorPortError) else 1
+            message = str(error) if known else f"{path}: defect: {type(error).__name__}: {_line(error)}"
+            click.echo(f"ror-port: {message}", err=True)
             if as_json:
-                failure = {"file": str(path), "error": type(error).__name__, "message": str(error), "exit_code": code}
+                failure = {"file": str(path), "error": type(error).__name__, "message": message, "exit_code": code}
                 click.echo(json.dumps(failure))
             first_failure = first_failure or code
+        else:
+            click.echo(text, err=as_json)
+            if as_json:
+                click.echo(json.dumps(data))
     if first_failure:
         sys.exit(first_failure)
 
 
-def _raise_on_failed_check(account: Account) -> None:
-    from ror_port.parity import Check
-
-    if isinstance(account.check, Check) and not account.check.passed and account.written:
-        raise ParityError(
-            f"{account.written.path}: does not compute what {account.port.checkpoint.path} did "
-            f"({account.check.difference}); the output was kept for inspection"
-        )
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] + "; --debug shows where"
 
 
 def main() -> Any:
@@ -305,11 +354,4 @@ def main() -> Any:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, terminate)
-    try:
-        return cli()
-    except Exception as error:
-        if "--debug" in sys.argv:
-            raise
-        summary = " ".join(str(error).split())[:300]
-        click.echo(f"ror-port: defect: {type(error).__name__}: {summary}; --debug shows where", err=True)
-        sys.exit(1)
+    return cli()

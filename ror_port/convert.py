@@ -20,12 +20,19 @@ TENSORFLOW_SUFFIXES = {"keras": ".keras", "weights": ".weights.h5", "h5": ".tf.h
 
 Parameters = Iterable[tuple[Parameter, Array]]
 
+Trial = Callable[[Path], None]
+"""Tries a finished output before it takes its place; raises where it is not to."""
+
 Progress = Callable[[Parameters, int], Parameters]
 """Wraps the parameters on their way, given their number."""
 
 
 def _silent(parameters: Parameters, _: int) -> Parameters:
     return parameters
+
+
+def _untried(_: Path) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,16 @@ def stem(source: Path) -> str:
     return name
 
 
-def tensorflow_format(path: Path) -> str | None:
+SUFFIXES = {".keras": "keras", ".weights.h5": "weights", ".h5": "h5", ".hdf5": "h5", ".pt": "pt", ".pth": "pt"}
+"""What a name may end in → the format it asks for; the first that fits counts."""
+
+FOLDERS = ("savedmodel", "safetensors")
+"""Formats whose output is a folder."""
+
+
+def named_format(path: Path) -> str | None:
     """The format that a name asks for, or None."""
-    for format, suffix in (("keras", ".keras"), ("weights", ".weights.h5"), ("h5", ".h5"), ("h5", ".hdf5")):
-        if path.name.endswith(suffix):
-            return format
-    return None
+    return next((format for suffix, format in SUFFIXES.items() if path.name.endswith(suffix)), None)
 
 
 def to_tensorflow(
@@ -65,13 +76,16 @@ def to_tensorflow(
     *,
     channels_first: bool = False,
     logits: bool = False,
+    trial: Trial = _untried,
     progress: Progress = _silent,
 ) -> Written:
     """Writes a file (or the folder of a SavedModel) that TensorFlow and Keras load as it is.
 
     target: a path that `output.check` passed. format: a key of TENSORFLOW_SUFFIXES. logits: leave the softmax out.
     """
-    graph = (port.graph.until(port.graph.logits) if logits else port.graph).with_explicit_padding()
+    graph = port.target.graph().with_explicit_padding()
+    if logits:
+        graph = graph.until(graph.logits)
     with output.staged(target) as stage:
         parameters = progress(port.parameters(), len(graph.parameters))
         if format == "savedmodel":
@@ -82,6 +96,7 @@ def to_tensorflow(
         else:
             write = {"keras": keras3.write_archive, "h5": keras_hdf5.write}[format]
             write(stage, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement())
+        trial(stage)
     return Written(str(target), format, _size(target), _sha256(target))
 
 
@@ -89,14 +104,17 @@ TORCH_SUFFIXES = {"safetensors": "-torch", "pt": ".pt"}
 """Format → what the name of an output ends in where the user gives none."""
 
 
-def to_torch(port: Port, target: Path, format: str, *, progress: Progress = _silent) -> Written:
+def to_torch(
+    port: Port, target: Path, format: str, *, trial: Trial = _untried, progress: Progress = _silent
+) -> Written:
     """Writes a folder that PyTorch users load as it is ("safetensors"), or a state dict ("pt")."""
     with output.staged(target) as stage:
         parameters = progress(port.parameters(), len(port.graph.parameters))
         if format == "pt":
             pytorch.write_state_dict(stage, port.graph, parameters, dtype=port.dtype)
         else:
-            pytorch.write_folder(stage, port.graph, parameters, dtype=port.dtype, stated=port.statement())
+            pytorch.write_folder(stage, port.target.graph(), parameters, dtype=port.dtype, stated=port.statement())
+        trial(stage)
     return Written(str(target), format, _size(target), _sha256(target))
 
 

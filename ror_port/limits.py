@@ -6,8 +6,8 @@ MAX_LAYERS = 10_000
 MAX_NAME = 1_000
 """Characters of a layer or weight name; Keras' own have some dozens."""
 
-MAX_WEIGHTS_PER_LAYER = 16
-"""Keras' most generous layer of that time (a bidirectional LSTM, one array a gate) had 24; ours have 4 at most."""
+MAX_WEIGHTS_PER_LAYER = 64
+"""Keras' most generous layer of that time (a bidirectional LSTM, one array a gate) had 24; ours have 4."""
 
 MAX_TENSOR_BYTES = 1 << 30
 """The largest kernel here (width 20) has 59 MB in float32."""

@@ -27,7 +27,7 @@ from ror_port.graph import Shape
 from ror_port.layout import NHWC_TO_NCHW, Array
 from ror_port.mapping.keras import keras_layer_name
 from ror_port.port import Port
-from ror_port.provenance import DEFAULT_EPSILON, OTHER_EPSILON
+from ror_port.provenance import LATEST, OTHER_EPSILON
 
 IMAGES = 8
 """Images a check runs on: enough for the answers to differ, few enough for the reference to take seconds."""
@@ -110,7 +110,7 @@ class EpsilonEffect:
 def epsilon_effect(port: Port, pictures: NDArray[Any], logits: NDArray[np.float64]) -> EpsilonEffect:
     """Runs the reference again under the epsilon of the other Keras eras."""
     taken = port.network.epsilon
-    other = OTHER_EPSILON if taken == DEFAULT_EPSILON else DEFAULT_EPSILON
+    other = OTHER_EPSILON if taken == LATEST.epsilon else LATEST.epsilon
     graph = replace(port.network, epsilon=other).graph()
     return EpsilonEffect(taken, other, compare(expected(replace(port, graph=graph), pictures), logits))
 
@@ -246,7 +246,7 @@ def torch_model(port: Port) -> Any:
     from ror_port.models import networks_torch
 
     class_name, _ = pytorch.CLASSES[port.network.family]
-    network = getattr(networks_torch, class_name)(networks_torch.Config(**asdict(port.network)))
+    network = getattr(networks_torch, class_name)(networks_torch.Config(**asdict(port.target)))
     return network.to(getattr(torch, port.dtype))
 
 
@@ -269,7 +269,7 @@ def keras_model(port: Port, *, channels_first: bool) -> Any:
     keras()
     from ror_port.models import networks_keras
 
-    options = asdict(port.network)
+    options = asdict(port.target)
     if port.network.family == "RoR":
         del options["width"]  # these come in one width
     build = getattr(networks_keras, pytorch.CLASSES[port.network.family][1])

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 
 from ror_port import __version__, provenance
-from ror_port.checkpoint import Checkpoint, StoredLayer, StoredTensor
-from ror_port.errors import BadValues
+from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
+from ror_port.errors import BadValues, UnknownNetwork
 from ror_port.formats import open_checkpoint
 from ror_port.formats.hdf5 import quote
+from ror_port.formats.model_config import number, operations
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import SAME, Array
-from ror_port.mapping.keras import MODERN, Convention, Era, conv_kernel
+from ror_port.mapping.keras import CANONICAL, Convention, Era, conv_kernel
 from ror_port.mapping.rule import Table
 from ror_port.networks import Network
 from ror_port.networks.recognise import Misfit, Recognition, recognise, unknown
 from ror_port.networks.signature import LayerShape
-from ror_port.provenance import Fact
+from ror_port.provenance import Fact, Given, Norm
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,28 @@ class Port:
             raise BadValues(f"{where}: a negative variance ({array.min():g})")
         return array
 
+    @property
+    def target(self) -> Network:
+        """The network that outputs hold: canonical in its BatchNorms too.
+
+        Where the source divides by anything but √(variance + epsilon), its epsilon is folded into the variances:
+        the square of what it divides by, and epsilon 0. That is the same function for every stored value.
+        """
+        return self.network if self.convention.deviation == CANONICAL.deviation else replace(self.network, epsilon=0.0)
+
     def parameters(self) -> Iterator[tuple[Parameter, Array]]:
-        """Every parameter in canonical form, read one after the other."""
+        """Every parameter in canonical form, read one after the other.
+
+        All are rearranged and nothing else, but for the variances of Keras up to 1.0.7 (see `target`), which come
+        as float64.
+        """
         for parameter in self.graph.parameters:
-            yield parameter, self.table.layout(parameter).inverse(self.untouched(parameter))
+            array = self.table.layout(parameter).inverse(self.untouched(parameter))
+            if parameter.role == "moving_variance" and self.target is not self.network:
+                values = array.astype(np.float64)
+                deviation = values if self.convention.deviation == "std + epsilon" else np.sqrt(values)
+                array = (deviation + self.network.epsilon) ** 2
+            yield parameter, array
 
     def reference_tensors(self) -> dict[str, dict[str, Array]]:
         """Node → role → untouched tensor: what `ror_port.theano_numpy` runs on."""
@@ -91,39 +110,40 @@ class Port:
             source["made_from"] = self.checkpoint.stated["source"]
         return {
             "ror_port": __version__,
-            "network": {"family": self.network.family, "name": self.network.name, **asdict(self.network)},
+            "network": {"family": self.target.family, "name": self.target.name, **asdict(self.target)},
             "source": source,
             "facts": [fact.as_json() for fact in self.facts],
         }
 
 
-def load(path: Path | str, *, source_backend: str | None = None, bn_epsilon: float | None = None) -> Port:
+def load(path: Path | str, given: Given | None = None, **says: Any) -> Port:
     """Opens a checkpoint and finds out what it is.
 
-    source_backend: "theano" or "tensorflow", where the file is wrong or silent about it.
-    bn_epsilon: epsilon of the BatchNorm layers, where the file does not say.
+    given, or its fields as keywords: what the user says of the file where it is silent or wrong (`Given`).
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     checkpoint = open_checkpoint(Path(path))
     try:
-        return _understand(checkpoint, source_backend, bn_epsilon)
+        return _understand(checkpoint, given or Given(**says))
     except BaseException:
         checkpoint.close()
         raise
 
 
-def _understand(checkpoint: Checkpoint, source_backend: str | None, bn_epsilon: float | None) -> Port:
-    era, era_fact = provenance.era(checkpoint)
-    backend = provenance.backend(checkpoint, source_backend)
+def _understand(checkpoint: Checkpoint, given: Given) -> Port:
+    era, version, era_fact = provenance.era(checkpoint, given)
+    backend = provenance.backend(checkpoint, given)
+    flipped = backend.value == "theano"
     found, kernels, layers = _recognise(checkpoint, era)
     if not isinstance(found, Recognition):
         raise unknown(str(checkpoint.path), found, layers)
-    convention, ordering = provenance.convention(checkpoint, era, backend, kernels)
-    epsilon, momentum, norm_facts = provenance.batch_norm(checkpoint, found.network, bn_epsilon)
-    dropout = checkpoint.architecture.dropout if checkpoint.architecture else 0.0
-    network = replace(found.network, epsilon=epsilon, momentum=momentum, dropout=dropout)
+    rows, ordering = provenance.ordering(checkpoint, era, version, kernels, flipped)
+    norm = provenance.batch_norm(checkpoint, found.network, version, given)
+    convention = Convention(flipped, kernels, rows, norm.deviation)
+    network = _settle(checkpoint, found.network, norm, given, flipped)
     graph = network.graph()
+    _compare_architecture(checkpoint, network, graph)
     by_name = {layer.name: layer for layer in checkpoint.weighted}
     stored = {
         parameter.name: _tensor(by_name[found.layers[parameter.node]], parameter.role, era)
@@ -136,16 +156,63 @@ def _understand(checkpoint: Checkpoint, source_backend: str | None, bn_epsilon: 
         *([ordering] if ordering else []),
         Fact("network", network.name, "inferred", f"shapes of {len(stored)} tensors: {network.summary}"),
         Fact("pairing", f"{len(by_name)} layers", "inferred", found.evidence),
-        *norm_facts,
+        *norm.facts,
     )
     return Port(checkpoint, network, graph, convention, era.table(convention), stored, facts)
+
+
+def _settle(checkpoint: Checkpoint, network: Network, norm: Norm, given: Given, flipped: bool) -> Network:
+    """The recognised network with everything that its tensors do not tell."""
+    stated = checkpoint.stated.get("network")
+    stated = stated if isinstance(stated, dict) else {}
+    architecture = checkpoint.architecture or Architecture()
+    where = f"{checkpoint.path}: attribute ror_port"
+    shape = network.input_shape
+    if given.size:
+        shape = (given.size, given.size, shape[2])
+    elif architecture.input_shape and len(architecture.input_shape) == 3:
+        first, second, third = architecture.input_shape
+        shape = (second, third, first) if architecture.ordering == "th" else (first, second, third)
+    settled = replace(
+        network,
+        input_shape=shape,
+        epsilon=norm.epsilon,
+        momentum=norm.momentum,
+        dropout=architecture.dropout or number(stated.get("dropout", 0.0), where),
+        padding="half" if flipped or stated.get("padding") == "half" else "same",
+    )
+    size = "×".join(map(str, shape))
+    try:
+        shapes = [parameter.shape for parameter in settled.graph().parameters]
+    except ValueError as error:
+        raise UnknownNetwork(f"{checkpoint.path}: {network.name} takes no images of {size}: {error}") from None
+    if shapes != [parameter.shape for parameter in network.graph().parameters]:
+        raise UnknownNetwork(f"{checkpoint.path}: images of {size} do not lead to the Dense layer that the file has")
+    return settled
+
+
+def _compare_architecture(checkpoint: Checkpoint, network: Network, graph: Graph) -> None:
+    """Where the file states its architecture, it must be the network's."""
+    if not checkpoint.architecture:
+        return
+    found, expected = checkpoint.architecture.operations, operations(graph)
+    differences = [
+        f"{found[name]} × {quote(name)} where it has {expected[name]}"
+        for name in sorted(found.keys() | expected.keys())
+        if found[name] != expected[name]
+    ]
+    if differences:
+        raise UnknownNetwork(
+            f"{checkpoint.path}: its tensors are those of {network.name}, but its model_config is another network's: "
+            + "; ".join(differences[:3])
+        )
 
 
 def _recognise(checkpoint: Checkpoint, era: Era) -> tuple[Recognition | Misfit | None, str, list[LayerShape]]:
     """The first kernel layout under which a network fits; else the one that comes nearest."""
     attempts = []
     for kernels in provenance.orderings(checkpoint, era):
-        to_canonical = conv_kernel(replace(MODERN, kernels=kernels)).inverse
+        to_canonical = conv_kernel(replace(CANONICAL, kernels=kernels)).inverse
         layers = [
             LayerShape(
                 layer.name,

@@ -1,10 +1,11 @@
-"""A progress bar for long work on a terminal, and nothing otherwise."""
+"""Signs of life for long work on a terminal, and nothing otherwise."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -36,3 +37,15 @@ def track(items: Iterable[T], count: int) -> Iterator[T]:
         for item in remaining:
             yield item
             bar.advance(task)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Shows, on a terminal, that something is going on."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield

@@ -6,6 +6,7 @@ Each fact is *recorded* in the file, *inferred* from it (with the evidence), *gi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -13,16 +14,12 @@ from typing import Any, Literal
 from ror_port.checkpoint import Checkpoint
 from ror_port.errors import NotACheckpoint
 from ror_port.formats.hdf5 import quote
-from ror_port.mapping.keras import ERAS, KERAS_1, Convention, Era
+from ror_port.formats.model_config import number
+from ror_port.mapping.keras import ERAS, KERAS_1, Deviation, Era
 from ror_port.networks import Network
 
 Basis = Literal["recorded", "inferred", "given", "assumed"]
-
-DEFAULT_EPSILON = 1e-3
-"""Keras' BatchNorm epsilon from 1.2.0 (December 2016) on; 1.0.8–1.1.2 had 1e-5, older ones 1e-6."""
-
-OTHER_EPSILON = 1e-5
-"""What an assumed epsilon is compared with, to say how much it matters: Keras 1.0.8–1.1.2."""
+Version = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,49 @@ class Fact:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def era(checkpoint: Checkpoint) -> tuple[Era, Fact]:
-    """The generation of Keras, by the names of the weights; raises NotACheckpoint where they fit none."""
+@dataclass(frozen=True)
+class Given:
+    """What the user says of a file. backend: "theano" or "tensorflow". keras: a version. epsilon: of the BatchNorms.
+
+    size: rows and columns of an image.
+    """
+
+    backend: str | None = None
+    keras: str | None = None
+    epsilon: float | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class NormRule:
+    """BatchNorm from one version of Keras on: what it divides by, and its defaults."""
+
+    since: Version
+    deviation: Deviation
+    epsilon: float
+    momentum: float
+
+
+NORM_RULES = (
+    NormRule((1, 0, 0), "std + epsilon", 1e-6, 0.9),
+    NormRule((1, 0, 7), "√variance + epsilon", 1e-6, 0.99),
+    NormRule((1, 0, 8), "√(variance + epsilon)", 1e-5, 0.99),
+    NormRule((1, 2, 0), "√(variance + epsilon)", 1e-3, 0.99),
+)
+LATEST = NORM_RULES[-1]
+
+OTHER_EPSILON = NORM_RULES[-2].epsilon
+"""What an assumed epsilon is compared with, to say how much it matters."""
+
+BACKENDS = {"theano", "tensorflow", "jax", "torch", "numpy", "openvino"}
+"""Backends of Keras whose convolution is known: all cross-correlate but Theano."""
+
+
+def era(checkpoint: Checkpoint, given: Given) -> tuple[Era, Version, Fact]:
+    """The generation of Keras, by the names of the weights, and its version, () where nobody says.
+
+    Raises NotACheckpoint where the names fit none.
+    """
     weights = [(layer.name, tensor.name) for layer in checkpoint.layers for tensor in layer.tensors]
     if not weights:
         raise NotACheckpoint(f"{checkpoint.path}: no layer holds any weights")
@@ -48,14 +86,7 @@ def era(checkpoint: Checkpoint) -> tuple[Era, Fact]:
     for candidate in ERAS:
         unknown = [name for layer, name in weights if candidate.role(layer, name) is None]
         if not unknown:
-            name = weights[0][1]
-            if checkpoint.keras_version:
-                return candidate, Fact("Keras", checkpoint.keras_version, "recorded", "attribute keras_version")
-            if checkpoint.format.startswith("Keras 3"):
-                return candidate, Fact("Keras", "3", "inferred", "layout of the file")
-            return candidate, Fact(
-                "Keras", candidate.name.removeprefix("Keras "), "inferred", f"names like {quote(name)}"
-            )
+            return candidate, *_version(checkpoint, candidate, given, weights[0][1])
         strange[candidate.name] = unknown
     fewest = min(strange, key=lambda name: len(strange[name]))
     raise NotACheckpoint(
@@ -64,17 +95,42 @@ def era(checkpoint: Checkpoint) -> tuple[Era, Fact]:
     )
 
 
-def backend(checkpoint: Checkpoint, given: str | None) -> Fact:
+def _version(checkpoint: Checkpoint, of: Era, given: Given, example: str) -> tuple[Version, Fact]:
+    option = "--source-keras"
+    recorded = checkpoint.keras_version
+    text = given.keras or recorded
+    if text:
+        match = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text)
+        if not match:
+            raise NotACheckpoint(f"{checkpoint.path}: {quote(text)} is no version of Keras; say which with {option}")
+        version = tuple(int(part or 0) for part in match.groups())
+        shown = ".".join(map(str, version))
+        if given.keras:
+            return version, Fact(
+                "Keras", shown, "given", option + (f"; the file records {recorded}" if recorded else "")
+            )
+        return version, Fact("Keras", shown, "recorded", "attribute keras_version", option)
+    if checkpoint.modern:
+        return (3,), Fact("Keras", "3", "inferred", "layout of the file")
+    return (), Fact("Keras", of.name.removeprefix("Keras "), "inferred", f"names like {quote(example)}", option)
+
+
+def backend(checkpoint: Checkpoint, given: Given) -> Fact:
     """What computed the weights; "theano" means kernels of a true convolution."""
     option = "--source-backend"
     names = [tensor.name for tensor in checkpoint.tensors]
     suffixed = sum(name.rpartition(":")[2].isdigit() and ":" in name for name in names)
-    if given:
-        recorded = f"; the file records {checkpoint.backend}" if checkpoint.backend else ""
-        return Fact("backend", given, "given", option + recorded)
+    if given.backend:
+        recorded = f"; the file records {quote(checkpoint.backend)}" if checkpoint.backend else ""
+        return Fact("backend", given.backend, "given", option + recorded)
     if checkpoint.backend:
-        return Fact("backend", quote(checkpoint.backend).strip("'"), "recorded", "attribute backend", option)
-    if checkpoint.format.startswith("Keras 3"):
+        if checkpoint.backend.casefold() not in BACKENDS:
+            raise NotACheckpoint(
+                f"{checkpoint.path}: records the backend {quote(checkpoint.backend)}, whose convolution is not known; "
+                f"say which it is like with {option}"
+            )
+        return Fact("backend", checkpoint.backend.casefold(), "recorded", "attribute backend", option)
+    if checkpoint.modern:
         return Fact("backend", "not Theano", "inferred", "Keras 3 never ran on Theano", option)
     if suffixed == len(names):
         return Fact("backend", "tensorflow", "inferred", f"all {len(names)} names end in ':0' or the like", option)
@@ -94,65 +150,71 @@ def orderings(checkpoint: Checkpoint, of: Era) -> tuple[str, ...]:
     return {"th": ("OIHW",), "tf": ("HWIO",)}.get(stated or "", ("OIHW", "HWIO"))
 
 
-def convention(checkpoint: Checkpoint, of: Era, backend: Fact, kernels: str) -> tuple[Convention, Fact | None]:
-    """How to read the numbers, and the fact about the dim ordering behind it, where it matters.
+def ordering(checkpoint: Checkpoint, of: Era, version: Version, kernels: str, flipped: bool) -> tuple[str, Fact | None]:
+    """The order in which maps were flattened, "CHW" or "HWC", and the fact behind it, where it matters.
 
-    The ordering decides how maps were flattened in front of the Dense layer. Since Keras 2.2.0 Flatten puts
-    channels last before it flattens, so that nothing is left to decide.
+    Since Keras 2.2.0 Flatten puts channels last before it flattens, so that nothing is left to decide.
     """
     stated = checkpoint.architecture.ordering if checkpoint.architecture else None
-    flipped = backend.value == "theano"
     if stated:
-        ordering = stated
+        order = stated
         fact: Fact | None = Fact("dim ordering", stated, "recorded", "model_config")
     elif of is KERAS_1:
-        ordering = "th" if kernels == "OIHW" else "tf"
-        fact = Fact("dim ordering", ordering, "inferred", f"kernel shapes fit as {kernels} and not otherwise")
-    elif _version(checkpoint) >= (2, 2):
-        ordering, fact = "tf", None
+        order = "th" if kernels == "OIHW" else "tf"
+        fact = Fact("dim ordering", order, "inferred", f"kernel shapes fit as {kernels} and not otherwise")
+    elif version >= (2, 2):
+        order, fact = "tf", None
     else:
-        ordering = "th" if flipped else "tf"
-        fact = Fact("dim ordering", ordering, "assumed", f"usual with {backend.value}")
-    channels_first = ordering == "th" and _version(checkpoint) < (2, 2)
-    return Convention(flipped, kernels, "CHW" if channels_first else "HWC"), fact
+        order = "th" if flipped else "tf"
+        fact = Fact("dim ordering", order, "assumed", f"usual with {'Theano' if flipped else 'TensorFlow'}")
+    return ("CHW" if order == "th" and version < (2, 2) else "HWC"), fact
 
 
-def batch_norm(checkpoint: Checkpoint, network: Network, given: float | None) -> tuple[float, float, tuple[Fact, ...]]:
-    """Epsilon, momentum, and the facts about them and about what the running statistic is."""
-    option = "--bn-epsilon"
-    stated: Mapping[str, Any] = checkpoint.stated.get("network", {})
+@dataclass(frozen=True)
+class Norm:
+    """What is known of a file's BatchNorms."""
+
+    deviation: Deviation
+    epsilon: float
+    momentum: float
+    facts: tuple[Fact, ...]
+
+
+def batch_norm(checkpoint: Checkpoint, network: Network, version: Version, given: Given) -> Norm:
+    """Rule, epsilon and momentum: as recorded, else by the network's definition, else Keras' defaults."""
+    known = bool(version)
+    rule = [rule for rule in NORM_RULES if rule.since <= version][-1] if version >= (1,) else LATEST
+    if known:
+        about = Fact("BatchNorm divides by", rule.deviation, "inferred", "Keras " + ".".join(map(str, version)))
+    else:
+        evidence = "Keras 1.0.8 and later; otherwise before"
+        about = Fact("BatchNorm divides by", rule.deviation, "assumed", evidence, "--source-keras")
+    epsilon, momentum, fact = _epsilon(checkpoint, network, rule, known)
+    if given.epsilon is not None:
+        recorded = f"; the file records {fact.value}" if fact.basis == "recorded" else ""
+        epsilon = given.epsilon
+        fact = Fact("BatchNorm epsilon", repr(epsilon), "given", "--bn-epsilon" + recorded)
+    return Norm(rule.deviation, epsilon, momentum, (about, fact))
+
+
+def _epsilon(checkpoint: Checkpoint, network: Network, rule: NormRule, known: bool) -> tuple[float, float, Fact]:
+    name, option = "BatchNorm epsilon", "--bn-epsilon"
+    stated: Mapping[str, Any] = checkpoint.stated.get("network") or {}
     architecture = checkpoint.architecture
-    momentum = network.momentum
-    version = _version(checkpoint)
     if architecture and architecture.epsilons:
         if len(architecture.epsilons) > 1 or len(architecture.momenta) > 1:
             raise NotACheckpoint(f"{checkpoint.path}: model_config gives its BatchNorms different epsilons or momenta")
-        epsilon = Fact("BatchNorm epsilon", f"{min(architecture.epsilons):g}", "recorded", "model_config", option)
-        momentum = min(architecture.momenta, default=momentum)
-    elif "epsilon" in stated:
-        epsilon = Fact("BatchNorm epsilon", f"{stated['epsilon']:g}", "recorded", "attribute ror_port", option)
-        momentum = float(stated.get("momentum", momentum))
-    else:
-        epsilon = Fact(
-            "BatchNorm epsilon",
-            f"{DEFAULT_EPSILON:g}",
-            "assumed",
-            "default of Keras 1.2.0 and later; 1e-05 before",
-            option,
-        )
-    if given is not None:
-        recorded = f"; the file records {epsilon.value}" if epsilon.basis == "recorded" else ""
-        epsilon = Fact("BatchNorm epsilon", f"{given:g}", "given", option + recorded)
-    rule = (
-        Fact("BatchNorm statistic", "variance", "inferred", "Keras has kept variances since 1.0.7")
-        if version >= (1, 0, 7)
-        else Fact("BatchNorm statistic", "variance", "assumed", "Keras 1.0.7 and later; standard deviation before")
-    )
-    return float(epsilon.value), momentum, (rule, epsilon)
-
-
-def _version(checkpoint: Checkpoint) -> tuple[int, ...]:
-    """Of the Keras that wrote the file, as far as the file tells; () where it does not."""
-    if checkpoint.keras_version:
-        return tuple(int(part) for part in checkpoint.keras_version.split(".") if part.isdigit())
-    return (3,) if checkpoint.format.startswith("Keras 3") else ()
+        epsilon = min(architecture.epsilons)
+        momentum = min(architecture.momenta, default=rule.momentum)
+        return epsilon, momentum, Fact(name, repr(epsilon), "recorded", "model_config", option)
+    if isinstance(stated, dict) and "epsilon" in stated:
+        where = f"{checkpoint.path}: attribute ror_port"
+        epsilon, momentum = number(stated["epsilon"], where), number(stated.get("momentum", rule.momentum), where)
+        return epsilon, momentum, Fact(name, repr(epsilon), "recorded", "attribute ror_port", option)
+    if network.epsilon != LATEST.epsilon:
+        fact = Fact(name, repr(network.epsilon), "inferred", f"the code of {network.family} sets it", option)
+        return network.epsilon, network.momentum, fact
+    if known:
+        return rule.epsilon, rule.momentum, Fact(name, repr(rule.epsilon), "inferred", "default of that Keras", option)
+    evidence = f"default of Keras 1.2.0 and later; {OTHER_EPSILON:g} from 1.0.8 on"
+    return rule.epsilon, rule.momentum, Fact(name, repr(rule.epsilon), "assumed", evidence, option)

@@ -79,7 +79,8 @@ class Account:
             case Check() as check:
                 difference = check.difference
                 verdict = click.style("checked", fg="green") if check.passed else click.style("FAILED", fg="red")
-                yield f"{verdict}: {check.runtime} against what Theano would compute"
+                origin = "Theano" if port.convention.flipped else "the software it came from"
+                yield f"{verdict}: {check.runtime} against what {origin} would compute"
                 yield (
                     f"  logits differ by {difference.relative_l2:.1e} (relative L2; tolerance {check.tolerance:g}), "
                     f"same answer for {difference.same_answers} of {difference.answers} images"
@@ -93,7 +94,7 @@ class Account:
         yield f"how much the assumed epsilon matters here: {effect.other:g} instead of {effect.epsilon:g} would change"
         yield (
             f"  the logits by {difference.relative_l2:.1%} (relative L2) and "
-            f"{changed or 'none'} of {difference.answers} answers; only logits recorded in 2016 could tell which it was"
+            f"{changed or 'none'} of {difference.answers} answers; only logits recorded then could tell which it was"
         )
 
 

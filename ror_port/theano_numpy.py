@@ -31,7 +31,7 @@ from ror_port.graph import (
     Softmax,
     padding,
 )
-from ror_port.mapping.keras import Convention
+from ror_port.mapping.keras import Convention, Deviation
 
 Float64 = NDArray[np.float64]
 Stored = Mapping[str, Mapping[str, NDArray[Any]]]
@@ -76,7 +76,7 @@ def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]
             x = convolve(x, kernel, stride, truly=convention.flipped, kind=kind)
             return x + weights["bias"][:, None, None] if "bias" in weights else x
         case BatchNorm(epsilon=epsilon):
-            scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + epsilon)
+            scale = weights["gamma"] / _deviation(weights["moving_variance"], epsilon, convention.deviation)
             return (x - weights["moving_mean"][:, None, None]) * scale[:, None, None] + weights["beta"][:, None, None]
         case Relu():
             return np.maximum(x, 0)
@@ -94,6 +94,17 @@ def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]
             powers = np.exp(x - x.max(axis=1, keepdims=True))
             return np.asarray(powers / powers.sum(axis=1, keepdims=True))
     raise TypeError(f"no arithmetic for {node.operation}")
+
+
+def _deviation(statistic: Float64, epsilon: float, rule: Deviation) -> Float64:
+    """What a BatchNorm divides by, from what Keras kept as its running variance."""
+    match rule:
+        case "√(variance + epsilon)":
+            return np.sqrt(statistic + epsilon)
+        case "√variance + epsilon":
+            return np.sqrt(statistic) + epsilon
+        case "std + epsilon":
+            return statistic + epsilon
 
 
 def convolve(x: Float64, kernel: Float64, stride: int, *, truly: bool, kind: Padding = "half") -> Float64:

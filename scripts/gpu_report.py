@@ -17,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from genuine import FIXTURES, LARGE, Genuine, rebuild, relative_l2
+from genuine import LARGE, relative_l2, stored
 from ror_port.graph import Conv, Dense, Graph
 from ror_port.port import load
 from runtimes import torch_network
@@ -62,9 +62,8 @@ def main() -> int:
     device, batch = options.device, options.batch
     card = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     with tempfile.TemporaryDirectory() as folder:
-        source = Genuine(NAME, Path(folder) / "weights.h5", FIXTURES / NAME)
-        rebuild(NAME, source.weights)
-        with load(source.weights, bn_epsilon=source.epsilon) as port:
+        source = stored(NAME, Path(folder))
+        with load(source.weights, epsilon=source.epsilon) as port:
             model = torch_network(port, "float32").to(device)
             exact = torch_network(port, "float64").to(device)
             multiply_adds, moved = work(port.graph)

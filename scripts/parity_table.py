@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from genuine import FIXTURES, INFERENCE, LARGE, Genuine, rebuild, relative_l2
+from genuine import INFERENCE, relative_l2, stored
 from ror_port.port import load
 from runtimes import NEEDS, RUNTIMES, installed
 
@@ -20,14 +20,11 @@ def main() -> None:
     print("|---|---|" + "---|" * len(runtimes))
     with tempfile.TemporaryDirectory() as folder:
         for name in INFERENCE:
-            source = Genuine(name, FIXTURES / name / "weights.h5", FIXTURES / name)
-            if name in LARGE:
-                source = Genuine(name, Path(folder) / f"{name}.h5", FIXTURES / name)
-                rebuild(name, source.weights)
+            source = stored(name, Path(folder))
             for dtype in ("float32", "float64"):
                 record = source.record(dtype)
                 errors = []
-                with load(source.weights, bn_epsilon=source.epsilon) as port:
+                with load(source.weights, epsilon=source.epsilon) as port:
                     for runtime in runtimes:
                         taps = RUNTIMES[runtime](port, record["images"], dtype, Path(folder))
                         same = (taps["head/dense"].argmax(1) == record["logits"].argmax(1)).all()

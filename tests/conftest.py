@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import pytest
 
-from genuine import FIXTURES, LARGE, PRE_ROR, Genuine, rebuild
+from genuine import PRE_ROR, Genuine, stored
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -18,16 +18,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 def genuine(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Name of a fixture → Genuine."""
     folder = tmp_path_factory.mktemp("rebuilt")
-
-    def get(name: str) -> Genuine:
-        weights = FIXTURES / name / "weights.h5"
-        if name in LARGE:
-            weights = folder / f"{name}.h5"
-            if not weights.exists():
-                rebuild(name, weights)
-        return Genuine(name, weights, FIXTURES / name)
-
-    return get
+    return lambda name: stored(name, folder)
 
 
 @pytest.fixture

@@ -11,7 +11,20 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ror_port.graph import Add, AveragePool, BatchNorm, Conv, Dense, Dropout, Flatten, Input, MaxPool, Relu, Softmax
+from ror_port.graph import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Graph,
+    Input,
+    MaxPool,
+    Relu,
+    Softmax,
+)
 from ror_port.networks import Network
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +33,25 @@ FIXTURES = ROOT / "fixtures"
 PRE_ROR = ("pre-ror-3-16_keras-1.2.2", "pre-ror-3-16_keras-1.1.0")
 LARGE = ("ror-3-wrn-40-2_keras-1.2.2", "ror-3-wrn-40-2_keras-1.1.0")
 INFERENCE = PRE_ROR + LARGE
+KINDS = (
+    "pre-ror-3-10_keras-1.0.6",
+    "pre-ror-3-10-100-classes_keras-1.2.2",
+    "pre-ror-3-10-64x64_keras-1.2.2",
+    "pre-ror-3-10-dropout_keras-1.2.2",
+    "pre-ror-3-10-checkpoint_keras-1.2.2",
+    "pre-ror-3-10_keras-2.2.4",
+    "pre-ror-3-10-64x64_keras-2.2.4",
+    "pre-ror-3-10_keras-2.3.1",
+    "wrn-16-2_keras-2.2.4",
+    "wrn-2016-16-2_keras-1.2.2",
+    "ror-3-56_keras-1.2.2",
+    "ror-3-110_keras-1.2.2",
+    "ror-3-wrn-16-2-theano-th_keras-1.2.2",
+    "ror-3-wrn-16-2-theano-tf_keras-1.2.2",
+    "ror-3-wrn-16-2-tensorflow-th_keras-1.2.2",
+    "ror-3-wrn-16-2-tensorflow-tf_keras-1.2.2",
+)
+"""Every family, and every kind of file."""
 STEPS = ("pre-ror-3-10-step_keras-1.2.2", "pre-ror-3-10-step_keras-1.1.0")
 DIGITS = "digits-ror-3-wrn-10-2_keras-1.2.2"
 EPSILON = {"1.2.2": 1e-3, "1.1.0": 1e-5}
@@ -60,17 +92,37 @@ def recipe() -> Any:
 
 
 def rebuild(name: str, path: Path) -> None:
-    """The weights file of a large fixture: ``save_weights``' layout, the recipe's tensors."""
+    """A weights file that is not stored: its layout as Keras' ``save_weights`` has it, the recipe's tensors."""
     genuine = Genuine(name, path, FIXTURES / name)
     manifest, kept = genuine.manifest(), genuine.record()
-    weight = recipe().weight
+    weight, kernels = recipe().weight, manifest.get("kernels", "OIHW")
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [layer.encode() for layer, _ in manifest["layers"]]
+        for attribute, value in manifest.get("attributes", {}).items():
+            file.attrs[attribute] = value.encode()
         for layer, tensors in manifest["layers"]:
             group = file.create_group(layer)
             group.attrs["weight_names"] = [tensor.encode() for tensor, _, _ in tensors]
             for tensor, shape, _ in tensors:
-                group[tensor] = kept.get(f"weights/{tensor}", weight(tensor, tuple(shape), manifest["seed"]))
+                centred = kept.get(f"weights/{tensor}")
+                group[tensor] = weight(tensor, tuple(shape), manifest["seed"], kernels) if centred is None else centred
+
+
+def stored(name: str, folder: Path) -> Genuine:
+    """A fixture with its weights: the file that Keras saved, where that is kept, else rebuilt in `folder`."""
+    for candidate in ("weights.h5", "model.h5"):
+        if (FIXTURES / name / candidate).exists():
+            return Genuine(name, FIXTURES / name / candidate, FIXTURES / name)
+    path = folder / f"{name}.h5"
+    if not path.exists():
+        rebuild(name, path)
+    return Genuine(name, path, FIXTURES / name)
+
+
+def layer_names(source: Genuine, graph: Graph) -> dict[str, str]:
+    """Node → name of its layer in the session that recorded `source`."""
+    nodes = [node.name for node in graph.keras_order if not isinstance(node.operation, Softmax)]
+    return dict(zip(nodes, (layer for layer, _ in source.manifest()["layers"]), strict=True))
 
 
 def rename_layers(file: h5py.File, names: dict[str, str]) -> None:

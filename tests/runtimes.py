@@ -28,7 +28,15 @@ def numpy_reference(port: Port, images: np.ndarray, *_: object) -> Taps:
 
 def keras_file(port: Port, dtype: str, folder: Path) -> Path:
     path = folder / f"{dtype}.keras"
-    keras3.write_archive(path, port.graph, port.parameters(), dtype=dtype, channels_first=False, stated={})
+    graph = port.target.graph().with_explicit_padding()
+    keras3.write_archive(
+        path,
+        graph,
+        port.parameters(),
+        dtype=dtype,
+        channels_first=False,
+        stated={},
+    )
     return path
 
 
@@ -37,6 +45,7 @@ import sys, numpy, keras
 path, images, out, *names = sys.argv[1:]
 if keras.backend.backend() == "torch":
     import torch; torch.set_grad_enabled(False)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 elif keras.backend.backend() == "jax":
     import jax; jax.config.update("jax_enable_x64", True)
 model = keras.saving.load_model(path, compile=False)
@@ -65,7 +74,7 @@ def keras_on(backend: str) -> Callable[[Port, np.ndarray, str, Path], Taps]:
 
 
 def torch_state(port: Port) -> dict[str, np.ndarray]:
-    return dict(pytorch.state(port.graph, port.parameters()))
+    return dict(pytorch.state(port.target.graph(), port.parameters()))
 
 
 def torch_network(port: Port, dtype: str):
@@ -78,10 +87,16 @@ def torch_network(port: Port, dtype: str):
 
 
 def torch_taps(model, images) -> dict:
-    """Runs a PyTorch RoRWRN and keeps what passes its taps."""
+    """Runs a PyTorch network and keeps what passes its taps; the last map before the head is the head's concern."""
     kept = {}
-    after = {"stem/conv": model.stem.conv, "stage1/pool": model.stage1, "stage2/pool": model.stage2}
-    before = {"root_add": model.head.bn, "head/flatten": model.head.dense}
+    stages = {"stage1/pool": model.stage1, "stage2/pool": model.stage2}
+    if type(model).__name__ == "WRN":
+        stages = {f"stage{s}/relu": model.get_submodule(f"stage{s}") for s in (1, 2, 3)}
+    after = {"stem/conv": model.stem.conv, **stages}
+    before = {"head/flatten": model.head.dense}
+    for name, module in (("RoRWRN", "bn"), ("RoR", "relu")):
+        if type(model).__name__ == name:
+            before = {"root_add": model.head.get_submodule(module), **before}
     hooks = [m.register_forward_hook(lambda _, __, y, tap=tap: kept.__setitem__(tap, y)) for tap, m in after.items()]
     hooks += [
         m.register_forward_pre_hook(lambda _, x, tap=tap: kept.__setitem__(tap, x[0])) for tap, m in before.items()
@@ -107,9 +122,21 @@ def installed(*names: str) -> bool:
     return all(importlib.util.find_spec(name) for name in names)
 
 
+def keras_on_tensorflow(port: Port, images: np.ndarray, dtype: str, folder: Path) -> Taps:
+    """Keras 3 on TensorFlow in this process, whose Keras it is."""
+    import keras
+
+    model = keras.saving.load_model(keras_file(port, dtype, folder), compile=False)
+    names = {keras_layer_name(tap): tap for tap in port.graph.taps}
+    taps = keras.Model(model.inputs[0], [model.get_layer(name).output for name in names])
+    outputs = dict(zip(names.values(), taps(NCHW_TO_NHWC(images).astype(dtype)), strict=True))
+    arrays = {tap: output.numpy() for tap, output in outputs.items()}
+    return {tap: NHWC_TO_NCHW(array) if array.ndim == 4 else array for tap, array in arrays.items()}
+
+
 RUNTIMES: dict[str, Callable[[Port, np.ndarray, str, Path], Taps]] = {
     "numpy": numpy_reference,
-    "keras-tensorflow": keras_on("tensorflow"),
+    "keras-tensorflow": keras_on_tensorflow,
     "keras-torch": keras_on("torch"),
     "keras-jax": keras_on("jax"),
     "pytorch": pytorch_eager,

@@ -33,7 +33,7 @@ def exact_float32():
 
 def network(genuine, name: str, dtype: str):
     source = genuine(name)
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         return torch_network(port, dtype).cuda(), port.network
 
 
@@ -84,6 +84,6 @@ def test_keras_on_the_gpu(genuine, tmp_path, monkeypatch, backend) -> None:
     monkeypatch.setenv("JAX_DEFAULT_MATMUL_PRECISION", "highest")
     monkeypatch.setitem(os.environ, "JAX_PLATFORMS", "cuda")
     source = genuine(INFERENCE[0])
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         taps = RUNTIMES[backend](port, source.record()["images"], "float32", tmp_path)
     assert relative_l2(taps["head/dense"], source.record()["logits"]) <= tolerances.FLOAT32

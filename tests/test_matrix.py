@@ -20,7 +20,7 @@ def computed(genuine, tmp_path_factory):
     def run(runtime: str, name: str, dtype: str):
         source = genuine(name)
         folder = tmp_path_factory.mktemp("matrix")
-        with load(source.weights, bn_epsilon=source.epsilon) as port:
+        with load(source.weights, epsilon=source.epsilon) as port:
             return port.network, RUNTIMES[runtime](port, source.record(dtype)["images"], dtype, folder)
 
     return run

@@ -16,7 +16,7 @@ def test_a_genuine_weights_file(pre_ror) -> None:
         assert fact(port, "Keras") == ("1", "inferred")
         assert fact(port, "backend") == ("theano", "inferred")
         assert fact(port, "dim ordering") == ("th", "inferred")
-        assert fact(port, "BatchNorm statistic") == ("variance", "assumed")
+        assert fact(port, "BatchNorm divides by") == ("√(variance + epsilon)", "assumed")
         assert fact(port, "BatchNorm epsilon") == ("0.001", "assumed")
         assert port.convention.flipped
         assert port.convention.kernels == "OIHW"
@@ -55,7 +55,7 @@ def test_some_names_that_end_in_0_are_a_contradiction(copy) -> None:
 
 
 def test_what_the_user_says_counts(pre_ror) -> None:
-    with load(pre_ror.weights, source_backend="tensorflow", bn_epsilon=1e-5) as port:
+    with load(pre_ror.weights, backend="tensorflow", epsilon=1e-5) as port:
         assert fact(port, "backend") == ("tensorflow", "given")
         assert fact(port, "BatchNorm epsilon") == ("1e-05", "given")
         assert port.network.epsilon == 1e-5

@@ -27,7 +27,7 @@ def test_float32_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
 
     source = genuine(name)
     record = source.record("float32")
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         to_tensorflow(port, tmp_path / "net.keras", "keras")
     answers = logits(keras.saving.load_model(tmp_path / "net.keras"), NCHW_TO_NHWC(record["images"]))
     assert relative_l2(answers, record["logits"]) <= tolerances.FLOAT32
@@ -50,7 +50,7 @@ def test_float64_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
     source = genuine(name)
     record = source.record("float64")
     np.save(tmp_path / "images.npy", NCHW_TO_NHWC(record["images"]).astype(np.float64))
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         to_tensorflow(port, tmp_path / "net.weights.h5", "weights")
         network = port.network
     files = [str(tmp_path / name) for name in ("net.weights.h5", "images.npy", "out.npy")]
@@ -89,7 +89,7 @@ def test_without_the_flip_the_digits_are_lost(digits, tmp_path) -> None:
     import keras
 
     source, images, labels, _ = digits
-    with load(source.weights, source_backend="tensorflow") as port:
+    with load(source.weights, backend="tensorflow") as port:
         to_tensorflow(port, tmp_path / "net.keras", "keras")
     unflipped = keras.saving.load_model(tmp_path / "net.keras").predict(images, verbose=0).argmax(1)
     assert (unflipped == labels).mean() < 0.8

@@ -14,7 +14,7 @@ TOLERANCE = {"float64": tolerances.FLOAT64, "float32": tolerances.FLOAT32}
 @pytest.mark.parametrize("name", INFERENCE)
 def test_logits_are_genuine_theanos(genuine, name, dtype) -> None:
     source, record = genuine(name), genuine(name).record(dtype)
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         outputs = theano_numpy.outputs(
             port.graph,
             port.reference_tensors(),
@@ -35,7 +35,7 @@ def test_logits_are_genuine_theanos(genuine, name, dtype) -> None:
 @pytest.mark.parametrize("name", PRE_ROR)
 def test_every_layer_is_genuine_theanos(genuine, name, dtype) -> None:
     source, record = genuine(name), genuine(name).record(dtype)
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         layers = keras_1_names(port.network)
         del layers["image"], layers["head/dense"]  # the input; and Dense, whose layer ends in the softmax
         errors = {}
@@ -58,7 +58,7 @@ def test_stages_of_the_large_network_are_genuine_theanos(genuine) -> None:
         "stage2/pool": "maxpooling2d_2",
         "root_add": "merge_22",
     }
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         outputs = theano_numpy.outputs(
             port.graph, port.reference_tensors(), port.convention, record["images"][:1], *taps
         )
@@ -79,7 +79,7 @@ def test_epsilon_of_the_other_era_shows(genuine) -> None:
 def test_without_the_flip_it_is_another_function(genuine) -> None:
     source = genuine(PRE_ROR[0])
     record = source.record("float64")
-    with load(source.weights, source_backend="tensorflow") as port:
+    with load(source.weights, backend="tensorflow") as port:
         logits = theano_numpy.outputs(
             port.graph, port.reference_tensors(), port.convention, record["images"], "head/dense"
         )["head/dense"]

@@ -49,7 +49,7 @@ def test_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
 
     source = genuine(name)
     record = source.record()
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         to_torch(port, tmp_path / "net", "safetensors")
     with torch.inference_mode():
         logits = RoRWRN.from_pretrained(tmp_path / "net")(torch.from_numpy(record["images"])).numpy()
@@ -72,7 +72,7 @@ def test_state_dict_loads_with_weights_only(genuine, folder, tmp_path) -> None:
 
 @pytest.mark.parametrize("format", ["keras", "weights", "h5"])
 def test_what_theano_to_tf_wrote_converts_to_the_same_tensors(genuine, tmp_path, format) -> None:
-    with load(genuine(PRE_ROR[0]).weights, bn_epsilon=3e-4) as port:
+    with load(genuine(PRE_ROR[0]).weights, epsilon=3e-4) as port:
         to_tensorflow(port, tmp_path / "net", format)
         expected = torch_state(port)
     with load(tmp_path / "net") as port:

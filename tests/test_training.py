@@ -103,7 +103,7 @@ def test_one_step_is_genuine_theanos(genuine, tmp_path, name, runtime, dtype) ->
     source = genuine(name)
     record = source.record(dtype)
     folded = FOLDED[name.rsplit("-", 1)[1]]
-    with load(source.weights, bn_epsilon=source.epsilon) as port:
+    with load(source.weights, epsilon=source.epsilon) as port:
         images, labels = record["images"].astype(dtype), record["labels"]
         if runtime == "pytorch":
             loss, gradients, after = step_in_pytorch(port, images, labels, dtype)

@@ -21,10 +21,12 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """Opens any file that ror-port reads; told by its content, never by its name."""
     start = hdf5.first_bytes(path)
     if start.startswith(b"PK\x03\x04"):
-        return keras3.read_archive(path)
+        with hdf5.damage(path):
+            return keras3.read_archive(path)
     if not hdf5.has_signature(path):
         guess = next((text for magic, text in _LOOKALIKES if start.lstrip().startswith(magic)), "not an HDF5 file")
         raise UnreadableFile(f"{path}: {guess}; expected the HDF5 file that Keras' save_weights or save wrote")
-    with hdf5.hdf5(path, path) as file:
-        modern = "layers" in file and not {"layer_names", "layer_names0"} & set(file.attrs)
-    return keras3.read_weights(path) if modern else keras_hdf5.read(path)
+    with hdf5.damage(path):
+        with hdf5.hdf5(path, path) as file:
+            modern = "layers" in file and not {"layer_names", "layer_names0"} & set(file.attrs)
+        return keras3.read_weights(path) if modern else keras_hdf5.read(path)

@@ -60,6 +60,15 @@ def has_signature(path: Path) -> bool:
 
 
 @contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Turns whatever the HDF5 library raises over a damaged file into one error of ours."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError) as error:
+        raise UnreadableFile(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
+
+
+@contextmanager
 def hdf5(source: Path | BinaryIO, path: Path) -> Iterator[h5py.File]:
     """An HDF5 file opened for reading. `path` is what messages call it."""
     try:
@@ -174,10 +183,8 @@ def dataset(parent: h5py.Group, name: str, path: Path) -> h5py.Dataset:
 
 def values(stored: h5py.Dataset, path: Path) -> Array:
     """The numbers, in native byte order and the stored precision."""
-    try:
+    with damage(path):
         array: Array = stored[()]
-    except OSError as error:
-        raise UnreadableFile(f"{path}: {quote(stored.name)}: damaged ({error})") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

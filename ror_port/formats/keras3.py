@@ -6,12 +6,12 @@ name is an attribute of ``vars``. Source: Keras 3.15, saving/saving_lib.py.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,23 +20,22 @@ from typing import Any, BinaryIO
 import h5py
 
 from ror_port import limits
-from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer
+from ror_port.checkpoint import Checkpoint, StoredLayer
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, keras_config
-from ror_port.formats.model_config import architecture
+from ror_port.formats.model_config import architecture, json_object
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
-from ror_port.mapping.keras import KERAS_3, keras_layer_name
+from ror_port.mapping.keras import KERAS_3, KERAS_3_CLASSES, keras_layer_name
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose file layout is followed; the suite loads every file that is written with it."""
 
 ROLES = {
-    "conv2d": ("kernel", "bias"),
-    "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
-    "dense": ("kernel", "bias"),
+    class_name: tuple(rule.role for rule in KERAS_3.rules if rule.kind == kind)
+    for kind, class_name in KERAS_3_CLASSES.items()
 }
-"""Class in a path → roles of its ``vars``, in order."""
+"""Class in a path → roles of its ``vars``, in order; a layer without bias has the first alone."""
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
@@ -47,8 +46,10 @@ def read_weights(path: Path) -> Checkpoint:
     with ExitStack() as on_error:
         on_error.callback(stack.close)
         file = stack.enter_context(hdf5.hdf5(path, path))
-        stated = json.loads(hdf5.text(file, "ror_port", path) or "{}")
-        checkpoint = Checkpoint(path, "Keras 3 weights, HDF5", _layers(file, path), stated=stated, close=stack.close)
+        stated = json_object(hdf5.text(file, "ror_port", path) or "{}", f"{path}: attribute ror_port")
+        checkpoint = Checkpoint(
+            path, "Keras 3 weights, HDF5", _layers(file, path), stated=stated, modern=True, close=stack.close
+        )
         on_error.pop_all()
     return checkpoint
 
@@ -60,21 +61,23 @@ def read_archive(path: Path) -> Checkpoint:
         on_error.callback(stack.close)
         try:
             archive = stack.enter_context(zipfile.ZipFile(path))
-        except (zipfile.BadZipFile, OSError) as error:
-            raise UnreadableFile(f"{path}: a damaged zip archive ({error})") from None
-        metadata = json.loads(_member(archive, _METADATA, path, limits.MAX_CONFIG_BYTES).read())
-        config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).read().decode("utf-8", "replace")
-        weights = stack.enter_context(tempfile.TemporaryFile())
-        shutil.copyfileobj(_member(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES), weights)
+            metadata = json_object(_member(archive, _METADATA, path, limits.MAX_CONFIG_BYTES), f"{path}: {_METADATA}")
+            config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).decode("utf-8", "replace")
+            weights = stack.enter_context(tempfile.TemporaryFile())
+            with archive.open(_info(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES)) as member:
+                shutil.copyfileobj(member, weights, 1 << 20)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            raise UnreadableFile(f"{path}: a damaged or encrypted zip archive ({error})") from None
         file = stack.enter_context(hdf5.hdf5(weights, path))
-        stated: Architecture = architecture(config, path)
+        version, stated = metadata.get("keras_version"), metadata.get("ror_port", {})
         checkpoint = Checkpoint(
             path=path,
             format="Keras 3 model, .keras",
+            modern=True,
             layers=_layers(file, path),
-            keras_version=metadata.get("keras_version"),
-            architecture=stated,
-            stated=metadata.get("ror_port", {}),
+            keras_version=version if isinstance(version, str) else None,
+            architecture=architecture(config, path),
+            stated=stated if isinstance(stated, dict) else {},
             omitted=("optimizer state",) if "optimizer" in file else (),
             close=stack.close,
         )
@@ -82,13 +85,17 @@ def read_archive(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _member(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> BinaryIO:
+def _info(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> zipfile.ZipInfo:
     found = [info for info in archive.infolist() if info.filename == name]
     if len(found) != 1:
         raise NotACheckpoint(f"{path}: a zip archive with {len(found)} members {name}; a .keras file has one")
     if found[0].file_size > limit:
         raise UnsafeFile(f"{path}: {name} unpacks to {found[0].file_size} bytes; the limit is {limit}")
-    return io.BytesIO(archive.read(name)) if limit == limits.MAX_CONFIG_BYTES else archive.open(name)  # type: ignore[return-value]
+    return found[0]
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> bytes:
+    return archive.read(_info(archive, name, path, limit))
 
 
 def _layers(file: h5py.File, path: Path) -> tuple[StoredLayer, ...]:
@@ -100,18 +107,19 @@ def _layers(file: h5py.File, path: Path) -> tuple[StoredLayer, ...]:
         match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
         variables = hdf5.group(group, f"{container}/vars", path)
         roles = ROLES.get(match[1], ()) if match else ()
-        if len(variables) != len(roles):
-            if len(variables) == 0:
-                continue  # a layer of a known class without weights, or one that has none
+        if len(variables) == 0:
+            continue
+        if len(variables) not in (len(roles), 1 if "bias" in roles else len(roles)):
             raise NotACheckpoint(
                 f"{path}: {hdf5.quote(variables.name)}: {len(variables)} tensors; expected {', '.join(roles) or 'none'}"
             )
         name = hdf5.text(variables, "name", path) or container
-        layers.append(
-            StoredLayer(
-                name, tuple(hdf5.tensor(variables, str(i), f"{name}/{role}", path) for i, role in enumerate(roles))
-            )
-        )
+        present = enumerate(roles[: len(variables)])
+        tensors = (hdf5.tensor(variables, str(index), f"{name}/{role}", path) for index, role in present)
+        layers.append(StoredLayer(name, tuple(tensors)))
+    names = [layer.name for layer in layers]
+    if len(set(names)) < len(names):
+        raise NotACheckpoint(f"{path}: two layers of one name")
     return tuple(layers)
 
 
@@ -124,12 +132,11 @@ def write_weights(
     stated: Mapping[str, Any],
 ) -> None:
     """A ``.weights.h5`` file, to an open binary file. Parameters are canonical; each is written as it comes."""
-    classes = {"conv": "conv2d", "batch_norm": "batch_normalization", "dense": "dense"}
     containers: dict[str, str] = {}
-    counts = dict.fromkeys(classes.values(), 0)
+    counts = dict.fromkeys(KERAS_3_CLASSES.values(), 0)
     for node in graph.keras_order:
         if node.kind:
-            class_name = classes[node.kind]
+            class_name = KERAS_3_CLASSES[node.kind]
             number = counts[class_name]
             containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
             counts[class_name] += 1

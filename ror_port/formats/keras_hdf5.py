@@ -19,10 +19,10 @@ from ror_port import limits
 from ror_port.checkpoint import Checkpoint, StoredLayer
 from ror_port.errors import NotACheckpoint
 from ror_port.formats import hdf5, keras_config
-from ror_port.formats.model_config import architecture
+from ror_port.formats.model_config import architecture, json_object
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
-from ror_port.mapping.keras import MODERN, keras_2, keras_layer_name
+from ror_port.mapping.keras import CANONICAL, keras_2, keras_layer_name
 
 ATTRIBUTE_BYTES = 60_000
 """HDF5 keeps an attribute within 64 KiB; longer lists of names are split, as Keras splits them."""
@@ -53,7 +53,7 @@ def read(path: Path) -> Checkpoint:
             keras_version=version,
             backend=backend,
             architecture=architecture(config, path) if config else None,
-            stated=json.loads(hdf5.text(file, "ror_port", path) or "{}"),
+            stated=json_object(hdf5.text(file, "ror_port", path) or "{}", f"{path}: attribute ror_port"),
             omitted=("optimizer state",) if "optimizer_weights" in file else (),
             close=stack.close,
         )
@@ -81,11 +81,11 @@ def write(
     Parameters are canonical and come in the order of the graph; each is written as it comes.
     """
     layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
-    entries = {entry.parameter.name: entry for entry in keras_2(MODERN).bind(graph.parameters, keras_layer_name)}
+    entries = {entry.parameter.name: entry for entry in keras_2(CANONICAL).bind(graph.parameters, keras_layer_name)}
     with path.open("w+b") as disk, hdf5.writing(disk) as file:
-        file.attrs["keras_version"] = np.bytes_(b"2.3.1")
-        file.attrs["backend"] = np.bytes_(b"tensorflow")
-        file.attrs["model_config"] = np.bytes_(json.dumps(keras_config.keras_2(layers, "model")).encode())
+        file.attrs["keras_version"] = b"2.3.1"
+        file.attrs["backend"] = b"tensorflow"
+        file.attrs["model_config"] = json.dumps(keras_config.keras_2(layers, "model")).encode()
         file.attrs["ror_port"] = json.dumps(stated)
         root = file.create_group("model_weights")
         root.attrs["keras_version"] = file.attrs["keras_version"]

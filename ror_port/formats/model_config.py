@@ -6,7 +6,8 @@ Reads the ``model_config`` of Keras 1 (``subsample``, ``dim_ordering``), Keras 2
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +15,105 @@ from ror_port import limits
 from ror_port.checkpoint import Architecture
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile
 from ror_port.formats.hdf5 import quote
+from ror_port.graph import Add, AveragePool, BatchNorm, Conv, Dense, Flatten, Graph, MaxPool, Relu
 
 _ORDERINGS = {"th": "th", "tf": "tf", "channels_first": "th", "channels_last": "tf"}
+
+
+def json_object(text: str | bytes, where: str) -> dict[str, Any]:
+    """A JSON object as data; NotACheckpoint where it is none."""
+    if len(text) > limits.MAX_CONFIG_BYTES:
+        raise UnsafeFile(f"{where}: {len(text)} characters; the limit is {limits.MAX_CONFIG_BYTES}")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotACheckpoint(f"{where}: not JSON ({type(error).__name__})") from None
+    if not isinstance(value, dict):
+        raise NotACheckpoint(f"{where}: expected a JSON object")
+    return value
 
 
 def architecture(text: str, path: Path) -> Architecture:
     """Reads the JSON of a model; raises NotACheckpoint where it is none."""
     where = f"{path}: model_config"
-    if len(text) > limits.MAX_CONFIG_BYTES:
-        raise UnsafeFile(f"{where}: {len(text)} characters; the limit is {limits.MAX_CONFIG_BYTES}")
     try:
-        model = json.loads(text)
-        inner = model["config"]
+        inner = json_object(text, where)["config"]
         layers = inner["layers"] if isinstance(inner, dict) else inner
         configs = [(str(layer["class_name"]), _mapping(layer["config"])) for layer in layers]
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise NotACheckpoint(f"{where}: not the JSON of a Keras model ({type(error).__name__})") from None
     if any(kind == "Lambda" for kind, _ in configs):
         raise UnknownNetwork(f"{where}: holds a Lambda layer, which is Python code; ror-port runs no code from a file")
     norms = [config for kind, config in configs if kind == "BatchNormalization"]
-    orderings = {
-        _ORDERINGS[value]
-        for _, config in configs
-        if (value := config.get("dim_ordering", config.get("data_format"))) in _ORDERINGS
-    }
+    stated_orderings = [config.get("dim_ordering", config.get("data_format")) for _, config in configs]
+    orderings = {_ORDERINGS[value] for value in stated_orderings if isinstance(value, str) and value in _ORDERINGS}
     if len(orderings) > 1:
         raise NotACheckpoint(f"{where}: its layers disagree about channels_first and channels_last")
-    modes = {config.get("mode", 0) for config in norms}
-    if modes - {0}:
+    modes = sorted({str(config.get("mode", 0)) for config in norms} - {"0"})
+    if modes:
         raise UnknownNetwork(
-            f"{where}: a BatchNormalization of mode {quote(str(sorted(map(str, modes))[-1]))}, which normalises by the "
-            "batch at hand and keeps no running statistics; its answers depend on the batch and cannot be ported"
+            f"{where}: a BatchNormalization of mode {quote(modes[-1])}, which normalises by the batch at hand and "
+            "keeps no running statistics; its answers depend on the batch and cannot be ported"
         )
     shape = next((s for _, c in configs if (s := c.get("batch_input_shape", c.get("batch_shape")))), None)
     return Architecture(
-        epsilons=frozenset(_number(c["epsilon"], where) for c in norms if "epsilon" in c),
-        momenta=frozenset(_number(c["momentum"], where) for c in norms if "momentum" in c),
+        epsilons=frozenset(number(c["epsilon"], where) for c in norms if "epsilon" in c),
+        momenta=frozenset(number(c["momentum"], where) for c in norms if "momentum" in c),
         ordering=next(iter(orderings), None),
         input_shape=_shape(shape, where) if shape else None,
-        dropout=max((_number(c.get("p", c.get("rate", 0)), where) for k, c in configs if k == "Dropout"), default=0.0),
+        dropout=max((number(c.get("p", c.get("rate", 0)), where) for k, c in configs if k == "Dropout"), default=0.0),
+        operations=Counter(name for kind, config in configs for name in _operations(kind, config)),
     )
+
+
+def operations(graph: Graph) -> Counter[str]:
+    """The operations of a graph, called as `architecture` calls those of a file."""
+    names: list[str] = []
+    for node in graph:
+        match node.operation:
+            case Conv(size=size, stride=stride):
+                names.append(f"convolution {size}×{size} stride {stride}")
+            case MaxPool(size=size):
+                names.append(f"max-pooling {size}×{size}")
+            case AveragePool(size=size):
+                names.append(f"average-pooling {size}×{size}")
+            case Relu():
+                names.append("activation relu")
+            case Add():
+                names.append("sum")
+            case BatchNorm() | Dense() | Flatten():
+                names.append(type(node.operation).__name__)
+    return Counter(names)
+
+
+_SILENT = {"InputLayer", "Dropout", "Softmax", "ZeroPadding2D"}
+"""Layers that do not tell networks apart: idle in inference, or implied by the rest."""
+
+
+def _operations(kind: str, config: Mapping[str, Any]) -> Iterator[str]:
+    own = str(config.get("activation", "linear"))
+    if kind in ("Convolution2D", "Conv2D"):
+        rows, columns = _pair(config.get("kernel_size", [config.get("nb_row"), config.get("nb_col")]))
+        stride, _ = _pair(config.get("strides", config.get("subsample")))
+        yield f"convolution {rows}×{columns} stride {stride}"
+    elif kind in ("MaxPooling2D", "AveragePooling2D"):
+        rows, columns = _pair(config.get("pool_size"))
+        yield f"{'max' if kind.startswith('Max') else 'average'}-pooling {rows}×{columns}"
+    elif kind in ("Merge", "Add"):
+        mode = config.get("mode", "sum")
+        yield "sum" if mode == "sum" else f"merge {mode}"
+    elif kind == "ReLU":
+        yield "activation relu"
+    elif kind in ("BatchNormalization", "Dense", "Flatten"):
+        yield "BatchNorm" if kind == "BatchNormalization" else kind
+    elif kind not in _SILENT and kind != "Activation":
+        yield kind
+    if own not in ("linear", "softmax"):
+        yield f"activation {own}"
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    return (value[0], value[1]) if isinstance(value, list) and len(value) == 2 else (value, value)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -62,7 +122,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _number(value: Any, where: str) -> float:
+def number(value: Any, where: str) -> float:
+    """A finite number from 0 to 1, as an epsilon, a momentum or a rate is."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise NotACheckpoint(f"{where}: {quote(str(value))} where a number from 0 to 1 is expected")
     return float(value)

@@ -67,10 +67,10 @@ def write_folder(
     folder.mkdir()
     tensors = {name: array.astype(dtype, copy=False) for name, array in state(graph, parameters)}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    definition = resources.files("ror_port.models").joinpath("networks_torch.py").read_text()
-    (folder / DEFINITION).write_text(definition)
-    (folder / "README.md").write_text(_card(config, graph))
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    definition = resources.files("ror_port.models").joinpath("networks_torch.py").read_text(encoding="utf-8")
+    (folder / DEFINITION).write_text(definition, encoding="utf-8")
+    (folder / "README.md").write_text(_card(config, graph), encoding="utf-8")
 
 
 def write_state_dict(path: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str) -> None:

@@ -9,10 +9,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from ror_port.graph import Kind, Parameter
 from ror_port.layout import FLIP_HW_OF_HWIO, HWIO_TO_OIHW, SAME, Layout, rows_chw_to_hwc
 from ror_port.mapping.rule import Rule, Table
+
+Deviation = Literal["√(variance + epsilon)", "√variance + epsilon", "std + epsilon"]
+"""What a BatchNorm divides by; the second and third are those of Keras 1.0.7 and of Keras up to 1.0.6."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,13 @@ class Convention:
     flipped: kernels were trained under Theano's true convolution.
     kernels: axes of a stored convolution kernel, "OIHW" or "HWIO".
     rows: order in which maps were flattened in front of the Dense layer, "CHW" or "HWC".
+    deviation: what a BatchNorm divided by, and so what is stored as its running variance.
     """
 
     flipped: bool
     kernels: str
     rows: str
+    deviation: Deviation = "√(variance + epsilon)"
 
 
 def conv_kernel(convention: Convention) -> Layout:
@@ -91,8 +97,11 @@ KERAS_3 = Table(
     ),
 )  # fmt: skip
 
-MODERN = Convention(flipped=False, kernels="HWIO", rows="HWC")
-"""What Keras on TensorFlow means by its files; also canonical."""
+KERAS_3_CLASSES: Mapping[Kind, str] = {"conv": "conv2d", "batch_norm": "batch_normalization", "dense": "dense"}
+"""Kind → what Keras 3 calls its layers in a path."""
+
+CANONICAL = Convention(flipped=False, kernels="HWIO", rows="HWC")
+"""What Keras on TensorFlow means by its files, which is also our canonical form."""
 
 
 _VARIABLE_SUFFIX = re.compile(r"(?:_\d+)?:\d+$")
@@ -113,7 +122,7 @@ class Era:
     def role(self, layer: str, weight: str) -> str | None:
         """The canonical role of a weight, by the name under which its layer lists it."""
         bare = f"{layer}/{_VARIABLE_SUFFIX.sub('', weight)}"
-        for rule in self.table(MODERN).rules:
+        for rule in self.table(CANONICAL).rules:
             if bare == _VARIABLE_SUFFIX.sub("", rule.foreign.format(layer=layer)):
                 return rule.role
         return None

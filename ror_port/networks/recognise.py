@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork
+from ror_port.formats.hdf5 import quote
 from ror_port.graph import Graph, Kind, Node
 from ror_port.mapping.keras import Era, keras_layer_name
 from ror_port.networks import FAMILIES, Network
@@ -41,17 +42,31 @@ class Misfit:
 
 
 def recognise(layers: Sequence[LayerShape], era: Era) -> Recognition | Misfit | None:
-    """The network that fits the layers, or the nearest one that does not, or None where nothing comes near."""
+    """The network that fits the layers, or the nearest one that does not, or None where nothing comes near.
+
+    A network on which both witnesses agree is preferred to one that only one of them supports: by its tensors'
+    shapes and numbers alone RoR-3-56 could be a Pre-RoR of 8 blocks a stage; the order of its layers tells.
+    Raises NotACheckpoint where two networks are left.
+    """
     nearest: Misfit | None = None
+    fits: list[tuple[int, Recognition]] = []
     for family in FAMILIES:
         for network in family.candidates(layers):
             graph = network.graph()
             found = _pair(graph, layers, era)
             if isinstance(found, _Pairing):
-                return Recognition(network, graph, found.layers, found.evidence)
-            if nearest is None or len(found) < len(nearest.differences):
+                fits.append((found.witnesses, Recognition(network, graph, found.layers, found.evidence)))
+            elif nearest is None or len(found) < len(nearest.differences):
                 nearest = Misfit(network, found)
-    return nearest
+    if not fits:
+        return nearest
+    best = [found for witnesses, found in fits if witnesses == max(fit[0] for fit in fits)]
+    if len(best) > 1:
+        names = " and ".join(found.network.name for found in best)
+        raise NotACheckpoint(
+            f"{names} both fit these layers, whose names or order were altered; they cannot be told apart"
+        )
+    return best[0]
 
 
 def unknown(where: str, misfit: Misfit | None, layers: Sequence[LayerShape]) -> UnknownNetwork:
@@ -71,6 +86,7 @@ def unknown(where: str, misfit: Misfit | None, layers: Sequence[LayerShape]) -> 
 class _Pairing:
     layers: Mapping[str, str]
     evidence: str
+    witnesses: int = 1
 
 
 _KIND_NAMES: Mapping[Kind, str] = {"conv": "convolution", "batch_norm": "BatchNorm", "dense": "Dense"}
@@ -83,7 +99,7 @@ def _pair(graph: Graph, layers: Sequence[LayerShape], era: Era) -> _Pairing | tu
     canonical = {layer.name: layer for layer in layers}
     if all(keras_layer_name(node.name) in canonical for node in nodes) and len(nodes) == len(layers):
         named: _Pairs = [(node, canonical[keras_layer_name(node.name)]) for node in nodes]
-        return _checked(named, "layers carry ror-port's own names")
+        return _checked(named, "layers carry ror-port's own names", witnesses=2)
     by_order: _Pairs = list(zip_longest([node for node in graph.keras_order if node.kind], layers))
     by_number = _by_number(nodes, layers, era)
     verdicts = [
@@ -102,10 +118,10 @@ def _pair(graph: Graph, layers: Sequence[LayerShape], era: Era) -> _Pairing | tu
         if first.layers != second.layers:
             node = next(name for name in first.layers if first.layers[name] != second.layers[name])
             raise NotACheckpoint(
-                f"the layers contradict themselves: by number {node} is {first.layers[node]}, "
-                f"by position {second.layers[node]}, and both have its shapes; the file was altered later"
+                f"the layers contradict themselves: by number {node} is {quote(first.layers[node])}, "
+                f"by position {quote(second.layers[node])}, and both have its shapes; the file was altered later"
             )
-        return _Pairing(first.layers, "the numbers in the layers' names and their order in the file agree")
+        return _Pairing(first.layers, "the numbers in the layers' names and their order in the file agree", 2)
     return pairings[0]
 
 
@@ -131,30 +147,30 @@ def _by_number(nodes: Sequence[Node], layers: Sequence[LayerShape], era: Era) ->
     return pairs
 
 
-def _checked(pairs: _Pairs, evidence: str) -> _Pairing | tuple[str, ...]:
+def _checked(pairs: _Pairs, evidence: str, witnesses: int = 1) -> _Pairing | tuple[str, ...]:
     differences = tuple(_differences(pairs))
     if differences:
         return differences
-    return _Pairing({node.name: layer.name for node, layer in pairs if node and layer}, evidence)
+    return _Pairing({node.name: layer.name for node, layer in pairs if node and layer}, evidence, witnesses)
 
 
 def _differences(pairs: _Pairs) -> Iterator[str]:
     for node, layer in pairs:
         if node is None:
             assert layer is not None
-            yield f"the file's {layer.name} has no place in it"
+            yield f"the file's {quote(layer.name)} has no place in it"
         elif layer is None:
             yield f"{node.name} is missing"
         elif node.kind != layer.kind:
             kind = _KIND_NAMES[layer.kind] if layer.kind else "neither convolution, BatchNorm nor Dense"
-            yield f"{node.name} is a {_KIND_NAMES[node.kind]}, but {layer.name} is {kind}"  # type: ignore[index]
+            yield f"{node.name} is a {_KIND_NAMES[node.kind]}, but {quote(layer.name)} is {kind}"  # type: ignore[index]
         else:
             expected = {parameter.role: parameter.shape for parameter in node.parameters}
             for role in dict.fromkeys((*expected, *layer.shapes)):
                 if expected.get(role) != layer.shapes.get(role):
                     yield (
                         f"{node.name} expects {role} {_shape(expected.get(role))}, "
-                        f"{layer.name} has {_shape(layer.shapes.get(role))}"
+                        f"{quote(layer.name)} has {_shape(layer.shapes.get(role))}"
                     )
 
 

@@ -26,7 +26,7 @@ def refused(path, error: type[RorPortError], message: str) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer"),
         (b"\x80\x04\x95", "pickle"),
         (b"\x93NUMPY", "NumPy"),
-        (b"PK\x03\x04nothing more", "damaged zip"),
+        (b"PK\x03\x04nothing more", "damaged or encrypted zip"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
     ],
 )

@@ -140,7 +140,7 @@ def test_our_own_files_are_read_back_byte_for_byte(genuine, written, format) -> 
 @pytest.mark.parametrize("format", FILES)
 def test_an_unusual_epsilon_survives_in_every_format(genuine, tmp_path, format) -> None:
     target = tmp_path / ("net" + TENSORFLOW_SUFFIXES[format])
-    with load(genuine(PRE_ROR[0]).weights, bn_epsilon=3e-4) as port:
+    with load(genuine(PRE_ROR[0]).weights, epsilon=3e-4) as port:
         to_tensorflow(port, target, format)
     with load(target) as port:
         assert port.network.epsilon == 3e-4

@@ -2,7 +2,7 @@ import pytest
 
 from ror_port.graph import Parameter
 from ror_port.layout import HWIO_TO_OIHW, SAME
-from ror_port.mapping.keras import KERAS_3, MODERN, Convention, keras_1, keras_2, keras_layer_name
+from ror_port.mapping.keras import CANONICAL, KERAS_3, Convention, keras_1, keras_2, keras_layer_name
 from ror_port.mapping.rule import MappingError, Rule, Table
 from ror_port.mapping.torch import TORCH, module_path
 from ror_port.networks.ror_wrn import RoRWRN
@@ -11,7 +11,7 @@ GRAPH = RoRWRN(2, 2).graph()
 THEANO = Convention(flipped=True, kernels="OIHW", rows="CHW")
 TABLES = [
     (keras_1(THEANO), keras_layer_name),
-    (keras_2(MODERN), keras_layer_name),
+    (keras_2(CANONICAL), keras_layer_name),
     (KERAS_3, keras_layer_name),
     (TORCH, module_path),
 ]

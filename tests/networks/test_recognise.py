@@ -78,7 +78,7 @@ def test_a_wrong_shape_is_named(copy) -> None:
     del file["dense_1/dense_1_b"]
     file["dense_1/dense_1_b"] = [1.0, 2.0]
     file.close()
-    with pytest.raises(UnknownNetwork, match=r"head/dense expects bias 10, dense_1 has 2"):
+    with pytest.raises(UnknownNetwork, match=r"head/dense expects bias 10, 'dense_1' has 2"):
         load(path)
 
 
