@@ -44,6 +44,9 @@ def main():
     parser.add_argument('--size', type=int, default=32, help='rows and columns of an image')
     parser.add_argument('--after-another', action='store_true', help='build another network first: names count on')
     parser.add_argument('--images', type=int, default=8)
+    parser.add_argument('--amplitude', type=int, default=1,
+                        help='factor on the images: against the many offsets of a deep random network, pixels in '
+                             '[0, 1] matter so little that float32 loses their effect')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--layers', choices=['all', 'grid', 'stages'], default='all',
                         help='every layer in full; every layer at GRID; the stages at GRID')
@@ -66,7 +69,7 @@ def build(args):
 def inference(model, args):
     """Logits and layer outputs of a network with the recipe's weights."""
     set_recipe_weights(model, args.seed)
-    candidates = recipe.images(args.seed, size=args.size)
+    candidates = recipe.images(args.seed, size=args.size) * np.float32(args.amplitude)
     bias = layer_weights(model.layers[-1])[1]
     if K.floatx() == 'float32':
         # A random network favours one class whatever it sees. Centring its answers lets them differ, so that a

@@ -22,5 +22,13 @@ TensorFlow it is float64. Measured: up to 1.5e-6 on the logits, as much as float
 """
 
 
+STEP_FLOAT32 = 1e-5
+STEP_FLOAT64 = 1e-10
+"""Gradients, and weights after one step, against genuine Theano: measured 1.2e-6 and 7e-15."""
+
+BFLOAT16 = 0.5
+"""bfloat16 autocast is only expected to be in the neighbourhood: 8 bits, some dozens of layers."""
+
+
 def for_dtype(dtype: str) -> float:
     return {"float32": FLOAT32, "float64": FLOAT64}[dtype]

@@ -241,3 +241,81 @@ def test_help_teaches_by_example() -> None:
     assert done.returncode == 0
     assert "ror-port theano-to-tf weights.h5" in done.stdout
     assert "Exit codes" in done.stdout
+
+
+def test_to_torch_checks_what_it_wrote(weights, tmp_path) -> None:
+    done = run("to-torch", weights, "-o", tmp_path / "net")
+    assert done.returncode == 0, done.stderr
+    assert "checked: PyTorch" in done.stdout
+    script = (
+        "import ror_port.mapping.torch as table, ror_port.layout as layout;"
+        "wrong = layout.HWIO_TO_OIHW | layout.Layout((layout.Flip((2, 3)),));"
+        "object.__setattr__(table.TORCH.rules[0], 'layout', wrong);"
+        "from ror_port.cli import main; main()"
+    )
+    command = [sys.executable, "-c", script, "to-torch", str(weights), "-o", str(tmp_path / "wrong")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 9, done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["net", "weights.h5"]
+
+
+def test_options_reach_the_network(weights, tmp_path) -> None:
+    options = ("--logits", "--data-format", "channels_first", "--bn-epsilon", "1.0000002e-5", "--json", *FAST)
+    done = run("theano-to-tf", weights, "-o", tmp_path / "net.keras", *options)
+    account = json.loads(done.stdout)
+    assert account["network"]["epsilon"] == 1.0000002e-5  # every digit of it
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+        layers = json.loads(archive.read("config.json"))["config"]["layers"]
+    assert layers[-1]["name"] == "head_dense"
+    assert {layer["config"].get("data_format") for layer in layers} == {"channels_first", None}
+    assert {layer["config"].get("epsilon") for layer in layers} == {1.0000002e-5, None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("-o", "net"), "must end in .keras"),
+        (("-o", "net.keras", "--format", "h5"), "must end in .h5"),
+        (("--bn-epsilon", "nan"), "above 0"),
+        (("--bn-epsilon", "-1"), "above 0"),
+    ],
+)
+def test_wrong_usage(weights, arguments, says) -> None:
+    done = run("theano-to-tf", weights, *arguments, cwd=weights.parent)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert os.listdir(weights.parent) == ["weights.h5"]
+
+
+def test_two_outputs_of_one_name_are_refused(weights, tmp_path) -> None:
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "weights.h5"
+    other.write_bytes(weights.read_bytes())
+    done = run("theano-to-tf", weights, other, "-o", tmp_path / "out", *FAST)
+    assert done.returncode == 2
+    assert "would both become" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_closing_slash_makes_a_folder(weights, tmp_path) -> None:
+    assert run("theano-to-tf", weights, "-o", f"{tmp_path}/new/", *FAST).returncode == 0
+    assert os.listdir(tmp_path / "new") == ["weights.keras"]
+
+
+def test_debug_shows_the_traceback_and_keeps_the_code(tmp_path) -> None:
+    done = run("inspect", "--debug", tmp_path / "none.h5")
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+
+
+def test_list_shows_the_networks() -> None:
+    done = run("list")
+    assert ["RoR-3-WRN-40-2", "6", "2", "2,265,034"] in [line.split()[:4] for line in done.stdout.splitlines()]
+    assert "94.48 %" in done.stdout
+
+
+def test_a_plain_locale_is_enough(weights, tmp_path) -> None:
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-8"}
+    assert run("to-torch", weights, "-o", tmp_path / "net", *FAST, env=environment).returncode == 0

@@ -13,6 +13,8 @@ COMMANDS = {
     "theano-to-tf WEIGHTS -o OUT.keras --no-verify": FRAMEWORKS | {"rich", "safetensors"},
     "theano-to-tf WEIGHTS -o OUT.weights.h5 --no-verify": FRAMEWORKS | {"rich", "safetensors"},
     "theano-to-tf WEIGHTS -o OUT.h5 --no-verify": FRAMEWORKS | {"rich", "safetensors"},
+    "to-torch WEIGHTS -o OUT --no-verify": FRAMEWORKS | {"rich"},
+    "list": FRAMEWORKS | {"h5py", "rich", "safetensors"},
 }
 
 

@@ -140,3 +140,90 @@ def test_renaming_keeps_the_era(copy) -> None:
     file.close()
     with load(path) as port:
         assert fact(port, "Keras") == ("1", "inferred")
+
+
+@pytest.mark.parametrize("backend", ["Theano", "THEANO"])
+def test_case_does_not_matter_to_a_recorded_backend(copy, backend) -> None:
+    path, file = copy
+    file.attrs["backend"] = backend
+    file.close()
+    with load(path) as port:
+        assert port.convention.flipped
+
+
+def test_a_backend_that_nobody_knows_is_refused(copy) -> None:
+    path, file = copy
+    file.attrs["backend"] = "mxnet"
+    file.close()
+    with pytest.raises(NotACheckpoint, match="'mxnet', whose convolution is not known"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "deviation", "epsilon"),
+    [
+        ("1.0.6", "std + epsilon", 1e-6),
+        ("1.0.7", "√variance + epsilon", 1e-6),
+        ("1.0.8", "√(variance + epsilon)", 1e-5),
+        ("1.1.2", "√(variance + epsilon)", 1e-5),
+        ("1.2.0", "√(variance + epsilon)", 1e-3),
+        ("2.3.1", "√(variance + epsilon)", 1e-3),
+    ],
+)
+def test_the_rules_of_batch_norm_by_version(pre_ror, version, deviation, epsilon) -> None:
+    with load(pre_ror.weights, keras=version) as port:
+        assert (port.convention.deviation, port.network.epsilon) == (deviation, epsilon)
+
+
+def test_an_older_rule_becomes_todays_for_every_value(pre_ror) -> None:
+    import numpy as np
+
+    with load(pre_ror.weights, keras="1.0.7") as port:
+        assert port.target.epsilon == 0
+        for parameter, array in port.parameters():
+            if parameter.role == "moving_variance":
+                stored = port.stored[parameter.name].read().astype(np.float64)
+                np.testing.assert_allclose(np.sqrt(array), np.sqrt(stored) + 1e-6, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"class_name": "MaxPooling2D"', '"class_name": "AveragePooling2D"', "pooling"),
+        ('"activation": "relu"', '"activation": "tanh"', "activation"),
+        ('"subsample": [4, 4]', '"subsample": [2, 2]', "stride"),
+    ],
+)
+def test_an_architecture_of_another_network_is_refused(copy, genuine, old, new, says) -> None:
+    path = config_with(copy, genuine, lambda text: text.replace(old, new))
+    with pytest.raises(UnknownNetwork, match=f"its model_config is another network's: .*{says}"):
+        load(path)
+
+
+def test_a_recorded_input_size_is_taken(copy, genuine) -> None:
+    path = config_with(copy, genuine, lambda text: text.replace("[null, 3, 32, 32]", "[null, 3, 48, 40]"))
+    with load(path) as port:
+        assert port.network.input_shape == (48, 40, 3)
+
+
+@pytest.mark.parametrize(
+    "text", ["not JSON", "[]", "null", '{"network": {"epsilon": "x"}}', '{"network": {"epsilon": NaN}}']
+)
+def test_junk_in_our_own_attribute(copy, text) -> None:
+    path, file = copy
+    file.attrs["ror_port"] = text
+    file.close()
+    with pytest.raises(NotACheckpoint, match="attribute ror_port"):
+        load(path)
+
+
+@pytest.mark.parametrize("version", ["junk", "", "x.y", "²"])
+def test_a_version_that_is_none(copy, version) -> None:
+    path, file = copy
+    file.attrs["keras_version"] = version
+    file.close()
+    if version:
+        with pytest.raises(NotACheckpoint, match="no version of Keras"):
+            load(path)
+    else:
+        load(path).checkpoint.close()

@@ -198,3 +198,38 @@ def test_a_long_list_of_names_is_split_as_keras_splits_it(tmp_path) -> None:
         _write_names(file, "layer_names", names)
         assert "layer_names1" in file.attrs
         assert hdf5.names(file, "layer_names", tmp_path, 10_000) == names
+
+
+def corrupt(source: Path, target: Path, **members: bytes | None) -> None:
+    """A copy of a .keras archive with members replaced, or left out where None."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for info in old.infolist():
+            content = members.get(info.filename.partition(".")[0], old.read(info))
+            if content is not None:
+                new.writestr(info.filename, content)
+
+
+@pytest.mark.parametrize("content", [None, b"{", b"[]", b"\xff", b"null"])
+@pytest.mark.parametrize("member", ["metadata", "config"])
+def test_broken_members_of_an_archive(written, tmp_path, member, content) -> None:
+    from ror_port.errors import RorPortError
+
+    corrupt(written("keras"), tmp_path / "broken.keras", **{member: content})
+    with pytest.raises(RorPortError):
+        load(tmp_path / "broken.keras")
+
+
+def test_a_very_deep_network_has_a_very_long_architecture(tmp_path) -> None:
+    """More than an HDF5 attribute of fixed length could hold."""
+    import h5py
+
+    from ror_port.formats import keras_hdf5
+    from ror_port.networks import RoRWRN
+
+    graph = RoRWRN(27, 1).graph()
+    parameters = ((parameter, np.zeros(parameter.shape, np.float32)) for parameter in graph.parameters)
+    keras_hdf5.write(tmp_path / "deep.h5", graph, parameters, dtype="float32", channels_first=False, stated={})
+    with h5py.File(tmp_path / "deep.h5") as file:
+        assert len(file.attrs["model_config"]) > 1 << 16
+    with load(tmp_path / "deep.h5") as port:
+        assert port.network.blocks == 27

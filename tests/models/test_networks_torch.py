@@ -66,7 +66,7 @@ def test_bfloat16_autocast_runs_and_is_coarse(network, images, record) -> None:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         logits = network(images)
     assert logits.dtype == torch.bfloat16
-    check(logits, record, 0.5)
+    check(logits, record, tolerances.BFLOAT16)
 
 
 def test_features_are_what_the_head_sees(network, images, record) -> None:

@@ -1,0 +1,80 @@
+"""The definitions of one network in Keras, in PyTorch and as a graph are the same network, fresh ones too."""
+
+import numpy as np
+import pytest
+
+from ror_port.mapping.keras import keras_layer_name
+from ror_port.mapping.torch import TORCH, module_path
+from ror_port.models import networks_keras, networks_torch
+from ror_port.networks import WRN, WRN2016, RoR, RoRWRN
+
+NETWORKS = [RoRWRN(2, 2), RoRWRN(1, 1, dropout=0.2), RoR(1), WRN(2, 2), WRN(1, 1, padding="same"), WRN2016(2, 2)]
+KERAS = {RoRWRN: networks_keras.ror_wrn, WRN: networks_keras.wrn, WRN2016: networks_keras.wrn_2016}
+
+
+def keras_model(network):
+    from dataclasses import asdict
+
+    options = asdict(network)
+    if isinstance(network, RoR):
+        del options["width"]
+        return networks_keras.ror(**options)
+    return KERAS[type(network)](**options)
+
+
+def torch_model(network):
+    from dataclasses import asdict
+
+    return getattr(networks_torch, type(network).__name__)(networks_torch.Config(**asdict(network)))
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.name)
+def test_layers_of_the_keras_definition_are_the_nodes_of_the_graph(network) -> None:
+    nodes = [keras_layer_name(node.name) for node in network.graph().with_explicit_padding().keras_order]
+    assert [layer.name for layer in keras_model(network).layers] == nodes
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.name)
+def test_parameters_of_the_torch_definition_are_those_of_the_graph(network) -> None:
+    entries = TORCH.bind(network.graph().parameters, module_path)
+    state = {name: tuple(t.shape) for name, t in torch_model(network).state_dict().items()}
+    counters = {name for name in state if name.rpartition(".")[2] in TORCH.ignored}
+    assert {entry.foreign: entry.foreign_shape for entry in entries} == {
+        n: s for n, s in state.items() if n not in counters
+    }
+
+
+def test_initialised_as_the_originals() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = networks_keras.ror_wrn(1, 4)
+    he = model.get_layer("stage3_block0_conv2").kernel.numpy()
+    glorot = model.get_layer("root_shortcut").kernel.numpy()
+    assert he.std() == pytest.approx(np.sqrt(2 / (256 * 9)), rel=0.03)
+    assert abs(glorot).max() == pytest.approx(np.sqrt(6 / (16 + 256)), rel=0.03)
+
+
+def test_wrns_weight_decay_is_an_option() -> None:
+    assert networks_keras.wrn(1, 1).losses == []
+    decayed = networks_keras.wrn(1, 1, weight_decay=5e-4)
+    assert len(decayed.losses) == sum(p.role == "kernel" for p in WRN(1, 1).graph().parameters)
+
+
+def test_tensorflows_padding_in_torch_is_tensorflows() -> None:
+    """A WRN trained on TensorFlow: its strided convolutions pad 0 before and 1 after."""
+    import torch
+
+    network = WRN(1, 1, padding="same")
+    keras, model = keras_model(network), torch_model(network).eval()
+    entries = TORCH.bind(network.graph().parameters, module_path)
+    arrays = {f"{v.path}": v.numpy() for v in keras.variables}
+    state = {
+        e.foreign: torch.from_numpy(e.layout(arrays[f"{keras_layer_name(e.parameter.node)}/{e.parameter.role}"]))
+        for e in entries
+    }
+    model.load_state_dict(state, strict=False)
+    images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+    with torch.inference_mode():
+        ours = torch.softmax(model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())), 1).numpy()
+    np.testing.assert_allclose(ours, keras.predict(images, verbose=0), atol=1e-6)
