@@ -120,3 +120,29 @@ def test_tensorflows_padding_in_a_wrn_of_theanos_shows(genuine) -> None:
         wrong = replace(port, graph=replace(port.network, padding="same").graph())
         logits = RUNTIMES["numpy"](wrong, record["images"], "float64", None)["head/dense"]
     assert relative_l2(logits, record["logits"]) > 0.1
+
+
+def test_another_revision_of_wrn_is_named_with_its_differences(genuine, tmp_path) -> None:
+    """For some weeks of 2017 WRN had biases in its expanding blocks; such a file is near, and is not guessed at."""
+    from ror_port.errors import UnknownNetwork
+
+    path = tmp_path / "weights.h5"
+    path.write_bytes(genuine("wrn-16-2_keras-2.2.4").weights.read_bytes())
+    with h5py.File(path, "r+") as file:
+        group = file["conv2d_2"]
+        group["conv2d_2/bias"] = np.zeros(32, np.float32)
+        group.attrs["weight_names"] = [b"conv2d_2/kernel", b"conv2d_2/bias"]
+    with pytest.raises(UnknownNetwork, match=r"nearest is WRN-16-2 .*expects bias none, 'conv2d_2' has 32"):
+        load(path)
+
+
+def test_input_size_is_an_option_where_the_file_cannot_tell(genuine) -> None:
+    from ror_port.errors import UnknownNetwork
+
+    weights = genuine("pre-ror-3-10_keras-1.0.6").weights
+    with load(weights, keras="1.0.6", size=48) as port:  # leaves one position, as 32 does
+        assert port.network.input_shape == (48, 48, 3)
+    with pytest.raises(UnknownNetwork, match="do not lead to the Dense layer"):
+        load(weights, keras="1.0.6", size=64)
+    with pytest.raises(UnknownNetwork, match="takes no images of"):
+        load(weights, keras="1.0.6", size=34)

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from genuine import INFERENCE, keras_1_names, recorded_layer, relative_l2
+from genuine import DIGITS, INFERENCE, digits, keras_1_names, recorded_layer, relative_l2
 from ror_port import tolerances
 from ror_port.parity import compare
 from ror_port.port import load
@@ -64,3 +64,15 @@ def test_keras_and_pytorch_cost_no_more_than_float32_itself(computed, genuine, n
     assert relative_l2(keras["head/dense"], exact) <= 3 * cost
     assert relative_l2(torch["head/dense"], exact) <= 3 * cost
     assert relative_l2(torch["head/dense"], keras["head/dense"]) <= 3 * cost
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("runtime", ["numpy", "keras-tensorflow", "pytorch"])
+def test_the_trained_network_too(genuine, tmp_path, runtime, dtype) -> None:
+    source = genuine(DIGITS)
+    expected = source.record(dtype)["logits"][:64]
+    images = (digits(source)["x_test"][:64] / 255.0).transpose(0, 3, 1, 2).astype(dtype)
+    with load(source.weights) as port:
+        logits = RUNTIMES[runtime](port, images, dtype, tmp_path)["head/dense"]
+    assert relative_l2(logits, expected) <= tolerances.for_dtype(dtype)
+    np.testing.assert_array_equal(logits.argmax(1), expected.argmax(1))
