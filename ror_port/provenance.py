@@ -166,7 +166,9 @@ def ordering(checkpoint: Checkpoint, of: Era, version: Version, kernels: str, fl
         order, fact = "tf", None
     else:
         order = "th" if flipped else "tf"
-        fact = Fact("dim ordering", order, "assumed", f"usual with {'Theano' if flipped else 'TensorFlow'}")
+        fact = Fact(
+            "dim ordering", order, "assumed", f"usual with {'Theano' if flipped else 'TensorFlow'}", "--source-keras"
+        )
     return ("CHW" if order == "th" and version < (2, 2) else "HWC"), fact
 
 

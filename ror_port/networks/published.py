@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from ror_port.networks import WRN, WRN2016, Network, RoR, RoRWRN
+from ror_port.networks import FAMILIES, WRN, WRN2016, Network, RoR, RoRWRN
 
 KNOWN: tuple[tuple[Network, str], ...] = (
     (RoR(1), ""),
@@ -40,4 +40,6 @@ def table() -> str:
     rows += [(n.name, str(n.blocks), str(n.width), f"{size(n):,}", note) for n, note in KNOWN]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", "Any other N, k, number of classes and input size is recognised too.", PRE_ROR_164])
+    calls = [f"{family.family}: {family.original}" for family in FAMILIES]
+    rest = ["Any other N, k, number of classes and input size is recognised too.", PRE_ROR_164]
+    return "\n".join([*lines, "", *rest, "", "The calls that created them in 2016 and 2017:", *calls])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from ror_port.networks.network import Counts, Network, Parts
 from ror_port.networks.signature import LayerShape
@@ -55,10 +55,7 @@ class WRN(Network):
 
     @classmethod
     def candidates(cls, layers: Sequence[LayerShape]) -> Iterator[Self]:
-        """6 N + 1 BatchNorms: one in the stem, one in every expanding block, two in every other, one a stage."""
-        counts = Counts.of(layers)
-        if counts and (blocks := round((counts.norms - 1) / 6)) > 0:
-            yield cls(blocks, counts.width, counts.classes, counts.input_shape)
+        return _candidates(cls, layers)
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,14 @@ class WRN2016(Network):
 
     @classmethod
     def candidates(cls, layers: Sequence[LayerShape]) -> Iterator[Self]:
-        """6 N + 1 BatchNorms."""
-        counts = Counts.of(layers)
-        if counts and (blocks := round((counts.norms - 1) / 6)) > 0:
-            yield cls(blocks, counts.width, counts.classes, counts.input_shape)
+        return _candidates(cls, layers)
+
+
+N = TypeVar("N", bound=Network)
+
+
+def _candidates(family: type[N], layers: Sequence[LayerShape]) -> Iterator[N]:
+    """Either revision has 6 N + 1 BatchNorms; they differ in where."""
+    counts = Counts.of(layers)
+    if counts and (blocks := round((counts.norms - 1) / 6)) > 0:
+        yield family(blocks, counts.width, counts.classes, counts.input_shape)
