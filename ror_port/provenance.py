@@ -17,6 +17,7 @@ from ror_port.formats.hdf5 import quote
 from ror_port.formats.model_config import number
 from ror_port.mapping.keras import ERAS, KERAS_1, Deviation, Era
 from ror_port.networks import Network
+from ror_port.networks.network import KERAS_EPSILON, KERAS_MOMENTUM
 
 Basis = Literal["recorded", "inferred", "given", "assumed"]
 Version = tuple[int, ...]
@@ -63,7 +64,7 @@ NORM_RULES = (
     NormRule((1, 0, 0), "std + epsilon", 1e-6, 0.9),
     NormRule((1, 0, 7), "√variance + epsilon", 1e-6, 0.99),
     NormRule((1, 0, 8), "√(variance + epsilon)", 1e-5, 0.99),
-    NormRule((1, 2, 0), "√(variance + epsilon)", 1e-3, 0.99),
+    NormRule((1, 2, 0), "√(variance + epsilon)", KERAS_EPSILON, KERAS_MOMENTUM),
 )
 LATEST = NORM_RULES[-1]
 
@@ -213,7 +214,7 @@ def _epsilon(checkpoint: Checkpoint, network: Network, rule: NormRule, known: bo
         where = f"{checkpoint.path}: attribute ror_port"
         epsilon, momentum = number(stated["epsilon"], where), number(stated.get("momentum", rule.momentum), where)
         return epsilon, momentum, Fact(name, repr(epsilon), "recorded", "attribute ror_port", option)
-    if network.epsilon != LATEST.epsilon:
+    if network.sets_norm:
         fact = Fact(name, repr(network.epsilon), "inferred", f"the code of {network.family} sets it", option)
         return network.epsilon, network.momentum, fact
     if known:

@@ -25,6 +25,9 @@ from ror_port.graph import (
 )
 from ror_port.networks.signature import LayerShape
 
+KERAS_EPSILON, KERAS_MOMENTUM = 1e-3, 0.99
+"""Keras' defaults for BatchNorm since 1.2.0 (December 2016)."""
+
 
 @dataclass(frozen=True)
 class Network(ABC):
@@ -36,6 +39,8 @@ class Network(ABC):
     """
 
     family: ClassVar[str]
+    sets_norm: ClassVar[bool] = False
+    """Whether the original code set epsilon and momentum, rather than leave them to its Keras."""
     original: ClassVar[str]
     """The call by which the original code created it."""
 
@@ -44,8 +49,8 @@ class Network(ABC):
     classes: int = 10
     input_shape: tuple[int, int, int] = (32, 32, 3)
     dropout: float = 0.0
-    epsilon: float = 1e-3
-    momentum: float = 0.99
+    epsilon: float = KERAS_EPSILON
+    momentum: float = KERAS_MOMENTUM
     padding: Padding = "half"
 
     @property

@@ -21,6 +21,7 @@ class WRN(Network):
     """
 
     family = "WRN"
+    sets_norm = True
     original = "create_wide_residual_network(input_dim, nb_classes, N, k, dropout)"
 
     epsilon: float = 1e-5
