@@ -190,7 +190,7 @@ def batch_norm(checkpoint: Checkpoint, network: Network, version: Version, given
     if known:
         about = Fact("BatchNorm divides by", rule.deviation, "inferred", "Keras " + ".".join(map(str, version)))
     else:
-        evidence = "Keras 1.0.8 and later; otherwise before"
+        evidence = "since Keras 1.0.8; another rule before"
         about = Fact("BatchNorm divides by", rule.deviation, "assumed", evidence, "--source-keras")
     epsilon, momentum, fact = _epsilon(checkpoint, network, rule, known)
     if given.epsilon is not None:
@@ -219,5 +219,5 @@ def _epsilon(checkpoint: Checkpoint, network: Network, rule: NormRule, known: bo
         return network.epsilon, network.momentum, fact
     if known:
         return rule.epsilon, rule.momentum, Fact(name, repr(rule.epsilon), "inferred", "default of that Keras", option)
-    evidence = f"default of Keras 1.2.0 and later; {OTHER_EPSILON:g} from 1.0.8 on"
+    evidence = f"default since Keras 1.2.0; {OTHER_EPSILON:g} in 1.0.8 to 1.1.2"
     return rule.epsilon, rule.momentum, Fact(name, repr(rule.epsilon), "assumed", evidence, option)

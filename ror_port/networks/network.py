@@ -60,7 +60,8 @@ class Network(ABC):
 
     @property
     def summary(self) -> str:
-        return f"N = {self.blocks}, width k = {self.width}, {self.classes} classes"
+        size = "×".join(map(str, self.input_shape))
+        return f"N = {self.blocks}, width k = {self.width}, {self.classes} classes, {size} images"
 
     @abstractmethod
     def build(self, g: Parts, image: str) -> str:
