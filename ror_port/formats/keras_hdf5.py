@@ -83,13 +83,12 @@ def write(
     layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
     entries = {entry.parameter.name: entry for entry in keras_2(CANONICAL).bind(graph.parameters, keras_layer_name)}
     with path.open("w+b") as disk, hdf5.writing(disk) as file:
-        file.attrs["keras_version"] = b"2.3.1"
-        file.attrs["backend"] = b"tensorflow"
-        file.attrs["model_config"] = json.dumps(keras_config.keras_2(layers, "model")).encode()
-        file.attrs["ror_port"] = json.dumps(stated)
         root = file.create_group("model_weights")
-        root.attrs["keras_version"] = file.attrs["keras_version"]
-        root.attrs["backend"] = file.attrs["backend"]
+        for owner in (file, root):
+            _write_text(owner, "keras_version", "2.3.1")
+            _write_text(owner, "backend", "tensorflow")
+        _write_text(file, "model_config", json.dumps(keras_config.keras_2(layers, "model")))
+        file.attrs["ror_port"] = json.dumps(stated)
         _write_names(root, "layer_names", [layer.name for layer in layers])
         weights = {keras_layer_name(node.name): node.parameters for node in graph}
         for layer in layers:
@@ -99,6 +98,11 @@ def write(
         for parameter, array in parameters:
             entry = entries[parameter.name]
             root.create_dataset(entry.foreign, data=entry.layout(array), dtype=dtype)
+
+
+def _write_text(owner: h5py.Group, attribute: str, text: str) -> None:
+    """As Keras 2 expects it: ASCII, which its h5py reads as bytes; of variable length, which has no limit."""
+    owner.attrs.create(attribute, text, dtype=h5py.string_dtype("ascii"))
 
 
 def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:

@@ -178,6 +178,17 @@ def test_float64_stays_float64(genuine, tmp_path) -> None:
         assert relative_l2(answers, record["probabilities"]) <= tolerances.FLOAT64
 
 
+def test_texts_that_keras_2_decodes_are_ascii(written) -> None:
+    """Its h5py reads ASCII as bytes and UTF-8 as str, and Keras 2 calls decode on what it gets."""
+    import h5py
+
+    with h5py.File(written("h5")) as file:
+        for owner in (file, file["model_weights"]):
+            for attribute in {"keras_version", "backend", "model_config"} & set(owner.attrs):
+                kind = h5py.check_string_dtype(owner.attrs.get_id(attribute).dtype)
+                assert kind.encoding == "ascii", attribute
+
+
 def test_files_say_where_they_come_from(genuine, written) -> None:
     with zipfile.ZipFile(written("keras")) as archive:
         metadata = json.loads(archive.read("metadata.json"))
