@@ -18,7 +18,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,13 @@ class Network(nn.Module):
     """What the networks share: the head, loading and saving. Subclasses define `body`."""
 
     model_type: ClassVar[str]
+    defaults: ClassVar[dict[str, float]] = {}
+    """Settings of the original code where they are not Config's own."""
+
+    @classmethod
+    def create(cls, blocks: int, width: int = 1, **settings: Any) -> Self:
+        """A fresh network as the original code set it up; settings: other fields of `Config`."""
+        return cls(Config(blocks, width, **{**cls.defaults, **settings}))
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -243,6 +250,7 @@ class WRN(Network):
     """
 
     model_type = "wrn"
+    defaults = {"epsilon": 1e-5, "momentum": 0.1}  # noqa: RUF012  (annotated where it is declared)
 
     class Expand(nn.Module):
         """(conv → BN → ReLU → conv) + projection; the first convolution and the projection are strided."""

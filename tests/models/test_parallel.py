@@ -78,3 +78,11 @@ def test_tensorflows_padding_in_torch_is_tensorflows() -> None:
     with torch.inference_mode():
         ours = torch.softmax(model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())), 1).numpy()
     np.testing.assert_allclose(ours, keras.predict(images, verbose=0), atol=1e-6)
+
+
+def test_fresh_networks_are_set_up_as_the_originals() -> None:
+    wrn = networks_torch.WRN.create(blocks=1, width=1)
+    assert (wrn.stem.bn.eps, wrn.stem.bn.momentum) == (1e-5, 0.9)  # Keras counts momentum the other way round
+    keras = networks_keras.wrn(1, 1).get_layer("stem_bn")
+    assert (keras.epsilon, keras.momentum) == (WRN(1, 1).epsilon, WRN(1, 1).momentum) == (1e-5, 0.1)
+    assert networks_torch.RoR.create(blocks=1, classes=100).head.dense.out_features == 100
