@@ -141,8 +141,7 @@ def _understand(checkpoint: Checkpoint, given: Given) -> Port:
     rows, ordering = provenance.ordering(checkpoint, era, version, kernels, flipped)
     norm = provenance.batch_norm(checkpoint, found.network, version, given)
     convention = Convention(flipped, kernels, rows, norm.deviation)
-    network = _settle(checkpoint, found.network, norm, given, flipped)
-    graph = network.graph()
+    network, graph = _settle(checkpoint, found, norm, given, flipped)
     _compare_architecture(checkpoint, network, graph)
     by_name = {layer.name: layer for layer in checkpoint.weighted}
     stored = {
@@ -161,8 +160,11 @@ def _understand(checkpoint: Checkpoint, given: Given) -> Port:
     return Port(checkpoint, network, graph, convention, era.table(convention), stored, facts)
 
 
-def _settle(checkpoint: Checkpoint, network: Network, norm: Norm, given: Given, flipped: bool) -> Network:
-    """The recognised network with everything that its tensors do not tell."""
+def _settle(
+    checkpoint: Checkpoint, found: Recognition, norm: Norm, given: Given, flipped: bool
+) -> tuple[Network, Graph]:
+    """The recognised network with everything that its tensors do not tell, and its graph."""
+    network = found.network
     stated = checkpoint.stated.get("network")
     stated = stated if isinstance(stated, dict) else {}
     architecture = checkpoint.architecture or Architecture()
@@ -183,12 +185,12 @@ def _settle(checkpoint: Checkpoint, network: Network, norm: Norm, given: Given, 
     )
     size = "×".join(map(str, shape))
     try:
-        shapes = [parameter.shape for parameter in settled.graph().parameters]
+        graph = settled.graph()
     except ValueError as error:
         raise UnknownNetwork(f"{checkpoint.path}: {network.name} takes no images of {size}: {error}") from None
-    if shapes != [parameter.shape for parameter in network.graph().parameters]:
+    if [parameter.shape for parameter in graph.parameters] != [p.shape for p in found.graph.parameters]:
         raise UnknownNetwork(f"{checkpoint.path}: images of {size} do not lead to the Dense layer that the file has")
-    return settled
+    return settled, graph
 
 
 def _compare_architecture(checkpoint: Checkpoint, network: Network, graph: Graph) -> None:

@@ -91,8 +91,7 @@ def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]
         case Dense():
             return np.asarray(x @ weights["kernel"] + weights["bias"])
         case Softmax():
-            powers = np.exp(x - x.max(axis=1, keepdims=True))
-            return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+            return softmax(x)
     raise TypeError(f"no arithmetic for {node.operation}")
 
 
@@ -105,6 +104,12 @@ def _deviation(statistic: Float64, epsilon: float, rule: Deviation) -> Float64:
             return np.sqrt(statistic) + epsilon
         case "std + epsilon":
             return statistic + epsilon
+
+
+def softmax(scores: Float64) -> Float64:
+    """(batch, classes) → probabilities."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def convolve(x: Float64, kernel: Float64, stride: int, *, truly: bool, kind: Padding = "half") -> Float64:

@@ -194,3 +194,12 @@ def digits(source: Genuine) -> dict[str, np.ndarray]:
     """x_train, x_test: uint8 (image, row, column, channel); y_train, y_test: labels."""
     with h5py.File(source.folder / "digits.h5") as file:
         return {name: file[name][()] for name in file}
+
+
+def recorded_tap(
+    record: dict[str, np.ndarray], layers: dict[str, str], tap: str, output: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What was recorded at a tap, and ours at the same places. layers: node → name of its layer in the record."""
+    if tap in ("head/dense", "head/flatten"):
+        return record["logits" if tap == "head/dense" else "features"], output
+    return recorded_layer(record, layers[tap], output)

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from genuine import INFERENCE, keras_1_names, recorded_layer, relative_l2
+from genuine import INFERENCE, keras_1_names, recorded_tap, relative_l2
 from ror_port import tolerances
 from ror_port.port import load
 from runtimes import NEEDS, RUNTIMES, installed, torch_network, torch_taps
@@ -48,13 +48,7 @@ def test_every_tap_is_genuine_theanos(genuine, name, mode, dtype) -> None:
     with torch.inference_mode():
         taps = torch_taps(model, torch.from_numpy(record["images"]).to("cuda", getattr(torch, dtype)))
     for tap, tensor in taps.items():
-        output = tensor.cpu().numpy()
-        if tap == "head/dense":
-            expected, ours = record["logits"], output
-        elif tap == "head/flatten":
-            expected, ours = record["features"], output
-        else:
-            expected, ours = recorded_layer(record, layers[tap], output)
+        expected, ours = recorded_tap(record, layers, tap, tensor.cpu().numpy())
         assert relative_l2(ours, expected) <= tolerances.for_dtype(dtype), tap
     np.testing.assert_array_equal(taps["head/dense"].argmax(1).cpu(), record["logits"].argmax(1))
 

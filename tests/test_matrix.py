@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from genuine import DIGITS, INFERENCE, digits, keras_1_names, recorded_layer, relative_l2
+from genuine import DIGITS, INFERENCE, digits, keras_1_names, recorded_tap, relative_l2
 from ror_port import tolerances
 from ror_port.parity import compare
 from ror_port.port import load
@@ -41,12 +41,7 @@ def test_every_tap_is_genuine_theanos(computed, genuine, runtime, name, dtype) -
     assert list(taps) == list(network.graph().taps)
     for tap, output in taps.items():
         assert np.isfinite(output).all(), tap
-        if tap == "head/dense":
-            expected, ours = record["logits"], output
-        elif tap == "head/flatten":
-            expected, ours = record["features"], output
-        else:
-            expected, ours = recorded_layer(record, layers[tap], output)
+        expected, ours = recorded_tap(record, layers, tap, output)
         difference = compare(ours, expected)
         passed = difference.relative_l2 <= tolerance
         report.append(f"{'ok  ' if passed else 'FAIL'} {tap:15} {difference}")
