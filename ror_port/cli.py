@@ -398,7 +398,7 @@ def _check(account: Account, result: Path) -> None:
         pictures = parity.images(port.network.input_shape)
         reference = parity.expected(port, pictures)
         try:
-            account.check = parity.check(runtimes.open_result(result, port), pictures, reference)
+            account.check = parity.check(port, runtimes.open_result(result, port), pictures, reference)
         except MissingExtra as error:
             account.check = parity.Unchecked(str(error))
         if any(fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts):
