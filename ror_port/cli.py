@@ -354,4 +354,5 @@ def main() -> Any:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, terminate)
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
     return cli()

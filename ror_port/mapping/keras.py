@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 from ror_port.graph import Kind, Parameter
@@ -122,10 +122,11 @@ class Era:
     def role(self, layer: str, weight: str) -> str | None:
         """The canonical role of a weight, by the name under which its layer lists it."""
         bare = f"{layer}/{_VARIABLE_SUFFIX.sub('', weight)}"
-        for rule in self.table(CANONICAL).rules:
-            if bare == _VARIABLE_SUFFIX.sub("", rule.foreign.format(layer=layer)):
-                return rule.role
-        return None
+        return next((role for foreign, role in self._bare_names if bare == foreign.format(layer=layer)), None)
+
+    @cached_property
+    def _bare_names(self) -> tuple[tuple[str, str], ...]:
+        return tuple((_VARIABLE_SUFFIX.sub("", rule.foreign), rule.role) for rule in self.table(CANONICAL).rules)
 
 
 KERAS_1 = Era("Keras 1", keras_1, {"convolution2d": "conv", "batchnormalization": "batch_norm", "dense": "dense"})
