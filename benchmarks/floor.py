@@ -5,7 +5,10 @@
 It knows no network and checks nothing; the result is a bag of right numbers under the old names.
 """
 
+import os
 import sys
+
+os.environ["OPENBLAS_THREAD_TIMEOUT"] = "14"  # as ror-port does: NumPy's threads would spin for 0.1 s at the start
 
 import h5py
 
