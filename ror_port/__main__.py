@@ -2,4 +2,5 @@
 
 from ror_port.cli import main
 
-main()
+if __name__ == "__main__":  # the workers of --jobs import this module
+    main()

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -135,6 +135,13 @@ def _writing_options(output: str) -> Callable[[Callable[..., None]], Callable[..
                 default=True,
                 help="Compare the result with what Theano would have computed, where the framework is installed.  "
                 "[default: verify]",
+            ),
+            click.option(
+                "--jobs",
+                type=click.IntRange(1),
+                default=1,
+                metavar="N",
+                help="Work on N files at once.  [default: 1]",
             ),
             click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
             click.option("--force", is_flag=True, help="Replace an existing output."),
@@ -411,22 +418,54 @@ def _check(account: Account, result: Path) -> None:
         )
 
 
-def _each(files: Sequence[Path], one: Callable[[Port], Account], *, as_json: bool, debug: bool, **says: Any) -> None:
+def _each(
+    files: Sequence[Path], one: Callable[[Port], Account], *, as_json: bool, debug: bool, jobs: int = 1, **says: Any
+) -> None:
     """Runs `one` on every file and prints its account; a file that fails does not stop the others."""
+    if jobs > 1 and len(files) > 1:
+        codes = list(_in_workers(files, jobs, as_json=as_json))
+    else:
+        codes = [_attempt(path, one, as_json=as_json, debug=debug, **says) for path in files]
+    if len(files) > 1:
+        failed = sum(map(bool, codes))
+        click.echo(f"{len(files)} files: {len(files) - failed} done, {failed} failed", err=as_json)
+    sys.exit(next(filter(None, codes), 0))
+
+
+def _attempt(path: Path, one: Callable[[Port], Account], *, as_json: bool, debug: bool, **says: Any) -> int:
+    """Runs `one` on a file, prints its account or what went wrong, and gives the exit code."""
     from ror_port.port import load
 
-    first_failure = 0
-    for path in files:
+    def run() -> tuple[str, dict[str, Any]]:
+        with load(path, **says) as port:
+            account = one(port)
+            return account.as_text(), account.as_json()
 
-        def run(path: Path = path) -> tuple[str, dict[str, Any]]:
-            with load(path, **says) as port:
-                account = one(port)
-                return account.as_text(), account.as_json()
+    return _one(path, run, as_json=as_json, debug=debug)
 
-        code = _one(path, run, as_json=as_json, debug=debug)
-        first_failure = first_failure or code
-    if first_failure:
-        sys.exit(first_failure)
+
+def _fail(path: Path, kind: str, message: str, code: int, *, as_json: bool) -> None:
+    click.echo(f"ror-port: {message}", err=True)
+    if as_json:
+        click.echo(json.dumps({"file": str(path), "error": kind, "message": message, "exit_code": code}))
+
+
+def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[int]:
+    """Runs the command that is being run once for each file, in other processes; prints what they say."""
+    from ror_port.jobs import run
+
+    context = click.get_current_context()
+    options = context.params | {"jobs": 1}
+    if options.get("out"):
+        options["out"] += os.sep  # several files: a folder
+    outcomes = run(str(context.info_name), [options | {"files": (file,)} for file in files], jobs)
+    for file, outcome in zip(files, outcomes, strict=True):
+        click.echo(outcome.out, nl=False)
+        click.echo(outcome.err, nl=False, err=True)
+        if outcome.code is None:
+            lost = f"{file}: not done, because a worker process was killed (for want of memory, perhaps)"
+            _fail(file, "Killed", lost, 1, as_json=as_json)
+        yield 1 if outcome.code is None else outcome.code
 
 
 def _one(path: Path, run: Callable[[], tuple[str, dict[str, Any]]], *, as_json: bool, debug: bool) -> int:
@@ -439,10 +478,7 @@ def _one(path: Path, run: Callable[[], tuple[str, dict[str, Any]]], *, as_json: 
         known = isinstance(error, RorPortError)
         code = error.exit_code if isinstance(error, RorPortError) else 1
         message = str(error) if known else f"{path}: defect: {type(error).__name__}: {_line(error)}"
-        click.echo(f"ror-port: {message}", err=True)
-        if as_json:
-            failure = {"file": str(path), "error": type(error).__name__, "message": message, "exit_code": code}
-            click.echo(json.dumps(failure))
+        _fail(path, type(error).__name__, message, code, as_json=as_json)
         return code
     click.echo(text, err=as_json)
     if as_json:
@@ -461,4 +497,5 @@ def main() -> Any:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, terminate)
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
     return cli()

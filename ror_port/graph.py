@@ -103,7 +103,6 @@ class BatchNorm(Operation):
         return dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (shape[-1],))
 
 
-@dataclass(frozen=True)
 class Relu(Operation):
     pass
 
@@ -113,7 +112,6 @@ class Dropout(Operation):
     rate: float
 
 
-@dataclass(frozen=True)
 class Add(Operation):
     def output(self, *inputs: Shape) -> Shape:
         if len(set(inputs)) != 1:
@@ -132,17 +130,14 @@ class Pool(Operation):
         return height // self.size, width // self.size, channels
 
 
-@dataclass(frozen=True)
 class MaxPool(Pool):
     pass
 
 
-@dataclass(frozen=True)
 class AveragePool(Pool):
     pass
 
 
-@dataclass(frozen=True)
 class Flatten(Operation):
     """To a vector, in (height, width, channels) order."""
 
@@ -163,7 +158,6 @@ class Dense(Operation):
         return {"kernel": (shape[0], self.units), "bias": (self.units,)}
 
 
-@dataclass(frozen=True)
 class Softmax(Operation):
     pass
 

@@ -91,10 +91,10 @@ class Port:
         """Every parameter in canonical form, read one after the other.
 
         All are rearranged and nothing else, but for the variances of Keras up to 1.0.7 (see `target`), which come
-        as float64.
+        as float64. They come as views, for a writer to copy once, by the layout that it needs itself.
         """
         for parameter in self.graph.parameters:
-            array = self.table.layout(parameter).inverse(self.untouched(parameter))
+            array = self.table.layout(parameter).inverse.view(self.untouched(parameter))
             if parameter.role == "moving_variance" and self.target is not self.network:
                 values = array.astype(np.float64)
                 deviation = values if self.convention.deviation == "std + epsilon" else np.sqrt(values)

@@ -83,12 +83,12 @@ def rebuild(name: str, path: Path) -> None:
     manifest, kept = genuine.manifest(), genuine.record()
     weight, kernels = recipe().weight, manifest.get("kernels", "OIHW")
     with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [layer.encode() for layer, _ in manifest["layers"]]
+        file.attrs["layer_names"] = np.array([layer.encode() for layer, _ in manifest["layers"]])
         for attribute, value in manifest.get("attributes", {}).items():
             file.attrs[attribute] = value.encode()
         for layer, tensors in manifest["layers"]:
             group = file.create_group(layer)
-            group.attrs["weight_names"] = [tensor.encode() for tensor, _, _ in tensors]
+            group.attrs["weight_names"] = np.array([tensor.encode() for tensor, _, _ in tensors])
             for tensor, shape, _ in tensors:
                 centred = kept.get(f"weights/{tensor}")
                 group[tensor] = weight(tensor, tuple(shape), manifest["seed"], kernels) if centred is None else centred

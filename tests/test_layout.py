@@ -11,6 +11,7 @@ from ror_port.layout import (
     NCHW_TO_NHWC,
     OIHW_TO_HWIO,
     SAME,
+    SLAB,
     Layout,
     rows_chw_to_hwc,
 )
@@ -75,3 +76,9 @@ def test_a_flipped_1x1_kernel_has_strides_that_pytorch_takes() -> None:
 def test_a_copy_shares_no_memory() -> None:
     kernel = np.ones((1, 1, 2, 2), np.float32)
     assert not np.shares_memory(SAME(kernel), kernel)
+
+
+def test_a_kernel_larger_than_a_slab_is_copied_whole() -> None:
+    kernel = np.random.default_rng(0).normal(size=(5, 2 * SLAB + 3, 3, 3)).astype(np.float32)
+    moved = (OIHW_TO_HWIO | FLIP_HW_OF_HWIO)(kernel)
+    assert same_bytes(moved, np.array(kernel.transpose(2, 3, 1, 0)[::-1, ::-1], order="C"))

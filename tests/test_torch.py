@@ -66,7 +66,9 @@ def test_state_dict_loads_with_weights_only(genuine, folder, tmp_path) -> None:
         model = torch_network(port, "float32")
     state = torch.load(tmp_path / "net.pt", weights_only=True)
     model.load_state_dict(state)
-    for name, tensor in load_file(folder / "model.safetensors").items():
+    stored = load_file(folder / "model.safetensors")
+    assert stored.keys() == state.keys()
+    for name, tensor in stored.items():
         assert torch.equal(state[name], tensor)
 
 

@@ -149,7 +149,7 @@ def write_weights(
             file.create_group(f"{container}/vars").attrs["name"] = keras_layer_name(name)
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            file.create_dataset(entry.foreign, data=entry.layout(array), dtype=dtype)
+            hdf5.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
 
 
 def write_archive(

@@ -99,7 +99,7 @@ def write(
             _write_names(group, "weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            root.create_dataset(entry.foreign, data=entry.layout(array), dtype=dtype)
+            hdf5.store(root, entry.foreign, entry.layout(array).astype(dtype, copy=False))
 
 
 def write_keras_1(
@@ -119,7 +119,7 @@ def write_keras_1(
             _write_names(file.create_group(layer), "weight_names", [name.removeprefix(f"{layer}/") for name in foreign])
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            file.create_dataset(entry.foreign, data=entry.layout(array), dtype=dtype)
+            hdf5.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
 
 
 def _write_text(owner: h5py.Group, attribute: str, text: str) -> None:

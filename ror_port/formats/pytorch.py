@@ -7,11 +7,12 @@ card. Writing and reading it imports no torch, and never runs the definition tha
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -58,8 +59,6 @@ def write_folder(
     folder: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str, stated: Mapping[str, Any]
 ) -> None:
     """Writes the folder, which must not exist."""
-    from safetensors.numpy import save_file
-
     network = stated["network"]
     class_name, model_type = CLASSES[network["family"]]
     settings = {key: value for key, value in network.items() if key not in ("family", "name")}
@@ -73,12 +72,31 @@ def write_folder(
         "provenance": {key: stated[key] for key in ("ror_port", "source", "facts")},
     }
     folder.mkdir()
-    tensors = {name: array.astype(dtype, copy=False) for name, array in state(graph, parameters)}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    with (folder / WEIGHTS).open("wb") as file:
+        _write_safetensors(file, graph, parameters, dtype)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     definition = resources.files("ror_port.models").joinpath("networks_torch.py").read_text(encoding="utf-8")
     (folder / DEFINITION).write_text(definition, encoding="utf-8")
     (folder / "README.md").write_text(_card(config, graph), encoding="utf-8")
+
+
+def _write_safetensors(file: BinaryIO, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], dtype: str) -> None:
+    """A header that says what lies where, then the tensors, each written as it comes.
+
+    The safetensors package would want all of them at once. The header is JSON behind its length in 8 bytes, padded
+    with spaces so that the data begin at a multiple of 8.
+    """
+    kind = {"float32": "F32", "float64": "F64"}[dtype]
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for entry in TORCH.bind(graph.parameters, module_path):
+        begin, end = end, end + math.prod(entry.foreign_shape) * np.dtype(dtype).itemsize
+        header[entry.foreign] = {"dtype": kind, "shape": entry.foreign_shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for _, array in state(graph, parameters):
+        file.write(array.astype(np.dtype(dtype).newbyteorder("<"), copy=False).data)
 
 
 def write_state_dict(path: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str) -> None:

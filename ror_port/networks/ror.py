@@ -6,14 +6,12 @@ Zhang et al., arXiv 1608.02908, as implemented in Keras 1 in 2016; see `ror_wrn`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 from ror_port.networks.network import Counts, Network, Parts
 from ror_port.networks.signature import LayerShape
 
 
-@dataclass(frozen=True)
 class RoR(Network):
     """RoR-3-(6 (9 N − 1) + 8): 9 N − 1 blocks in each of three stages; N 1, 2, 3 are RoR-3-56, -110, -164."""
 

@@ -8,14 +8,12 @@ max-pooling, and it projects the shortcut in the first block of every stage.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 from ror_port.networks.network import Counts, Network, Parts
 from ror_port.networks.signature import LayerShape
 
 
-@dataclass(frozen=True)
 class RoRWRN(Network):
     """RoR-3-WRN-(6 N + 4)-k: N blocks in each of three stages. Width 1 is Pre-RoR."""
 

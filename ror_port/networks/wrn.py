@@ -59,7 +59,6 @@ class WRN(Network):
         return _candidates(cls, layers)
 
 
-@dataclass(frozen=True)
 class WRN2016(Network):
     """WRN-(6 N + 4)-k of 2016 (Keras 1): biases everywhere, max-pooling, no BatchNorm behind the last block."""
 

@@ -1,0 +1,18 @@
+"""Prints the CPU seconds that ror-port's NumPy reference takes for 8 images.
+
+reference_numpy.py WEIGHTS.h5
+"""
+
+# ruff: noqa: T201
+import sys
+import time
+
+from ror_port import parity
+from ror_port.port import load
+
+with load(sys.argv[1]) as port:
+    images = parity.images(port.network.input_shape, 8)
+    parity.expected(port, images)
+    started = time.process_time()
+    parity.expected(port, images)
+print(time.process_time() - started)

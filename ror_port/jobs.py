@@ -1,0 +1,76 @@
+"""Several files at once, each in a process of its own.
+
+A worker calls the command for one file and hands back what it said; the parent prints that in the order of the files.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call wrote, and its exit code; None where it was not done because a worker was killed."""
+
+    out: str = ""
+    err: str = ""
+    code: int | None = None
+
+
+def run(command: str, calls: Sequence[Mapping[str, Any]], jobs: int) -> Iterator[Outcome]:
+    """Calls a command of the command line once with each set of parameters, `jobs` at a time; outcomes come in order.
+
+    An exception here, such as an interrupt, ends the workers; they remove what is half-written.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers' reference: as many threads as workers
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit NumPy's threads in an unknown state
+    with ProcessPoolExecutor(min(jobs, len(calls)), spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        futures = [pool.submit(_call, command, call) for call in calls]
+        try:
+            for future in futures:
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    outcome = Outcome()
+                yield outcome
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
+
+
+class _Ended(BaseException):
+    """The parent wants this worker to end."""
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    raise _Ended
+
+
+def _call(command: str, parameters: Mapping[str, Any]) -> Outcome:
+    from ror_port.cli import cli
+
+    call = cli.commands[command].callback
+    assert call is not None
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            call(**parameters)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    except _Ended:
+        os._exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return Outcome(out.getvalue(), err.getvalue(), code)
