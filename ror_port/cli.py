@@ -143,6 +143,11 @@ def _writing_options(output: str) -> Callable[[Callable[..., None]], Callable[..
                 metavar="N",
                 help="Work on N files at once.  [default: 1]",
             ),
+            click.option(
+                "--certify",
+                is_flag=True,
+                help="Write a certificate beside the output: NAME.certificate.json and, as a page, .html.",
+            ),
             click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
             click.option("--force", is_flag=True, help="Replace an existing output."),
             click.option(
@@ -297,7 +302,7 @@ def evaluate(
 ) -> None:
     """Accuracy of a checkpoint, or of what was made of one, on labelled images."""
 
-    def run() -> tuple[str, dict[str, Any]]:
+    def run() -> tuple[str, Mapping[str, Any], int]:
         from ror_port import datasets, runtimes
         from ror_port import evaluate as evaluation
         from ror_port.progress import track
@@ -312,9 +317,163 @@ def evaluate(
         account = {"file": str(file), **found.as_json()}
         if hypotheses:
             account["hypotheses"] = [asdict(hypothesis) for hypothesis in hypotheses]
-        return evaluation_text(file, found, hypotheses), account
+        return evaluation_text(file, found, hypotheses), account, 0
 
     if code := _one(file, run, as_json=as_json, debug=debug):
+        sys.exit(code)
+
+
+def _input_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What the networks are shown."""
+    for option in (
+        click.option(
+            "--expected",
+            type=click.Path(path_type=Path, readable=False),
+            metavar="Y.npy",
+            help="Outputs that Theano recorded for --inputs, logits or probabilities: the reference is held to them.",
+        ),
+        click.option(
+            "--inputs",
+            type=click.Path(path_type=Path, readable=False),
+            metavar="X.npy",
+            help="Images to compare on, scaled as in training.  [default: seeded pictures]",
+        ),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the pictures."),
+        click.option(
+            "--count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many pictures."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path, readable=False), required=False)
+@click.argument("artifacts", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="ARTIFACT...")
+@click.option("--per-layer", is_flag=True, help="Compare every layer, in the end and by itself.")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    metavar="CERT.json",
+    help="Write the certificate there, and beside it the same as a page (.html).",
+)
+@click.option("--force", is_flag=True, help="Replace an existing certificate.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="CERT.json",
+    help="Check a certificate again: the files' hashes, then the figures.",
+)
+@_input_options
+@_reading_options
+def verify(
+    source: Path | None,
+    artifacts: tuple[Path, ...],
+    per_layer: bool,
+    out: Path | None,
+    force: bool,
+    certificate: Path | None,
+    inputs: Path | None,
+    expected: Path | None,
+    seed: int,
+    count: int,
+    as_json: bool,
+    debug: bool,
+    **says: Any,
+) -> None:
+    """Compare artifacts with what Theano would have computed from SOURCE, each in its own framework."""
+    from ror_port.provenance import Given
+
+    if certificate is None and (source is None or not artifacts):
+        raise click.UsageError("SOURCE and at least one ARTIFACT are expected, or --certificate")
+    if certificate is not None and (source is not None or out is not None):
+        raise click.UsageError("--certificate names its files itself")
+    if expected is not None and inputs is None:
+        raise click.UsageError("--expected needs the --inputs that it belongs to")
+
+    def run() -> tuple[str, Mapping[str, Any], int]:
+        from ror_port import certificate as proof
+        from ror_port.port import load
+        from ror_port.report import recheck_text, verification_text
+
+        if certificate is not None:
+            again = proof.recheck(certificate)
+            return recheck_text(certificate, again), again.as_json(), again.exit_code
+        assert source is not None
+        if out is not None:
+            proof.check_outputs(out, [source, *artifacts], force=force)
+        given, folder = Given(**says), out.parent if out else Path()
+        with load(source, given) as port:
+            asked = proof.Inputs(inputs, expected, seed, count)
+            made = proof.prove(port, given, artifacts, asked, per_layer=per_layer, folder=folder)
+        if out is not None:
+            proof.write(made, out)
+        return verification_text(source, made, out), made, proof.exit_code(made)
+
+    if code := _one(source or certificate or Path(), run, as_json=as_json, debug=debug):
+        sys.exit(code)
+
+
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path, readable=False))
+@click.argument("artifact", type=click.Path(path_type=Path, readable=False), required=False)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, readable=False),
+    help="Unlabelled images of the kind the network was trained on (.npy, or as for evaluate): their statistics tell "
+    "which convolution the file was trained with.",
+)
+@click.option("--scale", type=click.FloatRange(min=0, min_open=True), metavar="X", help="As for evaluate; of --images.")
+@_input_options
+@_reading_options
+def diagnose(
+    source: Path,
+    artifact: Path | None,
+    images: Path | None,
+    scale: float | None,
+    inputs: Path | None,
+    expected: Path | None,
+    seed: int,
+    count: int,
+    as_json: bool,
+    debug: bool,
+    **says: Any,
+) -> None:
+    """Which known mistake explains a difference; and, from images, how a file was trained."""
+    from ror_port.provenance import Given
+
+    if artifact is None and images is None and expected is None:
+        raise click.UsageError("an ARTIFACT, --images, or --inputs and --expected are expected")
+    if expected is not None and inputs is None:
+        raise click.UsageError("--expected needs the --inputs that it belongs to")
+
+    def run() -> tuple[str, Mapping[str, Any], int]:
+        from ror_port import certificate as proof
+        from ror_port.datasets import open_images
+        from ror_port.diagnose import training
+        from ror_port.port import load
+        from ror_port.report import training_text, verification_text
+
+        texts: list[str] = []
+        account: dict[str, Any] = {}
+        code, given = 0, Given(**says)
+        with load(source, given) as port:
+            if images is not None:
+                found = training(port, open_images(images, port.network.input_shape, scale))
+                texts.append(training_text(source, found))
+                account["training"] = found.as_json()
+            if artifact is not None or expected is not None:
+                asked = proof.Inputs(inputs, expected, seed, count)
+                artifacts = [artifact] if artifact else []
+                made = proof.prove(port, given, artifacts, asked, per_layer=True, folder=Path())
+                texts.append(verification_text(source, made, None))
+                account |= made
+                code = proof.exit_code(made)
+        return "\n\n".join(texts), account, code
+
+    if code := _one(source, run, as_json=as_json, debug=debug):
         sys.exit(code)
 
 
@@ -364,9 +523,12 @@ def _convert(
     force: bool,
     dry_run: bool,
     verify: bool,
+    certify: bool,
     **reading: Any,
 ) -> None:
     """Converts every file with `write`; each result is compared with the reference before it takes its place."""
+    if certify and not verify:
+        raise click.UsageError("--certify and --no-verify exclude each other")
 
     def one(port: Port) -> Account:
         from ror_port import output
@@ -376,6 +538,9 @@ def _convert(
         source = port.checkpoint.path
         target = targets[source]
         output.check(target, source, folder=format.folder, force=force)
+        if certify:
+            for path in _certificates(target):
+                output.check(path, source, folder=False, force=force)
         account = Account(port)
         if dry_run:
             account.planned = str(target)
@@ -390,9 +555,29 @@ def _convert(
         except OSError as error:
             raise OutputError(f"{target.parent}: cannot be made ({error.strerror})") from None
         account.written = write(port, target, trial=trial, progress=track)
+        if certify:
+            account.certificate = str(_certify(port, target, reading))
         return account
 
     _each(list(targets), one, **reading)
+
+
+def _certificates(target: Path) -> tuple[Path, Path]:
+    """Where the certificate of an output goes, and its page."""
+    return tuple(target.with_name(f"{target.name}.certificate{suffix}") for suffix in (".json", ".html"))  # type: ignore[return-value]
+
+
+def _certify(port: Port, target: Path, says: Mapping[str, Any]) -> Path:
+    from ror_port import certificate as proof
+    from ror_port.progress import busy
+    from ror_port.provenance import Given
+
+    given = Given(**{field: says[field] for field in Given.__dataclass_fields__})
+    path, _ = _certificates(target)
+    with busy("looking into every layer"):
+        made = proof.prove(port, given, [target], proof.Inputs(), per_layer=True, folder=target.parent)
+    proof.write(made, path)
+    return path
 
 
 def _check(account: Account, result: Path) -> None:
@@ -436,10 +621,10 @@ def _attempt(path: Path, one: Callable[[Port], Account], *, as_json: bool, debug
     """Runs `one` on a file, prints its account or what went wrong, and gives the exit code."""
     from ror_port.port import load
 
-    def run() -> tuple[str, dict[str, Any]]:
+    def run() -> tuple[str, Mapping[str, Any], int]:
         with load(path, **says) as port:
             account = one(port)
-            return account.as_text(), account.as_json()
+            return account.as_text(), account.as_json(), 0
 
     return _one(path, run, as_json=as_json, debug=debug)
 
@@ -468,10 +653,10 @@ def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[
         yield 1 if outcome.code is None else outcome.code
 
 
-def _one(path: Path, run: Callable[[], tuple[str, dict[str, Any]]], *, as_json: bool, debug: bool) -> int:
+def _one(path: Path, run: Callable[[], tuple[str, Mapping[str, Any], int]], *, as_json: bool, debug: bool) -> int:
     """Prints what `run` says of a file, as text and as JSON, or its failure in one line; returns the exit code."""
     try:
-        text, data = run()
+        text, data, code = run()
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -483,7 +668,7 @@ def _one(path: Path, run: Callable[[], tuple[str, dict[str, Any]]], *, as_json: 
     click.echo(text, err=as_json)
     if as_json:
         click.echo(json.dumps(data))
-    return 0
+    return code
 
 
 def _line(error: Exception) -> str:

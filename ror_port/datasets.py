@@ -62,20 +62,44 @@ def open_dataset(
     Raises UnreadableFile, UnsafeFile or, for data that do not fit, NotACheckpoint.
     """
     name, images, labels, names = _read(path, split)
-    if images.ndim == 4 and images.shape[1:] != shape and images.shape[1:] == (shape[2], *shape[:2]):
-        images = NCHW_TO_NHWC(images)
-    if images.ndim != 4 or images.shape[1:] != shape:
-        found = "×".join(map(str, images.shape[1:]))
-        raise NotACheckpoint(f"{path}: images of {found}; the network takes {'×'.join(map(str, shape))}")
-    if not len(images) or labels.shape != (len(images),):
+    images = _fitting(path, images, shape)
+    if labels.shape != (len(images),):
         raise NotACheckpoint(f"{path}: {len(images)} images and labels of shape {labels.shape}")
     if labels.min() < 0 or labels.max() >= classes:
         raise NotACheckpoint(f"{path}: labels from {labels.min()} to {labels.max()}; the network has {classes} classes")
-    if images.dtype.kind == "f" and not np.isfinite(images).all():
-        raise NotACheckpoint(f"{path}: images hold NaN or infinity")
     divisor = scale if scale is not None else 255.0 if images.dtype.kind in "iu" else 1.0
     names = names if len(names) == classes else tuple(map(str, range(classes)))
     return Dataset(name, images[:limit], labels[:limit], names, divisor)
+
+
+def open_images(path: Path, shape: Shape, scale: float | None) -> Array:
+    """Images alone, scaled, (count, height, width, channels): from .npy, or from what `open_dataset` reads."""
+    if path.is_file() and path.suffix == ".npy":
+        try:
+            images = np.load(readable(path), allow_pickle=False, mmap_mode="r")
+        except (ValueError, OSError, EOFError) as error:
+            raise UnreadableFile(f"{path}: not a sound .npy ({' '.join(str(error).split())[:200]})") from None
+        if images.nbytes > limits.MAX_DATA_BYTES:
+            raise UnsafeFile(f"{path}: {images.nbytes} bytes; the limit for images is {limits.MAX_DATA_BYTES}")
+    else:
+        images = _read(path, "test")[1]
+    images = _fitting(path, np.asarray(images), shape)
+    divisor = scale if scale is not None else 255.0 if images.dtype.kind in "iu" else 1.0
+    return np.asarray(images, np.float64) / divisor
+
+
+def _fitting(path: Path, images: Array, shape: Shape) -> Array:
+    """Images as (count, height, width, channels), sound and of the network's shape."""
+    if images.dtype.kind not in "iuf":
+        raise NotACheckpoint(f"{path}: holds {images.dtype}; expected numbers")
+    if images.ndim == 4 and images.shape[1:] != shape and images.shape[1:] == (shape[2], *shape[:2]):
+        images = NCHW_TO_NHWC(images)
+    if images.ndim != 4 or images.shape[1:] != shape or not len(images):
+        found = "×".join(map(str, images.shape[1:])) if len(images) else "nothing"
+        raise NotACheckpoint(f"{path}: images of {found}; the network takes {'×'.join(map(str, shape))}")
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        raise NotACheckpoint(f"{path}: images hold NaN or infinity")
+    return images
 
 
 _Parts = tuple[str, Array, NDArray[np.int64], tuple[str, ...]]
@@ -177,8 +201,6 @@ def _npz(path: Path) -> _Parts:
             images, labels = arrays["x"], arrays["y"]
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
         raise UnreadableFile(f"{path}: not a sound .npz ({' '.join(str(error).split())[:200]})") from None
-    if images.dtype.kind not in "iuf":
-        raise NotACheckpoint(f"{path}: x holds {images.dtype}; expected numbers")
     return "arrays x and y", images, _labels(path, labels), ()
 
 

@@ -106,6 +106,19 @@ def epsilon_effect(port: Port, pictures: NDArray[Any], logits: NDArray[np.float6
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """mistakes: names of those that, made together, explain a difference. before, after: without and with them."""
+
+    mistakes: tuple[str, ...]
+    before: Difference
+    after: Difference
+    tolerance: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Check:
     """An artifact against the reference. runtime: what computed it."""
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ror_port import theano_numpy
-from ror_port.errors import MissingExtra
+from ror_port.errors import MissingExtra, NotACheckpoint
 from ror_port.formats import kind_of, onnx, pytorch
 from ror_port.graph import Graph
 from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW, Array
@@ -37,7 +37,8 @@ class Runtime(ABC):
     """A network ready to run.
 
     name: the software and its version. probabilities: whether `run` ends in a softmax. exact: whether it computes
-    in float64. input_shape: of an image, (height, width, channels). classes: how many answers there are.
+    in float64. input_shape: of an image, (height, width, channels). classes: how many answers there are. flattens:
+    the order in which it flattens maps, "HWC" or "CHW".
     """
 
     name: str
@@ -45,6 +46,7 @@ class Runtime(ABC):
     classes: int
     probabilities: bool = False
     exact: bool = False
+    flattens: str = "HWC"
 
     @abstractmethod
     def run(self, images: Array) -> Array:
@@ -75,7 +77,7 @@ class Reference(Runtime):
     def __init__(self, port: Port) -> None:
         self.name = f"the reference in NumPy {np.__version__}"
         self.input_shape, self.classes = port.graph.input.shape, port.network.classes
-        self.graph, self.convention = port.graph, port.convention
+        self.graph, self.convention, self.flattens = port.graph, port.convention, port.convention.rows
         self.tensors = port.reference_tensors()
 
     def run(self, images: Array) -> Array:
@@ -84,6 +86,10 @@ class Reference(Runtime):
     def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
         found = theano_numpy.outputs(self.graph, self.tensors, self.convention, NHWC_TO_NCHW(images), *nodes)
         return {node: _last(output) for node, output in found.items()}
+
+    def layer(self, node: str, x: Array) -> Array | None:
+        stored = self.tensors.get(node, {})
+        return _last(theano_numpy.compute(self.graph[node], _first(x), stored=stored, convention=self.convention))
 
 
 class Keras(Runtime):
@@ -165,6 +171,8 @@ class SavedModel(Runtime):
 class Torch(Runtime):
     """A network of `ror_port.models.networks_torch`."""
 
+    flattens = "CHW"
+
     def __init__(self, network: Any, graph: Graph) -> None:
         import torch
 
@@ -212,6 +220,8 @@ class Torch(Runtime):
 
 class Onnx(Runtime):
     """An ONNX model in ONNX Runtime, on the CPU. Data outside the file are refused before it is opened."""
+
+    flattens = "CHW"
 
     def __init__(self, path: Path) -> None:
         try:
@@ -378,14 +388,18 @@ def _keras_model(path: Path, kind: str, port: Port) -> Any:
 def _torch_network(path: Path, port: Port) -> Any:
     """The definition is ours, never the one that lies beside the weights: a folder may come from a stranger."""
     network = torch_model(port)
-    if path.is_dir():
-        return type(network).from_pretrained(path)
-    if kind_of(path) == "pt":
-        network.load_state_dict(pytorch.state_dict(path))
-    else:
-        from safetensors.torch import load_file
+    try:
+        if path.is_dir():
+            return type(network).from_pretrained(path)
+        if kind_of(path) == "pt":
+            network.load_state_dict(pytorch.state_dict(path))
+        else:
+            from safetensors.torch import load_file
 
-        network.load_state_dict(pytorch.unwrapped(load_file(path)))
+            network.load_state_dict(pytorch.unwrapped(load_file(path)))
+    except (RuntimeError, ValueError) as error:  # other names, other shapes
+        reason = " ".join(str(error).split())[:200]
+        raise NotACheckpoint(f"{path}: does not load into {port.network.name} ({reason})") from None
     return network
 
 

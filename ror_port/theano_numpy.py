@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ror_port.graph import (
     Add,
@@ -38,17 +38,29 @@ Stored = Mapping[str, Mapping[str, NDArray[Any]]]
 """Node → role → tensor as the file has it."""
 
 
-def run(graph: Graph, stored: Stored, convention: Convention, images: NDArray[Any]) -> Iterator[tuple[str, Float64]]:
+def run(
+    graph: Graph,
+    stored: Stored,
+    convention: Convention,
+    images: NDArray[Any],
+    *,
+    dtype: DTypeLike = np.float64,
+    training: bool = False,
+) -> Iterator[tuple[str, Float64]]:
     """Yields (node, output) in the order of the graph.
 
     images: (batch, channels, rows, columns). convention: only says how to read `stored`: whether the network
     convolved truly (Theano) or cross-correlated, the axes of its kernels, and the order in which it flattened.
+    dtype: what is computed in; float32 shows what that precision costs. training: normalise by the mean and the
+    variance of the batch, as in training, and not by the running ones.
     """
     pending = {node.name: sum(node.name in other.inputs for other in graph) for node in graph}
     values: dict[str, Float64] = {}
     for node in graph:
-        inputs = [values[name] for name in node.inputs] or [np.asarray(images, np.float64)]
-        values[node.name] = _output(node, inputs, stored.get(node.name, {}), convention)
+        inputs = [values[name] for name in node.inputs] or [np.asarray(images, dtype)]
+        values[node.name] = compute(
+            node, *inputs, stored=stored.get(node.name, {}), convention=convention, training=training
+        )
         yield node.name, values[node.name]
         for name in node.inputs:  # a map is let go once its last reader is done
             pending[name] -= 1
@@ -63,9 +75,12 @@ def outputs(
     return {name: output for name, output in run(graph, stored, convention, images) if name in names}
 
 
-def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]], convention: Convention) -> Float64:
+def compute(
+    node: Node, *inputs: Float64, stored: Mapping[str, NDArray[Any]], convention: Convention, training: bool = False
+) -> Float64:
+    """The output of one node; its tensors as the file has them, role → tensor."""
     x = inputs[0]
-    weights = {role: np.asarray(tensor, np.float64) for role, tensor in stored.items()}
+    weights = {role: np.asarray(tensor, x.dtype) for role, tensor in stored.items()}
     match node.operation:
         case Input() | Dropout():
             return x
@@ -75,6 +90,10 @@ def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]
                 kernel = np.moveaxis(kernel, (3, 2), (0, 1))
             x = convolve(x, kernel, stride, truly=convention.flipped, kind=kind)
             return x + weights["bias"][:, None, None] if "bias" in weights else x
+        case BatchNorm(epsilon=epsilon) if training:
+            scale = weights["gamma"] / np.sqrt(x.var((0, 2, 3)) + epsilon)
+            centred = x - x.mean((0, 2, 3), keepdims=True)
+            return np.asarray(centred * scale[:, None, None] + weights["beta"][:, None, None])
         case BatchNorm(epsilon=epsilon):
             scale = weights["gamma"] / _deviation(weights["moving_variance"], epsilon, convention.deviation)
             return (x - weights["moving_mean"][:, None, None]) * scale[:, None, None] + weights["beta"][:, None, None]
