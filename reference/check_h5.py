@@ -1,4 +1,4 @@
-"""Does genuine Keras 2 load what ``ror-port theano-to-tf … --format h5`` wrote? Called by ./check-h5.
+"""Does genuine Keras 2 load what ``ror-port theano-to-tf … --format h5`` wrote? Run by ./genuine.
 
 Loads the model whole, its weights by order and by name, and compares with the record of the source's fixture.
 """

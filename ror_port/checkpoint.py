@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ror_port.graph import Padding
 from ror_port.layout import Array, Shape
+from ror_port.mapping.dialect import Dialect
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,27 @@ class StoredLayer:
     name: str
     tensors: tuple[StoredTensor, ...]
 
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of its tensors."""
+        return tuple(tensor.name for tensor in self.tensors)
+
 
 @dataclass(frozen=True)
 class Architecture:
     """What a stored architecture (``model_config``) states; None or empty where it does not.
 
-    epsilons, momenta: of the BatchNorm layers. ordering: "th"/"tf" (channels first/last).
-    input_shape: as stored, without the batch.
+    where: in which part of the file. epsilons, momenta: of the BatchNorm layers. ordering: "th"/"tf" (channels
+    first/last). input_shape: as stored, without the batch.
     """
+
+    where: str = "model_config"
 
     epsilons: frozenset[float] = frozenset()
     momenta: frozenset[float] = frozenset()
     ordering: str | None = None
+    padding: Padding | None = None
+    """Of strided convolutions, where it is plain to see."""
     input_shape: tuple[int, ...] | None = None
     dropout: float = 0.0
     operations: Counter[str] = field(default_factory=Counter)
@@ -56,20 +67,22 @@ class Architecture:
 class Checkpoint:
     """An opened checkpoint. Use it as a context manager: tensors can be read until it is closed.
 
-    format: human name of the container. modern: whether it is Keras 3's own. keras_version, backend: as recorded.
+    format: human name of the container. dialects: how its weights may be named, likeliest first.
+    writer: the software that its format belongs to, where only one writes it. keras_version, backend: as recorded.
     omitted: what the file holds besides weights and was left out, in words.
     """
 
     path: Path
     format: str
     layers: tuple[StoredLayer, ...]
+    dialects: tuple[Dialect, ...]
+    writer: str | None = None
     keras_version: str | None = None
     backend: str | None = None
     architecture: Architecture | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
     """What ror-port itself wrote into a file that it made."""
     omitted: tuple[str, ...] = ()
-    modern: bool = False
     close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def __enter__(self) -> Checkpoint:
@@ -79,6 +92,12 @@ class Checkpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def stated_network(self) -> Mapping[str, Any]:
+        """What ror-port wrote of the network's configuration; empty where it did not."""
+        network = self.stated.get("network")
+        return network if isinstance(network, dict) else {}
 
     @property
     def weighted(self) -> tuple[StoredLayer, ...]:
@@ -91,6 +110,18 @@ class Checkpoint:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the whole file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(self.path)
+
+
+def files(path: Path) -> list[Path]:
+    """A file, or the files of a folder in the order of their names."""
+    return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+
+
+def sha256(path: Path) -> str:
+    """Of a file; of a folder, of its files' hashes in the order of their names."""
+    digests = []
+    for item in files(path):
+        with item.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if path.is_dir() else digests[0]

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ror_port import __version__
-from ror_port.errors import OutputError, ParityError, RorPortError
+from ror_port.errors import MissingExtra, OutputError, ParityError, RorPortError
 
 if TYPE_CHECKING:  # imported by the commands that need them, so that --help starts in a blink
-    from ror_port.convert import Trial, Written
-    from ror_port.layout import Array
-    from ror_port.parity import Check, Unchecked
+    from ror_port.convert import Format, Written
     from ror_port.port import Port
     from ror_port.report import Account
 
@@ -41,6 +40,9 @@ Examples:
   ror-port theano-to-tf weights.h5 --format h5     HDF5 for Keras 2 and 3
   ror-port theano-to-tf weights.h5 --bn-epsilon 1e-5   for a net trained before December 2016
   ror-port to-torch weights.h5 -o net/             a folder for PyTorch: weights, config, definition
+  ror-port to-onnx weights.h5                      weights.onnx for ONNX Runtime
+  ror-port to-theano net/ -o tuned.h5              back to Keras 1 on Theano, from PyTorch, Keras or ONNX
+  ror-port evaluate weights.h5 --data cifar-10-batches-bin/   accuracy on labelled images
 
 {EXIT_CODES}""",
 )
@@ -120,6 +122,9 @@ def inspect(files: Sequence[Path], layers: bool, **reading: Any) -> None:
     _each(files, one, **reading)
 
 
+_LOGITS = click.option("--logits", is_flag=True, help="End the network before the softmax.")
+
+
 def _writing_options(output: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """What every command that writes takes. output: what -o names."""
 
@@ -171,7 +176,7 @@ def _writing_options(output: str) -> Callable[[Callable[..., None]], Callable[..
     show_default=True,
     help="Order of the written network's images. TensorFlow on a CPU runs channels_last only.",
 )
-@click.option("--logits", is_flag=True, help="End the network before the softmax.")
+@_LOGITS
 @_reading_options
 def theano_to_tf(
     files: Sequence[Path],
@@ -184,24 +189,13 @@ def theano_to_tf(
     """Convert a checkpoint for TensorFlow and Keras."""
     from ror_port import convert
 
-    chosen, targets = _plan(files, out, format, "keras", convert.TENSORFLOW_SUFFIXES)
-    channels_first = data_format == "channels_first"
+    chosen, targets = _plan(files, out, format, convert.TENSORFLOW)
 
-    def write(port: Port, target: Path, trial: Trial) -> Written:
-        from ror_port.progress import track
+    def write(port: Port, target: Path, **tracking: Any) -> Written:
+        first = data_format == "channels_first"
+        return convert.to_tensorflow(port, target, chosen.name, channels_first=first, logits=logits, **tracking)
 
-        return convert.to_tensorflow(
-            port, target, chosen, channels_first=channels_first, logits=logits, trial=trial, progress=track
-        )
-
-    def check(port: Port, result: Path, pictures: Array) -> tuple[Check | Unchecked, Array]:
-        from ror_port import parity
-
-        return parity.check_tensorflow(
-            port, result, chosen, channels_first=channels_first, logits=logits, pictures=pictures
-        )
-
-    _convert(targets, write, check, folder=chosen in convert.FOLDERS, **options)
+    _convert(targets, write, chosen, **options)
 
 
 @cli.command("to-torch")
@@ -218,19 +212,110 @@ def to_torch(files: Sequence[Path], out: str | None, format: str | None, **optio
     """Convert a checkpoint for PyTorch."""
     from ror_port import convert
 
-    chosen, targets = _plan(files, out, format, "safetensors", convert.TORCH_SUFFIXES)
+    chosen, targets = _plan(files, out, format, convert.TORCH)
 
-    def write(port: Port, target: Path, trial: Trial) -> Written:
+    def write(port: Port, target: Path, **tracking: Any) -> Written:
+        return convert.to_torch(port, target, chosen.name, **tracking)
+
+    _convert(targets, write, chosen, **options)
+
+
+@cli.command("to-onnx")
+@_FILES
+@_writing_options("Output file, or a folder for the outputs.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    show_default=True,
+    help="Precision of the weights. ONNX Runtime convolves in float32; float64 keeps every bit of a float64 file.",
+)
+@click.option("--fold-bn", is_flag=True, help="Merge BatchNorms into convolutions: faster, but there is no way back.")
+@_LOGITS
+@_reading_options
+def to_onnx(files: Sequence[Path], out: str | None, dtype: str, fold_bn: bool, logits: bool, **options: Any) -> None:
+    """Convert a checkpoint for ONNX Runtime, TensorRT and others."""
+    from ror_port import convert
+
+    chosen, targets = _plan(files, out, None, convert.ONNX)
+
+    def write(port: Port, target: Path, **tracking: Any) -> Written:
+        return convert.to_onnx(port, target, dtype=dtype, fold_bn=fold_bn, logits=logits, **tracking)
+
+    _convert(targets, write, chosen, **options)
+
+
+@cli.command("to-theano")
+@_FILES
+@_writing_options("Output file, or a folder for the outputs.")
+@_reading_options
+def to_theano(files: Sequence[Path], out: str | None, **options: Any) -> None:
+    """The way back: weights for Keras 1 on Theano, from a checkpoint or from what another command wrote."""
+    from ror_port import convert
+
+    chosen, targets = _plan(files, out, None, convert.THEANO)
+    _convert(targets, convert.to_theano, chosen, **options)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="CIFAR-10 (folder or batch, binary or Python version), an .npz with x and y, or a folder of class folders.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["numpy", "tensorflow", "torch", "onnx"]),
+    help="What computes. Default: the file's own framework; for Theano's files numpy, the reference, which is slow.",
+)
+@click.option(
+    "--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Of a CIFAR-10 folder."
+)
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="X",
+    help="What pixels are divided by. Default: 255, as when the published weights were trained; 1 for an .npz of "
+    "floating-point images.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N images.")
+@click.option("--try-conventions", is_flag=True, help="Also the accuracy if the file meant something else.")
+@_reading_options
+def evaluate(
+    file: Path,
+    data: Path,
+    runtime: str | None,
+    split: str,
+    scale: float | None,
+    limit: int | None,
+    try_conventions: bool,
+    as_json: bool,
+    debug: bool,
+    **says: Any,
+) -> None:
+    """Accuracy of a checkpoint, or of what was made of one, on labelled images."""
+
+    def run() -> tuple[str, dict[str, Any]]:
+        from ror_port import datasets, runtimes
+        from ror_port import evaluate as evaluation
         from ror_port.progress import track
+        from ror_port.provenance import Given
+        from ror_port.report import evaluation_text
 
-        return convert.to_torch(port, target, chosen, trial=trial, progress=track)
+        given = Given(**says)
+        network = runtimes.choose(file, runtime, given)
+        shown = datasets.open_dataset(data, network.input_shape, network.classes, split=split, scale=scale, limit=limit)
+        found = evaluation.evaluate(network, shown, lambda batches, count: track(batches, count, "evaluating"))
+        hypotheses = list(evaluation.try_conventions(file, given, shown, runtime or "numpy")) if try_conventions else []
+        account = {"file": str(file), **found.as_json()}
+        if hypotheses:
+            account["hypotheses"] = [asdict(hypothesis) for hypothesis in hypotheses]
+        return evaluation_text(file, found, hypotheses), account
 
-    def check(port: Port, result: Path, pictures: Array) -> tuple[Check | Unchecked, Array]:
-        from ror_port import parity
-
-        return parity.check_torch(port, result, chosen, pictures=pictures)
-
-    _convert(targets, write, check, folder=chosen in convert.FOLDERS, **options)
+    if code := _one(file, run, as_json=as_json, debug=debug):
+        sys.exit(code)
 
 
 @cli.command("list")
@@ -242,25 +327,27 @@ def list_networks() -> None:
 
 
 def _plan(
-    files: Sequence[Path], out: str | None, format: str | None, default: str, suffixes: Mapping[str, str]
-) -> tuple[str, dict[Path, Path]]:
+    files: Sequence[Path], out: str | None, name: str | None, formats: Sequence[Format]
+) -> tuple[Format, dict[Path, Path]]:
     """The format, and where each output goes; click's usage error where the two, or the outputs, disagree."""
     from ror_port import convert, output
 
     path = Path(out) if out else None
-    named = convert.named_format(path) if path else None
-    chosen = format or (named if named in suffixes else None) or default
+    named = convert.named_format(out, formats) if out else None
+    asked = next((format for format in formats if format.name == name), None)
+    chosen = asked or named or formats[0]
     if path and (len(files) > 1 or str(out).endswith(os.sep) or (path.is_dir() and not output.is_own(path))):
-        if named and not path.is_dir():
+        if convert.named_format(str(out)) and not path.is_dir():
             raise click.BadParameter(f"{out} names a file; with several inputs a folder is expected", param_hint="-o")
-        targets = {file: path / (convert.stem(file) + suffixes[chosen]) for file in files}
+        targets = {file: path / (convert.stem(file) + chosen.suffix) for file in files}
     elif path:
-        if chosen not in convert.FOLDERS and named != chosen:
-            endings = " or ".join(suffix for suffix, asks in convert.SUFFIXES.items() if asks == chosen)
-            raise click.BadParameter(f"{out} must end in {endings} for --format {chosen}", param_hint="-o")
+        if not chosen.folder and named != chosen:
+            endings = " or ".join(chosen.endings)
+            about = f" for --format {name}" if name else ""
+            raise click.BadParameter(f"{out} must end in {endings}{about}", param_hint="-o")
         targets = {files[0]: path}
     else:
-        targets = {file: file.parent / (convert.stem(file) + suffixes[chosen]) for file in files}
+        targets = {file: file.parent / (convert.stem(file) + chosen.suffix) for file in files}
     seen: dict[Path, Path] = {}
     for file, target in targets.items():
         if target in seen:
@@ -271,54 +358,64 @@ def _plan(
 
 def _convert(
     targets: Mapping[Path, Path],
-    write: Callable[[Port, Path, Trial], Written],
-    check: Callable[[Port, Path, Array], tuple[Check | Unchecked, Array]],
+    write: Callable[..., Written],
+    format: Format,
     *,
-    folder: bool,
     force: bool,
     dry_run: bool,
     verify: bool,
     **reading: Any,
 ) -> None:
-    """Converts every file with `write`; `check` compares a result with the reference before it takes its place."""
+    """Converts every file with `write`; each result is compared with the reference before it takes its place."""
 
     def one(port: Port) -> Account:
         from ror_port import output
+        from ror_port.progress import track
         from ror_port.report import Account
 
         source = port.checkpoint.path
         target = targets[source]
-        output.check(target, source, folder=folder, force=force)
+        output.check(target, source, folder=format.folder, force=force)
         account = Account(port)
         if dry_run:
             account.planned = str(target)
             return account
 
         def trial(result: Path) -> None:
-            from ror_port import parity
-            from ror_port.progress import busy
-
-            if not verify:
-                return
-            with busy("comparing with the reference"):
-                pictures = parity.images(port.network.input_shape)
-                account.check, reference = check(port, result, pictures)
-                if any(fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts):
-                    account.epsilon = parity.epsilon_effect(port, pictures, reference)
-            if isinstance(account.check, parity.Check) and not account.check.passed:
-                raise ParityError(
-                    f"{source}: the converted network does not compute what the file does in {account.check.runtime} "
-                    f"({account.check.difference}; tolerance {account.check.tolerance:g}); nothing was written"
-                )
+            if verify:
+                _check(account, result)
 
         try:
             target.parent.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(f"{target.parent}: cannot be made ({error.strerror})") from None
-        account.written = write(port, target, trial)
+        account.written = write(port, target, trial=trial, progress=track)
         return account
 
     _each(list(targets), one, **reading)
+
+
+def _check(account: Account, result: Path) -> None:
+    """Compares a result with what Theano would have computed, and puts the outcome into the account."""
+    from ror_port import parity, runtimes
+    from ror_port.progress import busy
+
+    port = account.port
+    with busy("comparing with the reference"):
+        pictures = parity.images(port.network.input_shape)
+        reference = parity.expected(port, pictures)
+        try:
+            account.check = parity.check(port, runtimes.open_result(result, port), pictures, reference)
+        except MissingExtra as error:
+            account.check = parity.Unchecked(str(error))
+        if any(fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts):
+            account.epsilon = parity.epsilon_effect(port, pictures, reference)
+    if isinstance(account.check, parity.Check) and not account.check.passed:
+        raise ParityError(
+            f"{port.checkpoint.path}: the converted network does not compute what the file does in "
+            f"{account.check.runtime} ({account.check.difference}; tolerance {account.check.tolerance:g}); "
+            "nothing was written"
+        )
 
 
 def _each(
@@ -339,22 +436,12 @@ def _attempt(path: Path, one: Callable[[Port], Account], *, as_json: bool, debug
     """Runs `one` on a file, prints its account or what went wrong, and gives the exit code."""
     from ror_port.port import load
 
-    try:
+    def run() -> tuple[str, dict[str, Any]]:
         with load(path, **says) as port:
             account = one(port)
-            text, data = account.as_text(), account.as_json()
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        known = isinstance(error, RorPortError)
-        code = error.exit_code if isinstance(error, RorPortError) else 1
-        message = str(error) if known else f"{path}: defect: {type(error).__name__}: {_line(error)}"
-        _fail(path, type(error).__name__, message, code, as_json=as_json)
-        return code
-    click.echo(text, err=as_json)
-    if as_json:
-        click.echo(json.dumps(data))
-    return 0
+            return account.as_text(), account.as_json()
+
+    return _one(path, run, as_json=as_json, debug=debug)
 
 
 def _fail(path: Path, kind: str, message: str, code: int, *, as_json: bool) -> None:
@@ -379,6 +466,24 @@ def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[
             lost = f"{file}: not done, because a worker process was killed (for want of memory, perhaps)"
             _fail(file, "Killed", lost, 1, as_json=as_json)
         yield 1 if outcome.code is None else outcome.code
+
+
+def _one(path: Path, run: Callable[[], tuple[str, dict[str, Any]]], *, as_json: bool, debug: bool) -> int:
+    """Prints what `run` says of a file, as text and as JSON, or its failure in one line; returns the exit code."""
+    try:
+        text, data = run()
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        known = isinstance(error, RorPortError)
+        code = error.exit_code if isinstance(error, RorPortError) else 1
+        message = str(error) if known else f"{path}: defect: {type(error).__name__}: {_line(error)}"
+        _fail(path, type(error).__name__, message, code, as_json=as_json)
+        return code
+    click.echo(text, err=as_json)
+    if as_json:
+        click.echo(json.dumps(data))
+    return 0
 
 
 def _line(error: Exception) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ror_port import output
-from ror_port.formats import keras3, keras_hdf5, pytorch
-from ror_port.graph import Graph, Parameter
+from ror_port.checkpoint import files, sha256
+from ror_port.errors import UnknownNetwork
+from ror_port.folding import fold
+from ror_port.formats import keras3, keras_hdf5, onnx, pytorch
+from ror_port.graph import Conv, Graph, Parameter
 from ror_port.layout import Array
 from ror_port.port import Port
-
-TENSORFLOW_SUFFIXES = {"keras": ".keras", "weights": ".weights.h5", "h5": ".tf.h5", "savedmodel": ".savedmodel"}
-"""Format → what the name of an output ends in where the user gives none."""
 
 Parameters = Iterable[tuple[Parameter, Array]]
 
@@ -36,6 +35,50 @@ def _untried(_: Path) -> None:
 
 
 @dataclass(frozen=True)
+class Format:
+    """What can be written. suffix: of an output that the user gave no name; endings: what a given name may end in.
+
+    A format without endings is a folder.
+    """
+
+    name: str
+    suffix: str
+    endings: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> bool:
+        return not self.endings
+
+
+TENSORFLOW = (
+    Format("keras", ".keras", (".keras",)),
+    Format("weights", ".weights.h5", (".weights.h5",)),
+    Format("h5", ".tf.h5", (".h5", ".hdf5")),
+    Format("savedmodel", ".savedmodel"),
+)
+TORCH = (Format("safetensors", "-torch"), Format("pt", ".pt", (".pt", ".pth")))
+ONNX = (Format("onnx", ".onnx", (".onnx",)),)
+THEANO = (Format("theano", ".th.h5", (".h5", ".hdf5")),)
+"""The formats of each command; its default first."""
+
+_ALL = (*TENSORFLOW, *TORCH, *ONNX, *THEANO)
+
+
+def named_format(name: str, formats: Sequence[Format] = _ALL) -> Format | None:
+    """The first format that a name may stand for, or None."""
+    return next((format for format in formats if format.endings and name.endswith(format.endings)), None)
+
+
+def stem(source: Path) -> str:
+    """The name of a checkpoint without what only says that it is one."""
+    name = source.name or source.resolve().name
+    for suffix in (".weights.h5", ".tf.h5", ".th.h5", ".h5", ".hdf5", ".keras", ".onnx", ".safetensors", ".pt", ".pth"):
+        if name.endswith(suffix) and name != suffix:
+            return name.removesuffix(suffix)
+    return name.removesuffix(TORCH[0].suffix)
+
+
+@dataclass(frozen=True)
 class Written:
     """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names."""
 
@@ -48,25 +91,8 @@ class Written:
         return asdict(self)
 
 
-def stem(source: Path) -> str:
-    """The name of a checkpoint without what only says that it is one."""
-    name = source.name
-    for suffix in (".weights.h5", ".h5", ".hdf5", ".keras"):
-        if name.endswith(suffix) and name != suffix:
-            return name.removesuffix(suffix)
-    return name
-
-
-SUFFIXES = {".keras": "keras", ".weights.h5": "weights", ".h5": "h5", ".hdf5": "h5", ".pt": "pt", ".pth": "pt"}
-"""What a name may end in → the format it asks for; the first that fits counts."""
-
-FOLDERS = ("savedmodel", "safetensors")
-"""Formats whose output is a folder."""
-
-
-def named_format(path: Path) -> str | None:
-    """The format that a name asks for, or None."""
-    return next((format for suffix, format in SUFFIXES.items() if path.name.endswith(suffix)), None)
+def _written(target: Path, format: str) -> Written:
+    return Written(str(target), format, sum(file.stat().st_size for file in files(target)), sha256(target))
 
 
 def to_tensorflow(
@@ -81,11 +107,9 @@ def to_tensorflow(
 ) -> Written:
     """Writes a file (or the folder of a SavedModel) that TensorFlow and Keras load as it is.
 
-    target: a path that `output.check` passed. format: a key of TENSORFLOW_SUFFIXES. logits: leave the softmax out.
+    target: a path that `output.check` passed. format: a name in TENSORFLOW. logits: leave the softmax out.
     """
-    graph = port.target.graph().with_explicit_padding()
-    if logits:
-        graph = graph.until(graph.logits)
+    graph = _until(port.target.graph().with_explicit_padding(), logits)
     with output.staged(target) as stage:
         parameters = progress(port.parameters(), len(graph.parameters))
         if format == "savedmodel":
@@ -97,11 +121,7 @@ def to_tensorflow(
             write = {"keras": keras3.write_archive, "h5": keras_hdf5.write}[format]
             write(stage, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement())
         trial(stage)
-    return Written(str(target), format, _size(target), _sha256(target))
-
-
-TORCH_SUFFIXES = {"safetensors": "-torch", "pt": ".pt"}
-"""Format → what the name of an output ends in where the user gives none."""
+    return _written(target, format)
 
 
 def to_torch(
@@ -115,11 +135,59 @@ def to_torch(
         else:
             pytorch.write_folder(stage, port.target.graph(), parameters, dtype=port.dtype, stated=port.statement())
         trial(stage)
-    return Written(str(target), format, _size(target), _sha256(target))
+    return _written(target, format)
+
+
+def to_onnx(
+    port: Port,
+    target: Path,
+    *,
+    dtype: str = "float32",
+    logits: bool = False,
+    fold_bn: bool = False,
+    trial: Trial = _untried,
+    progress: Progress = _silent,
+) -> Written:
+    """Writes an ONNX model.
+
+    dtype: "float32", which ONNX Runtime convolves in on every device, or "float64". fold_bn: merge BatchNorms into
+    the convolutions before them, for inference alone.
+    """
+    graph = _until(port.target.graph(), logits)
+    parameters = progress(port.parameters(), len(graph.parameters))
+    if fold_bn:
+        graph, parameters = fold(graph, parameters)
+    with output.staged(target) as stage:
+        onnx.write(stage, graph, parameters, dtype=dtype, stated=port.statement(), folded=fold_bn)
+        trial(stage)
+    return _written(target, "onnx")
+
+
+def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Progress = _silent) -> Written:
+    """Writes the weights as ``save_weights`` of Keras 1 on Theano would, dim ordering "th".
+
+    Raises UnknownNetwork for a network that Theano cannot compute.
+    """
+    graph = port.target.graph()
+    for node in graph:
+        operation = node.operation
+        if isinstance(operation, Conv) and operation.padding == "same" and min(operation.size, operation.stride) > 1:
+            raise UnknownNetwork(
+                f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"
+            )
+    with output.staged(target) as stage:
+        parameters = progress(port.parameters(), len(graph.parameters))
+        keras_hdf5.write_keras_1(stage, graph, parameters, dtype=port.dtype, stated=port.statement())
+        trial(stage)
+    return _written(target, "theano")
+
+
+def _until(graph: Graph, logits: bool) -> Graph:
+    return graph.until(graph.logits) if logits else graph
 
 
 def _saved_model(port: Port, stage: Path, graph: Graph, parameters: Parameters, *, channels_first: bool) -> None:
-    from ror_port.parity import keras
+    from ror_port.runtimes import keras
 
     framework = keras()
     with tempfile.TemporaryDirectory() as folder:
@@ -128,19 +196,3 @@ def _saved_model(port: Port, stage: Path, graph: Graph, parameters: Parameters, 
             archive, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement()
         )
         framework.saving.load_model(archive, compile=False).export(stage, verbose=False)
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in _files(path))
-
-
-def _sha256(path: Path) -> str:
-    digests = []
-    for item in _files(path):
-        with item.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return digests[0] if path.is_file() else hashlib.sha256("".join(digests).encode()).hexdigest()

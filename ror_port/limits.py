@@ -15,5 +15,14 @@ MAX_TENSOR_BYTES = 1 << 30
 MAX_CONFIG_BYTES = 16 << 20
 """``model_config`` of RoR-3-164 has 0.3 MB."""
 
+MAX_DATA_BYTES = 4 << 30
+"""A set of labelled images; CIFAR-10 has 0.2 GB."""
+
+MAX_PICTURE_SIDE = 4096
+"""Rows or columns of a picture, as ``--input-size`` allows."""
+
+MAX_ONNX_BYTES = 2 << 30
+"""What protobuf takes; the largest network here (width 20) has 0.6 GB."""
+
 MAX_ARCHIVE_MEMBER_BYTES = 4 << 30
 """The weights inside a ``.keras`` archive; the largest network here (width 20) has 0.6 GB."""

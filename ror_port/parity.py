@@ -1,33 +1,23 @@
 """Comparing what a converted file computes with what Theano would have computed.
 
 The expectation comes from `ror_port.theano_numpy` on the source's untouched tensors; the artifact is loaded
-from disk by its own framework. Frameworks are imported here, and only when a check runs.
+from disk by its own framework (`ror_port.runtimes`).
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ror_port import theano_numpy, tolerances
-from ror_port.errors import MissingExtra
-from ror_port.formats import pytorch
 from ror_port.graph import Shape
 from ror_port.layout import NHWC_TO_NCHW, Array
-from ror_port.mapping.keras import keras_layer_name
 from ror_port.port import Port
 from ror_port.provenance import LATEST, OTHER_EPSILON
+from ror_port.runtimes import Runtime
 
 IMAGES = 8
 """Images a check runs on: enough for the answers to differ, few enough for the reference to take seconds."""
@@ -141,134 +131,9 @@ class Unchecked:
         return {"passed": None, "reason": self.reason}
 
 
-def keras() -> Any:
-    """Keras 3, on TensorFlow unless the caller has imported it already; MissingExtra where it is not installed."""
-    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
-        raise MissingExtra("TensorFlow is not installed; pip install 'ror-port[tensorflow]'")
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"  # a leftover keras.json may say "theano", which fails
-    with _quiet_stderr():
-        import keras
-        import tensorflow as tf
-
-        tf.constant(0)  # it speaks again when it first looks for devices
-    return keras
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Swallows what native code writes to file descriptor 2; TensorFlow greets its users there at every start."""
-    with tempfile.TemporaryFile() as sink:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sink.seek(0)
-            os.write(kept, sink.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-def check_tensorflow(
-    port: Port, artifact: Path, format: str, *, channels_first: bool, logits: bool, pictures: NDArray[Any]
-) -> tuple[Check | Unchecked, NDArray[np.float64]]:
-    """Loads an artifact of `theano-to-tf` as its user would and compares its answers with the reference.
-
-    Compares the logits; for a SavedModel, which has no layers to look into, its output. Also returns the
-    reference's logits.
-    """
-    reference = expected(port, pictures)
-    try:
-        framework = keras()
-    except MissingExtra as error:
-        return Unchecked(str(error)), reference
-    import tensorflow as tf
-
-    if channels_first and not tf.config.list_physical_devices("GPU"):
-        return Unchecked("TensorFlow has no channels_first convolution on a CPU"), reference
-    inputs = NHWC_TO_NCHW(pictures) if channels_first else pictures
-    wanted = reference
-    if format == "savedmodel":
-        wanted = reference if logits else theano_numpy.softmax(reference)
-        loaded = tf.saved_model.load(str(artifact))  # kept: its variables live as long as it does
-        actual = loaded.serve(tf.constant(inputs)).numpy()
-    else:
-        if format == "weights":
-            model = keras_model(port, channels_first=channels_first)
-            model.load_weights(artifact)
-        else:
-            model = framework.saving.load_model(artifact, compile=False)
-        to_logits = framework.Model(model.inputs[0], model.get_layer(keras_layer_name(port.graph.logits)).output)
-        actual = to_logits(inputs).numpy()
-    backend = framework.backend.backend()
-    runtime = (
-        f"Keras {framework.__version__} on {f'TensorFlow {tf.__version__}' if backend == 'tensorflow' else backend}"
-    )
-    return Check(runtime, compare(actual, wanted), tolerances.for_dtype(port.dtype)), reference
-
-
-def check_torch(
-    port: Port, artifact: Path, format: str, *, pictures: NDArray[Any]
-) -> tuple[Check | Unchecked, NDArray[np.float64]]:
-    """Loads an artifact of `to-torch` as its user would and compares its logits with the reference.
-
-    A folder is loaded by the definition that lies in it. Also returns the reference's logits.
-    """
-    reference = expected(port, pictures)
-    if importlib.util.find_spec("torch") is None:
-        return Unchecked("PyTorch is not installed; pip install 'ror-port[torch]'"), reference
-    import torch
-
-    class_name, _ = pytorch.CLASSES[port.network.family]
-    if format == "pt":
-        model = torch_model(port)
-        model.load_state_dict(torch.load(artifact, weights_only=True))
-    else:
-        definition = _module(artifact / pytorch.DEFINITION)
-        model = getattr(definition, class_name).from_pretrained(artifact)
-    with torch.inference_mode():
-        dtype = next(model.parameters()).dtype
-        actual = model.eval()(torch.from_numpy(NHWC_TO_NCHW(pictures)).to(dtype)).numpy()
-    difference = compare(actual, reference)
-    return Check(f"PyTorch {torch.__version__}", difference, tolerances.for_dtype(port.dtype)), reference
-
-
-def torch_model(port: Port) -> Any:
-    """The parallel PyTorch definition of a port's network, without its weights, in the port's precision."""
-    import torch
-
-    from ror_port.models import networks_torch
-
-    class_name, _ = pytorch.CLASSES[port.network.family]
-    network = getattr(networks_torch, class_name)(networks_torch.Config(**asdict(port.target)))
-    return network.to(getattr(torch, port.dtype))
-
-
-def _module(path: Path) -> ModuleType:
-    """A Python file as a module. Only ever one that ror-port has just written."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        del sys.modules[path.stem]
-    return module
-
-
-def keras_model(port: Port, *, channels_first: bool) -> Any:
-    """The parallel Keras definition of a port's network, without its weights."""
-    keras()
-    from ror_port.models import networks_keras
-
-    options = asdict(port.target)
-    if port.network.family == "RoR":
-        del options["width"]  # these come in one width
-    build = getattr(networks_keras, pytorch.CLASSES[port.network.family][1])
-    return build(**options, data_format="channels_first" if channels_first else "channels_last")
+def check(port: Port, artifact: Runtime, pictures: Array, reference: NDArray[np.float64]) -> Check:
+    """Compares an artifact of `port` with the reference's logits of the same pictures (`expected`)."""
+    scores = artifact.run(pictures)
+    wanted = theano_numpy.softmax(reference) if artifact.probabilities else reference
+    exact = artifact.exact and (port.dtype == "float64" or port.target is port.network)  # else variances were rounded
+    return Check(artifact.name, compare(scores, wanted), tolerances.FLOAT64 if exact else tolerances.FLOAT32)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ror_port import __version__, provenance
+from ror_port import __version__, output, provenance, theano_numpy
 from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
 from ror_port.errors import BadValues, UnknownNetwork
 from ror_port.formats import open_checkpoint
 from ror_port.formats.hdf5 import quote
-from ror_port.formats.model_config import number, operations
-from ror_port.graph import Graph, Parameter
-from ror_port.layout import SAME, Array
-from ror_port.mapping.keras import CANONICAL, Convention, Era, conv_kernel
+from ror_port.formats.model_config import input_shape, number, operations
+from ror_port.graph import Graph, Padding, Parameter
+from ror_port.layout import IO_TO_OI, NHWC_TO_NCHW, SAME, Array
+from ror_port.mapping.convention import CANONICAL, Convention, conv_kernel
+from ror_port.mapping.dialect import Dialect
 from ror_port.mapping.rule import Table
 from ror_port.networks import Network
 from ror_port.networks.recognise import Misfit, Recognition, recognise, unknown
 from ror_port.networks.signature import LayerShape
 from ror_port.provenance import Fact, Given, Norm
+
+if TYPE_CHECKING:  # which imports this module
+    from ror_port.convert import Format, Written
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Port:
 
     Use it as a context manager; tensors are read from the file on demand.
     table: of the format that the file has. stored: canonical parameter name → tensor of the file.
+    layers: node with weights → name of its layer in the file.
     """
 
     checkpoint: Checkpoint
@@ -41,6 +46,7 @@ class Port:
     table: Table
     stored: dict[str, StoredTensor]
     facts: tuple[Fact, ...]
+    layers: Mapping[str, str]
 
     def __enter__(self) -> Port:
         return self
@@ -103,6 +109,45 @@ class Port:
             if node.kind
         }
 
+    def predict(self, images: Array) -> Array:
+        """What Theano would have answered: (batch, height, width, channels) → probabilities, (batch, classes).
+
+        images: scaled as in training (the published networks: pixels / 255). Computed in float64 by the reference.
+        """
+        tensors, output = self.reference_tensors(), self.graph.output.name
+        images = NHWC_TO_NCHW(np.asarray(images))
+        return theano_numpy.outputs(self.graph, tensors, self.convention, images, output)[output]
+
+    def to_keras(self, path: Path | str, *, force: bool = False, **options: Any) -> Written:
+        """Writes .keras, .weights.h5, .h5 or, without such an ending, a SavedModel. See `convert.to_tensorflow`."""
+        from ror_port import convert
+
+        format = convert.named_format(str(path), convert.TENSORFLOW) or convert.TENSORFLOW[-1]
+        return convert.to_tensorflow(self, self._target(path, format, force), format.name, **options)
+
+    def to_torch(self, path: Path | str, *, force: bool = False) -> Written:
+        """Writes a folder of safetensors, config and definition, or a state dict where the name ends in .pt."""
+        from ror_port import convert
+
+        format = convert.named_format(str(path), convert.TORCH) or convert.TORCH[0]
+        return convert.to_torch(self, self._target(path, format, force), format.name)
+
+    def to_onnx(self, path: Path | str, *, force: bool = False, **options: Any) -> Written:
+        """Writes an ONNX model. See `convert.to_onnx` for the options."""
+        from ror_port import convert
+
+        return convert.to_onnx(self, self._target(path, convert.ONNX[0], force), **options)
+
+    def to_theano(self, path: Path | str, *, force: bool = False) -> Written:
+        """Writes weights for Keras 1 on Theano."""
+        from ror_port import convert
+
+        return convert.to_theano(self, self._target(path, convert.THEANO[0], force))
+
+    def _target(self, path: Path | str, format: Format, force: bool) -> Path:
+        output.check(Path(path), self.checkpoint.path, folder=format.folder, force=force)
+        return Path(path)
+
     def statement(self) -> dict[str, Any]:
         """What outputs say of themselves: network, source and facts, as JSON."""
         source = {"file": self.checkpoint.path.name, "sha256": self.checkpoint.sha256}
@@ -132,48 +177,51 @@ def load(path: Path | str, given: Given | None = None, **says: Any) -> Port:
 
 
 def _understand(checkpoint: Checkpoint, given: Given) -> Port:
-    era, version, era_fact = provenance.era(checkpoint, given)
+    dialect, version, dialect_fact = provenance.dialect(checkpoint, given)
     backend = provenance.backend(checkpoint, given)
     flipped = backend.value == "theano"
-    found, kernels, layers = _recognise(checkpoint, era)
+    found, kernels, layers = _recognise(checkpoint, dialect)
     if not isinstance(found, Recognition):
         raise unknown(str(checkpoint.path), found, layers)
-    rows, ordering = provenance.ordering(checkpoint, era, version, kernels, flipped)
+    rows, ordering = provenance.ordering(checkpoint, dialect, version, kernels, flipped)
     norm = provenance.batch_norm(checkpoint, found.network, version, given)
-    convention = Convention(flipped, kernels, rows, norm.deviation)
-    network, graph = _settle(checkpoint, found, norm, given, flipped)
+    convention = replace(dialect.convention or CANONICAL, flipped=flipped, kernels=kernels, rows=rows)
+    convention = replace(convention, deviation=norm.deviation)
+    padding, padding_fact = provenance.padding(checkpoint, found.graph, flipped)
+    network, graph = _settle(checkpoint, found, norm, given, padding)
     _compare_architecture(checkpoint, network, graph)
     by_name = {layer.name: layer for layer in checkpoint.weighted}
     stored = {
-        parameter.name: _tensor(by_name[found.layers[parameter.node]], parameter.role, era)
+        parameter.name: _tensor(by_name[found.layers[parameter.node]], parameter.role, dialect)
         for parameter in graph.parameters
     }
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
-        era_fact,
+        *([dialect_fact] if dialect_fact else []),
         backend,
         *([ordering] if ordering else []),
         Fact("network", network.name, "inferred", f"shapes of {len(stored)} tensors: {network.summary}"),
         Fact("pairing", f"{len(by_name)} layers", "inferred", found.evidence),
+        *([padding_fact] if padding_fact else []),
         *norm.facts,
     )
-    return Port(checkpoint, network, graph, convention, era.table(convention), stored, facts)
+    return Port(checkpoint, network, graph, convention, dialect.table(convention), stored, facts, found.layers)
 
 
 def _settle(
-    checkpoint: Checkpoint, found: Recognition, norm: Norm, given: Given, flipped: bool
+    checkpoint: Checkpoint, found: Recognition, norm: Norm, given: Given, padding: Padding
 ) -> tuple[Network, Graph]:
     """The recognised network with everything that its tensors do not tell, and its graph."""
     network = found.network
-    stated = checkpoint.stated.get("network")
-    stated = stated if isinstance(stated, dict) else {}
+    stated = checkpoint.stated_network
     architecture = checkpoint.architecture or Architecture()
     where = f"{checkpoint.path}: attribute ror_port"
+    stored_shape = architecture.input_shape or input_shape(stated.get("input_shape"), where)
     shape = network.input_shape
     if given.size:
         shape = (given.size, given.size, shape[2])
-    elif architecture.input_shape and len(architecture.input_shape) == 3:
-        first, second, third = architecture.input_shape
+    elif stored_shape and len(stored_shape) == 3:
+        first, second, third = stored_shape
         shape = (second, third, first) if architecture.ordering == "th" else (first, second, third)
     settled = replace(
         network,
@@ -181,7 +229,7 @@ def _settle(
         epsilon=norm.epsilon,
         momentum=norm.momentum,
         dropout=architecture.dropout or number(stated.get("dropout", 0.0), where),
-        padding="half" if flipped or stated.get("padding") == "half" else "same",
+        padding=padding,
     )
     size = "×".join(map(str, shape))
     try:
@@ -195,7 +243,7 @@ def _settle(
 
 def _compare_architecture(checkpoint: Checkpoint, network: Network, graph: Graph) -> None:
     """Where the file states its architecture, it must be the network's."""
-    if not checkpoint.architecture:
+    if not checkpoint.architecture or not checkpoint.architecture.operations:
         return
     found, expected = checkpoint.architecture.operations, operations(graph)
     differences = [
@@ -205,34 +253,36 @@ def _compare_architecture(checkpoint: Checkpoint, network: Network, graph: Graph
     ]
     if differences:
         raise UnknownNetwork(
-            f"{checkpoint.path}: its tensors are those of {network.name}, but its model_config is another network's: "
-            + "; ".join(differences[:3])
+            f"{checkpoint.path}: its tensors are those of {network.name}, but its {checkpoint.architecture.where} is "
+            "another network's: " + "; ".join(differences[:3])
         )
 
 
-def _recognise(checkpoint: Checkpoint, era: Era) -> tuple[Recognition | Misfit | None, str, list[LayerShape]]:
+def _recognise(checkpoint: Checkpoint, dialect: Dialect) -> tuple[Recognition | Misfit | None, str, list[LayerShape]]:
     """The first kernel layout under which a network fits; else the one that comes nearest."""
     attempts = []
-    for kernels in provenance.orderings(checkpoint, era):
-        to_canonical = conv_kernel(replace(CANONICAL, kernels=kernels)).inverse
-        layers = [
-            LayerShape(
-                layer.name,
-                {
-                    era.role(layer.name, tensor.name) or "": (to_canonical if len(tensor.shape) == 4 else SAME).shape(
-                        tensor.shape
-                    )
-                    for tensor in layer.tensors
-                },
-            )
-            for layer in checkpoint.weighted
-        ]
-        found = recognise(layers, era)
+    for kernels in provenance.orderings(checkpoint, dialect):
+        layers = [_shapes(layer, dialect, kernels) for layer in checkpoint.weighted]
+        found = recognise(layers, dialect)
         if isinstance(found, Recognition):
             return found, kernels, layers
         attempts.append((found, kernels, layers))
     return min(attempts, key=lambda attempt: len(attempt[0].differences) if attempt[0] else 1 << 30)
 
 
-def _tensor(layer: StoredLayer, role: str, era: Era) -> StoredTensor:
-    return next(tensor for tensor in layer.tensors if era.role(layer.name, tensor.name) == role)
+def _shapes(layer: StoredLayer, dialect: Dialect, kernels: str) -> LayerShape:
+    """A layer's shapes as they would be in canonical form, where its kernels lie as assumed."""
+    convention = replace(dialect.convention or CANONICAL, kernels=kernels)
+    layouts = {4: conv_kernel(convention), 2: {"IO": SAME, "OI": IO_TO_OI}[convention.dense]}
+    roles = dialect.roles(layer.name, layer.weights) or ()
+    return LayerShape(
+        layer.name,
+        {
+            role: layouts.get(len(tensor.shape), SAME).inverse.shape(tensor.shape)
+            for role, tensor in zip(roles, layer.tensors, strict=True)
+        },
+    )
+
+
+def _tensor(layer: StoredLayer, role: str, dialect: Dialect) -> StoredTensor:
+    return layer.tensors[(dialect.roles(layer.name, layer.weights) or ()).index(role)]

@@ -14,7 +14,7 @@ PATIENCE = 0.8
 """Seconds before a bar appears: most files are done by then."""
 
 
-def track(items: Iterable[T], count: int) -> Iterator[T]:
+def track(items: Iterable[T], count: int, what: str = "converting") -> Iterator[T]:
     """Passes items on; shows how many of `count` are through once it takes long and stderr is a terminal."""
     if not sys.stderr.isatty():
         yield from items
@@ -33,7 +33,7 @@ def track(items: Iterable[T], count: int) -> Iterator[T]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("converting", total=count, completed=done)
+        task = bar.add_task(what, total=count, completed=done)
         for item in remaining:
             yield item
             bar.advance(task)

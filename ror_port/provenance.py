@@ -7,7 +7,6 @@ Each fact is *recorded* in the file, *inferred* from it (with the evidence), *gi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,7 +14,10 @@ from ror_port.checkpoint import Checkpoint
 from ror_port.errors import NotACheckpoint
 from ror_port.formats.hdf5 import quote
 from ror_port.formats.model_config import number
-from ror_port.mapping.keras import ERAS, KERAS_1, Deviation, Era
+from ror_port.graph import Conv, Graph, Padding
+from ror_port.mapping.convention import Deviation
+from ror_port.mapping.dialect import Dialect
+from ror_port.mapping.keras import KERAS_1
 from ror_port.networks import Network
 from ror_port.networks.network import KERAS_EPSILON, KERAS_MOMENTUM
 
@@ -71,32 +73,36 @@ LATEST = NORM_RULES[-1]
 OTHER_EPSILON = NORM_RULES[-2].epsilon
 """What an assumed epsilon is compared with, to say how much it matters."""
 
+EPSILONS = (LATEST.epsilon, OTHER_EPSILON)
+"""Defaults of the Keras versions whose BatchNorm meant what it means today."""
+
 BACKENDS = {"theano", "tensorflow", "jax", "torch", "numpy", "openvino"}
 """Backends of Keras whose convolution is known: all cross-correlate but Theano."""
 
 
-def era(checkpoint: Checkpoint, given: Given) -> tuple[Era, Version, Fact]:
-    """The generation of Keras, by the names of the weights, and its version, () where nobody says.
+def dialect(checkpoint: Checkpoint, given: Given) -> tuple[Dialect, Version, Fact | None]:
+    """How the weights are named, which tells the generation of Keras; and its version, () where nobody says.
 
     Raises NotACheckpoint where the names fit none.
     """
-    weights = [(layer.name, tensor.name) for layer in checkpoint.layers for tensor in layer.tensors]
-    if not weights:
+    layers = checkpoint.weighted
+    if not layers:
         raise NotACheckpoint(f"{checkpoint.path}: no layer holds any weights")
     strange = {}
-    for candidate in ERAS:
-        unknown = [name for layer, name in weights if candidate.role(layer, name) is None]
+    for candidate in checkpoint.dialects:
+        unknown = [layer for layer in layers if candidate.roles(layer.name, layer.weights) is None]
         if not unknown:
-            return candidate, *_version(checkpoint, candidate, given, weights[0][1])
+            return candidate, *_version(checkpoint, candidate, given, layers[0].weights[0])
         strange[candidate.name] = unknown
-    fewest = min(strange, key=lambda name: len(strange[name]))
+    software, fewest = min(strange.items(), key=lambda item: len(item[1]))
     raise NotACheckpoint(
-        f"{checkpoint.path}: {len(strange[fewest])} of {len(weights)} weights have names that Keras never gave to a "
-        f"convolution, BatchNorm or Dense layer, the first {quote(strange[fewest][0])}"
+        f"{checkpoint.path}: {len(fewest)} of {len(layers)} layers have weights of names that {software} does not give "
+        f"to a convolution, BatchNorm or Dense layer, the first {quote(fewest[0].name)}: "
+        + ", ".join(map(quote, fewest[0].weights[:4]))
     )
 
 
-def _version(checkpoint: Checkpoint, of: Era, given: Given, example: str) -> tuple[Version, Fact]:
+def _version(checkpoint: Checkpoint, of: Dialect, given: Given, example: str) -> tuple[Version, Fact | None]:
     option = "--source-keras"
     recorded = checkpoint.keras_version
     text = given.keras or recorded
@@ -111,8 +117,10 @@ def _version(checkpoint: Checkpoint, of: Era, given: Given, example: str) -> tup
                 "Keras", shown, "given", option + (f"; the file records {recorded}" if recorded else "")
             )
         return version, Fact("Keras", shown, "recorded", "attribute keras_version", option)
-    if checkpoint.modern:
+    if checkpoint.writer == "Keras 3":
         return (3,), Fact("Keras", "3", "inferred", "layout of the file")
+    if checkpoint.writer:
+        return (3,), None
     return (), Fact("Keras", of.name.removeprefix("Keras "), "inferred", f"names like {quote(example)}", option)
 
 
@@ -131,8 +139,10 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
                 f"say which it is like with {option}"
             )
         return Fact("backend", checkpoint.backend.casefold(), "recorded", "attribute backend", option)
-    if checkpoint.modern:
+    if checkpoint.writer == "Keras 3":
         return Fact("backend", "not Theano", "inferred", "Keras 3 never ran on Theano", option)
+    if checkpoint.writer:
+        return Fact("backend", checkpoint.writer, "recorded", "content of the file", option)
     if suffixed == len(names):
         return Fact("backend", "tensorflow", "inferred", f"all {len(names)} names end in ':0' or the like", option)
     if suffixed:
@@ -143,19 +153,25 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
     return Fact("backend", "theano", "inferred", f"none of {len(names)} names ends in ':0', as TensorFlow's do", option)
 
 
-def orderings(checkpoint: Checkpoint, of: Era) -> tuple[str, ...]:
+def orderings(checkpoint: Checkpoint, of: Dialect) -> tuple[str, ...]:
     """Kernel layouts that the file may have: Keras 1 stored kernels by dim ordering, Keras 2 always as HWIO."""
+    if of.convention:
+        return (of.convention.kernels,)
     if of is not KERAS_1:
         return ("HWIO",)
     stated = checkpoint.architecture.ordering if checkpoint.architecture else None
     return {"th": ("OIHW",), "tf": ("HWIO",)}.get(stated or "", ("OIHW", "HWIO"))
 
 
-def ordering(checkpoint: Checkpoint, of: Era, version: Version, kernels: str, flipped: bool) -> tuple[str, Fact | None]:
+def ordering(
+    checkpoint: Checkpoint, of: Dialect, version: Version, kernels: str, flipped: bool
+) -> tuple[str, Fact | None]:
     """The order in which maps were flattened, "CHW" or "HWC", and the fact behind it, where it matters.
 
     Since Keras 2.2.0 Flatten puts channels last before it flattens, so that nothing is left to decide.
     """
+    if of.convention:
+        return of.convention.rows, None
     stated = checkpoint.architecture.ordering if checkpoint.architecture else None
     if stated:
         order = stated
@@ -173,6 +189,27 @@ def ordering(checkpoint: Checkpoint, of: Era, version: Version, kernels: str, fl
     return ("CHW" if order == "th" and version < (2, 2) else "HWC"), fact
 
 
+def padding(checkpoint: Checkpoint, graph: Graph, flipped: bool) -> tuple[Padding, Fact | None]:
+    """What surrounds the images of strided convolutions, and the fact behind it, where the network has any."""
+    architecture, stated = checkpoint.architecture, checkpoint.stated_network.get("padding")
+    taken: tuple[Padding, Basis, str]
+    if flipped:
+        taken = "half", "inferred", "what 'same' means in Theano"
+    elif architecture and architecture.padding:
+        taken = architecture.padding, "recorded", architecture.where
+    elif stated in ("half", "same"):
+        taken = stated, "recorded", "attribute ror_port"
+    elif checkpoint.writer:
+        taken = "half", "assumed", "what ror-port's networks have"
+    else:
+        taken = "same", "assumed", "what 'same' means in TensorFlow"
+    if not any(isinstance(op, Conv) and min(op.size, op.stride) > 1 for op in (node.operation for node in graph)):
+        return taken[0], None
+    kind, basis, evidence = taken
+    words = {"half": "even on all sides", "same": "more at the end", "valid": "none"}
+    return kind, Fact("padding", words[kind], basis, evidence)
+
+
 @dataclass(frozen=True)
 class Norm:
     """What is known of a file's BatchNorms."""
@@ -185,10 +222,13 @@ class Norm:
 
 def batch_norm(checkpoint: Checkpoint, network: Network, version: Version, given: Given) -> Norm:
     """Rule, epsilon and momentum: as recorded, else by the network's definition, else Keras' defaults."""
-    known = bool(version)
+    known = bool(version) and checkpoint.writer in (None, "Keras 3")
     rule = [rule for rule in NORM_RULES if rule.since <= version][-1] if version >= (1,) else LATEST
-    if known:
-        about = Fact("BatchNorm divides by", rule.deviation, "inferred", "Keras " + ".".join(map(str, version)))
+    if version:
+        software = "Keras " + ".".join(map(str, version)) if known else str(checkpoint.writer)
+        about = Fact("BatchNorm divides by", rule.deviation, "inferred", software)
+    elif checkpoint.stated_network:
+        about = Fact("BatchNorm divides by", rule.deviation, "recorded", "attribute ror_port")
     else:
         evidence = "since Keras 1.0.8; another rule before"
         about = Fact("BatchNorm divides by", rule.deviation, "assumed", evidence, "--source-keras")
@@ -202,15 +242,17 @@ def batch_norm(checkpoint: Checkpoint, network: Network, version: Version, given
 
 def _epsilon(checkpoint: Checkpoint, network: Network, rule: NormRule, known: bool) -> tuple[float, float, Fact]:
     name, option = "BatchNorm epsilon", "--bn-epsilon"
-    stated: Mapping[str, Any] = checkpoint.stated.get("network") or {}
+    stated = checkpoint.stated_network
     architecture = checkpoint.architecture
     if architecture and architecture.epsilons:
         if len(architecture.epsilons) > 1 or len(architecture.momenta) > 1:
-            raise NotACheckpoint(f"{checkpoint.path}: model_config gives its BatchNorms different epsilons or momenta")
+            raise NotACheckpoint(
+                f"{checkpoint.path}: {architecture.where} gives its BatchNorms different epsilons or momenta"
+            )
         epsilon = min(architecture.epsilons)
         momentum = min(architecture.momenta, default=rule.momentum)
-        return epsilon, momentum, Fact(name, repr(epsilon), "recorded", "model_config", option)
-    if isinstance(stated, dict) and "epsilon" in stated:
+        return epsilon, momentum, Fact(name, repr(epsilon), "recorded", architecture.where, option)
+    if "epsilon" in stated:
         where = f"{checkpoint.path}: attribute ror_port"
         epsilon, momentum = number(stated["epsilon"], where), number(stated.get("momentum", rule.momentum), where)
         return epsilon, momentum, Fact(name, repr(epsilon), "recorded", "attribute ror_port", option)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ror_port.convert import Written
+from ror_port.evaluate import Evaluation, Hypothesis
+from ror_port.formats.hdf5 import quote
 from ror_port.parity import Check, EpsilonEffect, Unchecked
 from ror_port.port import Port
 from ror_port.provenance import Fact
@@ -106,3 +109,40 @@ def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
     for row in rows:
         line = "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         yield click.style(line, fg="yellow") if row[0] == "assumed" else line
+
+
+WIDEST_CONFUSION = 20
+"""Classes up to which the confusion matrix fits a terminal."""
+
+
+def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothesis]) -> str:
+    """Accuracy and error in per cent, as the authors' code printed them; by class; the confusion matrix."""
+    dataset, confusion = found.dataset, found.confusion
+    lines = [
+        f"{path} in {found.runtime}",
+        f"  {len(found.answers):,} images: {dataset.name}; {dataset.preprocessing}",
+        "",
+        f"Accuracy : {100 * found.accuracy:.2f} %",
+        f"Error : {100 * (1 - found.accuracy):.2f} %",
+        "",
+    ]
+    rows: list[tuple[str, ...]] = [("class", "images", "right", "accuracy")]
+    for index, name in enumerate(dataset.classes):
+        count, right = int(confusion[index].sum()), int(confusion[index, index])
+        rows.append((quote(name).strip("'"), str(count), str(right), f"{right / count:.1%}" if count else "none"))
+    lines += _table(rows)
+    if len(dataset.classes) <= WIDEST_CONFUSION:
+        cells = [[str(count) if count else "·" for count in row] for row in confusion]
+        width = max(len(cell) for row in [*cells, map(str, range(len(cells)))] for cell in row)
+        header = " ".join(str(i).rjust(width) for i in range(len(cells)))
+        label = len(str(len(cells) - 1))
+        lines += ["", "rows: the class; columns: the answer", f"  {' ' * label}  {header}"]
+        lines += [f"  {i:{label}}  " + " ".join(c.rjust(width) for c in row) for i, row in enumerate(cells)]
+    if hypotheses:
+        lines += ["", "if the file meant something else:"]
+        rows = [("trained by", "epsilon", "accuracy", "")]
+        for h in hypotheses:
+            kernels = "theano (kernels flipped)" if h.backend == "theano" else "tensorflow (not flipped)"
+            rows.append((kernels, f"{h.epsilon:g}", f"{h.accuracy:.2%}", "taken" if h.taken else ""))
+        lines += _table(rows)
+    return "\n".join(lines)

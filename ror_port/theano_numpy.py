@@ -31,7 +31,7 @@ from ror_port.graph import (
     Softmax,
     padding,
 )
-from ror_port.mapping.keras import Convention, Deviation
+from ror_port.mapping.convention import Convention, Deviation
 
 Float64 = NDArray[np.float64]
 Stored = Mapping[str, Mapping[str, NDArray[Any]]]
@@ -89,7 +89,8 @@ def _output(node: Node, inputs: list[Float64], stored: Mapping[str, NDArray[Any]
         case Flatten():
             return (x if convention.rows == "CHW" else np.moveaxis(x, 1, 3)).reshape(len(x), -1)
         case Dense():
-            return np.asarray(x @ weights["kernel"] + weights["bias"])
+            kernel = weights["kernel"] if convention.dense == "IO" else weights["kernel"].T
+            return np.asarray(x @ kernel + weights["bias"])
         case Softmax():
             return softmax(x)
     raise TypeError(f"no arithmetic for {node.operation}")

@@ -7,8 +7,11 @@ from typing import Any
 
 import h5py
 import pytest
+from hypothesis import settings
 
 from genuine import PRE_ROR, Genuine, stored
+
+settings.register_profile("thorough", max_examples=50 * settings.default.max_examples)
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

@@ -11,21 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ror_port.graph import (
-    Add,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    Graph,
-    Input,
-    MaxPool,
-    Relu,
-    Softmax,
-)
-from ror_port.networks import Network
+from ror_port.graph import Graph, Softmax
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "fixtures"
@@ -143,35 +129,6 @@ def rename_layers(file: h5py.File, names: dict[str, str]) -> None:
 
 def relative_l2(actual: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(np.float64(actual) - expected) / np.linalg.norm(np.float64(expected)))
-
-
-PREFIXES = {
-    Input: "input",
-    Conv: "convolution2d",
-    BatchNorm: "batchnormalization",
-    Relu: "activation",
-    Add: "merge",
-    MaxPool: "maxpooling2d",
-    AveragePool: "averagepooling2d",
-    Flatten: "flatten",
-    Dense: "dense",
-    Dropout: "dropout",
-}
-
-
-def keras_1_names(network: Network) -> dict[str, str]:
-    """Node → layer name in a fresh session of Keras 1, in the order of its ``model.layers``."""
-    counts: dict[str, int] = {}
-    names = {}
-    graph = network.graph()
-    for node in graph:
-        if isinstance(node.operation, Softmax):
-            continue  # part of Dense in Keras 1
-        prefix = PREFIXES[type(node.operation)]
-        if not node.original_name:
-            counts[prefix] = counts.get(prefix, 0) + 1
-        names[node.name] = node.original_name or f"{prefix}_{counts[prefix]}"
-    return {node.name: names[node.name] for node in graph.keras_order if node.name in names}
 
 
 def on_grid(output: np.ndarray) -> np.ndarray:

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ror_port import theano_numpy
+from ror_port.convert import to_onnx
 from ror_port.formats import keras3, pytorch
 from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW
 from ror_port.mapping.keras import keras_layer_name
-from ror_port.parity import torch_model
 from ror_port.port import Port
+from ror_port.runtimes import Runtime, Torch, open_artifact, torch_model
 
 Taps = dict[str, np.ndarray]
 """Tap → output; maps are (batch, channels, rows, columns)."""
@@ -86,36 +87,23 @@ def torch_network(port: Port, dtype: str):
     return model.eval()
 
 
-def torch_taps(model, images) -> dict:
-    """Runs a PyTorch network and keeps what passes its taps; the last map before the head is the head's concern."""
-    kept = {}
-    stages = {"stage1/pool": model.stage1, "stage2/pool": model.stage2}
-    if type(model).__name__ == "WRN":
-        stages = {f"stage{s}/relu": model.get_submodule(f"stage{s}") for s in (1, 2, 3)}
-    after = {"stem/conv": model.stem.conv, **stages}
-    before = {"head/flatten": model.head.dense}
-    for name, module in (("RoRWRN", "bn"), ("RoR", "relu")):
-        if type(model).__name__ == name:
-            before = {"root_add": model.head.get_submodule(module), **before}
-    hooks = [m.register_forward_hook(lambda _, __, y, tap=tap: kept.__setitem__(tap, y)) for tap, m in after.items()]
-    hooks += [
-        m.register_forward_pre_hook(lambda _, x, tap=tap: kept.__setitem__(tap, x[0])) for tap, m in before.items()
-    ]
-    try:
-        kept["head/dense"] = model(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return kept
+def torch_taps(port: Port, model, images: np.ndarray) -> Taps:
+    """What a PyTorch network computes at the taps, on the device where it is."""
+    return observed(Torch(model, port.graph), port, images)
+
+
+def observed(runtime: Runtime, port: Port, images: np.ndarray) -> Taps:
+    outputs = runtime.outputs(NCHW_TO_NHWC(images), port.graph.taps)
+    return {tap: NHWC_TO_NCHW(output) if output.ndim == 4 else output for tap, output in outputs.items()}
 
 
 def pytorch_eager(port: Port, images: np.ndarray, dtype: str, _: Path) -> Taps:
-    import torch
+    return torch_taps(port, torch_network(port, dtype), images)
 
-    model = torch_network(port, dtype)
-    with torch.inference_mode():
-        taps = torch_taps(model, torch.from_numpy(images).to(getattr(torch, dtype)))
-    return {tap: output.numpy() for tap, output in taps.items()}
+
+def onnx_runtime(port: Port, images: np.ndarray, dtype: str, folder: Path) -> Taps:
+    to_onnx(port, folder / "net.onnx", dtype=dtype)
+    return observed(open_artifact(folder / "net.onnx", port), port, images)
 
 
 def installed(*names: str) -> bool:
@@ -124,14 +112,7 @@ def installed(*names: str) -> bool:
 
 def keras_on_tensorflow(port: Port, images: np.ndarray, dtype: str, folder: Path) -> Taps:
     """Keras 3 on TensorFlow in this process, whose Keras it is."""
-    import keras
-
-    model = keras.saving.load_model(keras_file(port, dtype, folder), compile=False)
-    names = {keras_layer_name(tap): tap for tap in port.graph.taps}
-    taps = keras.Model(model.inputs[0], [model.get_layer(name).output for name in names])
-    outputs = dict(zip(names.values(), taps(NCHW_TO_NHWC(images).astype(dtype)), strict=True))
-    arrays = {tap: output.numpy() for tap, output in outputs.items()}
-    return {tap: NHWC_TO_NCHW(array) if array.ndim == 4 else array for tap, array in arrays.items()}
+    return observed(open_artifact(keras_file(port, dtype, folder), port), port, images)
 
 
 RUNTIMES: dict[str, Callable[[Port, np.ndarray, str, Path], Taps]] = {
@@ -140,6 +121,9 @@ RUNTIMES: dict[str, Callable[[Port, np.ndarray, str, Path], Taps]] = {
     "keras-torch": keras_on("torch"),
     "keras-jax": keras_on("jax"),
     "pytorch": pytorch_eager,
+    "onnxruntime": onnx_runtime,
 }
 NEEDS = {"keras-jax": ("jax",)}
 """What is not among the test dependencies."""
+FLOAT32_ONLY = ("onnxruntime",)
+"""What has no float64 convolution on a CPU."""

@@ -163,8 +163,8 @@ def test_no_such_file_and_no_such_option(tmp_path) -> None:
 def test_a_failed_check_is_a_failure(weights) -> None:
     """A converter that forgets the flip must not pass its own check."""
     script = (
-        "import ror_port.mapping.keras as keras, ror_port.layout as layout;"
-        "keras.FLIP_HW_OF_HWIO = layout.SAME;"
+        "import ror_port.mapping.convention as convention, ror_port.layout as layout;"
+        "convention.FLIP_HW_OF_HWIO = layout.SAME;"
         "from ror_port.cli import main; main()"
     )
     command = [sys.executable, "-c", script, "theano-to-tf", str(weights)]

@@ -8,8 +8,9 @@ import os
 import numpy as np
 import pytest
 
-from genuine import INFERENCE, keras_1_names, recorded_tap, relative_l2
+from genuine import INFERENCE, recorded_tap, relative_l2
 from ror_port import tolerances
+from ror_port.mapping.keras import keras_1_layer_names
 from ror_port.port import load
 from runtimes import NEEDS, RUNTIMES, installed, torch_network, torch_taps
 
@@ -34,7 +35,7 @@ def exact_float32():
 def network(genuine, name: str, dtype: str):
     source = genuine(name)
     with load(source.weights, epsilon=source.epsilon) as port:
-        return torch_network(port, dtype).cuda(), port.network
+        return torch_network(port, dtype).cuda(), port
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -43,14 +44,13 @@ def network(genuine, name: str, dtype: str):
 def test_every_tap_is_genuine_theanos(genuine, name, mode, dtype) -> None:
     setattr(torch.backends.cudnn, mode, True)
     record = genuine(name).record(dtype)
-    model, config = network(genuine, name, dtype)
-    layers = keras_1_names(config)
-    with torch.inference_mode():
-        taps = torch_taps(model, torch.from_numpy(record["images"]).to("cuda", getattr(torch, dtype)))
-    for tap, tensor in taps.items():
-        expected, ours = recorded_tap(record, layers, tap, tensor.cpu().numpy())
+    model, port = network(genuine, name, dtype)
+    layers = keras_1_layer_names(port.graph)
+    taps = torch_taps(port, model, record["images"])
+    for tap, output in taps.items():
+        expected, ours = recorded_tap(record, layers, tap, output)
         assert relative_l2(ours, expected) <= tolerances.for_dtype(dtype), tap
-    np.testing.assert_array_equal(taps["head/dense"].argmax(1).cpu(), record["logits"].argmax(1))
+    np.testing.assert_array_equal(taps["head/dense"].argmax(1), record["logits"].argmax(1))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,7 +1,8 @@
 import h5py
 import pytest
 
-from genuine import PRE_ROR, keras_1_names
+from genuine import PRE_ROR
+from ror_port.mapping.keras import keras_1_layer_names
 from ror_port.networks.ror_wrn import RoRWRN
 
 
@@ -9,12 +10,12 @@ from ror_port.networks.ror_wrn import RoRWRN
 def test_order_and_numbers_are_those_of_genuine_keras(genuine, name) -> None:
     with h5py.File(genuine(name).weights) as file:
         listed = [layer.decode() for layer in file.attrs["layer_names"]]
-    assert list(keras_1_names(RoRWRN(2, 1)).values()) == listed
+    assert list(keras_1_layer_names(RoRWRN(2, 1).graph()).values()) == listed
 
 
 def test_order_of_the_large_network_is_that_of_genuine_keras(genuine) -> None:
     listed = [layer for layer, _ in genuine("ror-3-wrn-40-2_keras-1.2.2").manifest()["layers"]]
-    assert list(keras_1_names(RoRWRN(6, 2)).values()) == listed
+    assert list(keras_1_layer_names(RoRWRN(6, 2).graph()).values()) == listed
 
 
 def test_size_of_ror_3_wrn_40_2() -> None:

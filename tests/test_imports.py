@@ -18,6 +18,8 @@ COMMANDS = {
     "theano-to-tf WEIGHTS -o OUT.weights.h5 --no-verify": CONVERTING,
     "theano-to-tf WEIGHTS -o OUT.h5 --no-verify": CONVERTING,
     "to-torch WEIGHTS -o OUT --no-verify": CONVERTING,
+    "to-onnx WEIGHTS -o OUT.onnx --no-verify": CONVERTING | {"onnx", "google", "ml_dtypes", "typing_extensions"},
+    "to-theano WEIGHTS -o OUT.h5 --no-verify": CONVERTING,
     "list": STARTING,
 }
 """Command → all that it may import besides the standard library: no framework, no rich."""

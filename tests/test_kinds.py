@@ -10,7 +10,7 @@ from genuine import KINDS, layer_names, recorded_layer, relative_l2
 from ror_port import tolerances
 from ror_port.convert import to_tensorflow, to_torch
 from ror_port.port import load
-from runtimes import RUNTIMES
+from runtimes import FLOAT32_ONLY, RUNTIMES
 
 GIVEN = {
     "pre-ror-3-10_keras-1.0.6": {"keras": "1.0.6"},
@@ -51,9 +51,11 @@ def test_recognised(genuine, name) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("runtime", ["numpy", "keras-tensorflow", "pytorch"])
+@pytest.mark.parametrize("runtime", ["numpy", "keras-tensorflow", "pytorch", "onnxruntime"])
 @pytest.mark.parametrize("name", KINDS)
 def test_every_tap_is_genuine(genuine, tmp_path, name, runtime, dtype) -> None:
+    if dtype == "float64" and runtime in FLOAT32_ONLY:
+        pytest.skip(f"{runtime} has no float64 convolution")
     source, record = recorded_in(genuine, name, dtype)
     with load(source.weights, **given(name, dtype)) as port:
         taps = RUNTIMES[runtime](port, record["images"], dtype, tmp_path)

@@ -5,11 +5,12 @@ import functools
 import numpy as np
 import pytest
 
-from genuine import DIGITS, INFERENCE, digits, keras_1_names, recorded_tap, relative_l2
+from genuine import DIGITS, INFERENCE, digits, recorded_tap, relative_l2
 from ror_port import tolerances
+from ror_port.mapping.keras import keras_1_layer_names
 from ror_port.parity import compare
 from ror_port.port import load
-from runtimes import NEEDS, RUNTIMES, installed
+from runtimes import FLOAT32_ONLY, NEEDS, RUNTIMES, installed
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,11 @@ def computed(genuine, tmp_path_factory):
 def test_every_tap_is_genuine_theanos(computed, genuine, runtime, name, dtype) -> None:
     if not installed(*NEEDS.get(runtime, ())):
         pytest.skip(f"{runtime} is not installed")
+    if dtype == "float64" and runtime in FLOAT32_ONLY:
+        pytest.skip(f"{runtime} has no float64 convolution")
     record = genuine(name).record(dtype)
     network, taps = computed(runtime, name, dtype)
-    layers = keras_1_names(network)
+    layers = keras_1_layer_names(network.graph())
     rounds = dtype == "float64" and runtime in ("keras-torch", "keras-jax")
     tolerance = tolerances.KERAS_IN_FLOAT32 if rounds else tolerances.for_dtype(dtype)
     report = []
@@ -62,8 +65,10 @@ def test_keras_and_pytorch_cost_no_more_than_float32_itself(computed, genuine, n
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("runtime", ["numpy", "keras-tensorflow", "pytorch"])
+@pytest.mark.parametrize("runtime", ["numpy", "keras-tensorflow", "pytorch", "onnxruntime"])
 def test_the_trained_network_too(genuine, tmp_path, runtime, dtype) -> None:
+    if dtype == "float64" and runtime in FLOAT32_ONLY:
+        pytest.skip(f"{runtime} has no float64 convolution")
     source = genuine(DIGITS)
     expected = source.record(dtype)["logits"][:64]
     images = (digits(source)["x_test"][:64] / 255.0).transpose(0, 3, 1, 2).astype(dtype)

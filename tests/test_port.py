@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from genuine import INFERENCE, LARGE, PRE_ROR
-from ror_port.errors import BadValues
+from ror_port.errors import BadValues, OutputError
 from ror_port.layout import Array
 from ror_port.port import Port, load
 
@@ -65,3 +65,26 @@ def test_weights_of_a_layer_in_another_order_are_told_by_name(copy, pre_ror) -> 
         for name in ("gamma", "moving_variance"):
             key = f"stage1/block0/bn2/{name}"
             np.testing.assert_array_equal(original(altered, key), original(untouched, key))
+
+
+def test_the_python_interface_reads_as_the_readme_says(genuine, tmp_path) -> None:
+    import ror_port
+
+    source = genuine(PRE_ROR[0])
+    record = source.record()
+    with ror_port.load(source.weights) as port:
+        assert isinstance(port, ror_port.Port)
+        written = [
+            port.to_keras(tmp_path / "net.keras"),
+            port.to_torch(tmp_path / "net"),
+            port.to_onnx(tmp_path / "net.onnx"),
+            port.to_theano(tmp_path / "net.h5"),
+        ]
+        probabilities = port.predict(record["images"].transpose(0, 2, 3, 1))
+        with pytest.raises(OutputError, match="exists already"):
+            port.to_keras(tmp_path / "net.keras")
+        port.to_keras(tmp_path / "net.keras", force=True)
+    assert np.abs(probabilities - record["probabilities"]).max() < 1e-6
+    assert [item.format for item in written] == ["keras", "safetensors", "onnx", "theano"]
+    with pytest.raises(AttributeError):
+        _ = ror_port.nothing

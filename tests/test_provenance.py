@@ -90,7 +90,7 @@ def test_unknown_weight_names(copy) -> None:
     file["dense_1"].move("dense_1_W", "dense_1_U")
     file["dense_1"].attrs["weight_names"] = [b"dense_1_U", b"dense_1_b"]
     file.close()
-    with pytest.raises(NotACheckpoint, match=r"1 of 94 weights have names .* 'dense_1_U'"):
+    with pytest.raises(NotACheckpoint, match=r"1 of 34 layers have weights of names .* 'dense_1_U'"):
         load(path)
 
 

@@ -11,8 +11,8 @@ from genuine import DIGITS, INFERENCE, relative_l2
 from ror_port import tolerances
 from ror_port.convert import to_tensorflow
 from ror_port.layout import NCHW_TO_NHWC
-from ror_port.parity import keras_model
 from ror_port.port import load
+from ror_port.runtimes import keras_model
 
 
 def logits(model, images: np.ndarray) -> np.ndarray:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from genuine import DIGITS, INFERENCE, PRE_ROR, digits, keras_1_names, recorded_layer, relative_l2
+from genuine import DIGITS, INFERENCE, PRE_ROR, digits, recorded_layer, relative_l2
 from ror_port import theano_numpy, tolerances
+from ror_port.mapping.keras import keras_1_layer_names
 from ror_port.port import load
 
 TOLERANCE = {"float64": tolerances.FLOAT64, "float32": tolerances.FLOAT32}
@@ -36,7 +37,7 @@ def test_logits_are_genuine_theanos(genuine, name, dtype) -> None:
 def test_every_layer_is_genuine_theanos(genuine, name, dtype) -> None:
     source, record = genuine(name), genuine(name).record(dtype)
     with load(source.weights, epsilon=source.epsilon) as port:
-        layers = keras_1_names(port.network)
+        layers = keras_1_layer_names(port.network.graph())
         del layers["image"], layers["head/dense"]  # the input; and Dense, whose layer ends in the softmax
         errors = {}
         for node, output in theano_numpy.run(

@@ -1,12 +1,14 @@
-"""One module a file format. `open_checkpoint` finds out which one a file is."""
+"""One module a file format. `kind_of` finds out which one a file is."""
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ror_port.checkpoint import Checkpoint
-from ror_port.errors import UnreadableFile
-from ror_port.formats import hdf5, keras3, keras_hdf5
+from ror_port.errors import NotACheckpoint, UnreadableFile
+from ror_port.formats import hdf5, keras3, keras_hdf5, onnx, pytorch
 
 _LOOKALIKES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves; fetch them with 'git lfs pull'"),
@@ -17,16 +19,57 @@ _LOOKALIKES = (
 )
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
-    """Opens any file that ror-port reads; told by its content, never by its name."""
+def kind_of(path: Path) -> str:
+    """Which format a file or folder has, a key of READERS or "savedmodel"; told by its content, never by its name.
+
+    Raises UnreadableFile where it is none.
+    """
+    if (path / pytorch.WEIGHTS).is_file():
+        return "safetensors"
+    if (path / "saved_model.pb").is_file():
+        return "savedmodel"
     start = hdf5.first_bytes(path)
     if start.startswith(b"PK\x03\x04"):
-        with hdf5.damage(path):
-            return keras3.read_archive(path)
+        return "pt" if _saved_by_torch(path) else "keras"
+    if start[8:9] == b"{":  # behind the length of the header
+        return "safetensors"
+    if start.startswith(b"\x08"):  # field 1 of its protobuf, a number
+        return "onnx"
     if not hdf5.has_signature(path):
         guess = next((text for magic, text in _LOOKALIKES if start.lstrip().startswith(magic)), "not an HDF5 file")
         raise UnreadableFile(f"{path}: {guess}; expected the HDF5 file that Keras' save_weights or save wrote")
+    with hdf5.damage(path), hdf5.hdf5(path, path) as file:
+        if "layers" in file and not {"layer_names", "layer_names0"} & set(file.attrs):
+            return "weights"
+        return "hdf5-model" if "model_config" in file.attrs else "hdf5-weights"
+
+
+def _saved_by_torch(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+READERS: Mapping[str, Callable[[Path], Checkpoint]] = {
+    "hdf5-weights": keras_hdf5.read,
+    "hdf5-model": keras_hdf5.read,
+    "weights": keras3.read_weights,
+    "keras": keras3.read_archive,
+    "safetensors": pytorch.read_safetensors,
+    "pt": pytorch.read_state_dict,
+    "onnx": onnx.read,
+}
+"""Kind of file → who reads it."""
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Opens any file or folder that ror-port reads."""
+    kind = kind_of(path)
+    if kind not in READERS:
+        raise NotACheckpoint(
+            f"{path}: a SavedModel, which keeps no names that could be relied on; give the .keras or .h5 file instead"
+        )
     with hdf5.damage(path):
-        with hdf5.hdf5(path, path) as file:
-            modern = "layers" in file and not {"layer_names", "layer_names0"} & set(file.attrs)
-        return keras3.read_weights(path) if modern else keras_hdf5.read(path)
+        return READERS[kind](path)

@@ -26,7 +26,7 @@ from ror_port.formats import hdf5, keras_config
 from ror_port.formats.model_config import architecture, json_object
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
-from ror_port.mapping.keras import KERAS_3, KERAS_3_CLASSES, keras_layer_name
+from ror_port.mapping.keras import KERAS_2, KERAS_3, KERAS_3_CLASSES, keras_layer_name
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose file layout is followed; the suite loads every file that is written with it."""
@@ -48,7 +48,7 @@ def read_weights(path: Path) -> Checkpoint:
         file = stack.enter_context(hdf5.hdf5(path, path))
         stated = json_object(hdf5.text(file, "ror_port", path) or "{}", f"{path}: attribute ror_port")
         checkpoint = Checkpoint(
-            path, "Keras 3 weights, HDF5", _layers(file, path), stated=stated, modern=True, close=stack.close
+            path, "Keras 3 weights, HDF5", _layers(file, path), (KERAS_2,), "Keras 3", stated=stated, close=stack.close
         )
         on_error.pop_all()
     return checkpoint
@@ -73,8 +73,9 @@ def read_archive(path: Path) -> Checkpoint:
         checkpoint = Checkpoint(
             path=path,
             format="Keras 3 model, .keras",
-            modern=True,
             layers=_layers(file, path),
+            dialects=(KERAS_2,),
+            writer="Keras 3",
             keras_version=version if isinstance(version, str) else None,
             architecture=architecture(config, path),
             stated=stated if isinstance(stated, dict) else {},

@@ -22,7 +22,8 @@ from ror_port.formats import hdf5, keras_config
 from ror_port.formats.model_config import architecture, json_object
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
-from ror_port.mapping.keras import CANONICAL, keras_2, keras_layer_name
+from ror_port.mapping.convention import CANONICAL, THEANO
+from ror_port.mapping.keras import KERAS_1, KERAS_2, keras_1, keras_1_layer_names, keras_2, keras_layer_name
 
 ATTRIBUTE_BYTES = 60_000
 """HDF5 keeps an attribute within 64 KiB; longer lists of names are split, as Keras splits them."""
@@ -50,6 +51,7 @@ def read(path: Path) -> Checkpoint:
             path=path,
             format="Keras full model, HDF5" if full else "Keras weights, HDF5",
             layers=layers,
+            dialects=(KERAS_1, KERAS_2),
             keras_version=version,
             backend=backend,
             architecture=architecture(config, path) if config else None,
@@ -98,6 +100,26 @@ def write(
         for parameter, array in parameters:
             entry = entries[parameter.name]
             hdf5.store(root, entry.foreign, entry.layout(array).astype(dtype, copy=False))
+
+
+def write_keras_1(
+    path: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str, stated: Mapping[str, Any]
+) -> None:
+    """Weights as Keras 1 on Theano saves them in a fresh session: its names and layouts, dim ordering "th".
+
+    They load into a network made by the authors' code, by order or by name. Parameters are canonical.
+    """
+    names = keras_1_layer_names(graph)
+    entries = {entry.parameter.name: entry for entry in keras_1(THEANO).bind(graph.parameters, names.__getitem__)}
+    with path.open("w+b") as disk, hdf5.writing(disk) as file:
+        file.attrs["ror_port"] = json.dumps(stated)
+        _write_names(file, "layer_names", list(names.values()))
+        for node, layer in names.items():
+            foreign = [entries[parameter.name].foreign for parameter in graph[node].parameters]
+            _write_names(file.create_group(layer), "weight_names", [name.removeprefix(f"{layer}/") for name in foreign])
+        for parameter, array in parameters:
+            entry = entries[parameter.name]
+            hdf5.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
 
 
 def _write_text(owner: h5py.Group, attribute: str, text: str) -> None:

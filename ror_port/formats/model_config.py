@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ror_port import limits
 from ror_port.checkpoint import Architecture
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile
 from ror_port.formats.hdf5 import quote
-from ror_port.graph import Add, AveragePool, BatchNorm, Conv, Dense, Flatten, Graph, MaxPool, Relu
+from ror_port.graph import Add, AveragePool, BatchNorm, Conv, Dense, Flatten, Graph, MaxPool, Padding, Relu
 
 _ORDERINGS = {"th": "th", "tf": "tf", "channels_first": "th", "channels_last": "tf"}
 
@@ -60,7 +60,8 @@ def architecture(text: str, path: Path) -> Architecture:
         epsilons=frozenset(number(c["epsilon"], where) for c in norms if "epsilon" in c),
         momenta=frozenset(number(c["momentum"], where) for c in norms if "momentum" in c),
         ordering=next(iter(orderings), None),
-        input_shape=_shape(shape, where) if shape else None,
+        padding=_padding(configs),
+        input_shape=input_shape(shape[1:] if isinstance(shape, list) else shape, where),
         dropout=max((number(c.get("p", c.get("rate", 0)), where) for k, c in configs if k == "Dropout"), default=0.0),
         operations=Counter(name for kind, config in configs for name in _operations(kind, config)),
     )
@@ -86,15 +87,37 @@ def operations(graph: Graph) -> Counter[str]:
     return Counter(names)
 
 
+def _padding(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> Padding | None:
+    """ "half" where a layer of zeros stands before every strided convolution."""
+    strided = [
+        config.get("padding", config.get("border_mode"))
+        for kind, config in configs
+        if kind in _CONVOLUTIONS and all(size not in (1, [1, 1]) for size in (_size(config), _stride(config)))
+    ]
+    zeros = sum(kind == "ZeroPadding2D" for kind, _ in configs)
+    return "half" if strided and set(strided) == {"valid"} and zeros == len(strided) else None
+
+
+_CONVOLUTIONS = ("Convolution2D", "Conv2D")
+
+
+def _size(config: Mapping[str, Any]) -> Any:
+    return config.get("kernel_size", [config.get("nb_row"), config.get("nb_col")])
+
+
+def _stride(config: Mapping[str, Any]) -> Any:
+    return config.get("strides", config.get("subsample"))
+
+
 _SILENT = {"InputLayer", "Dropout", "Softmax", "ZeroPadding2D"}
 """Layers that do not tell networks apart: idle in inference, or implied by the rest."""
 
 
 def _operations(kind: str, config: Mapping[str, Any]) -> Iterator[str]:
     own = str(config.get("activation", "linear"))
-    if kind in ("Convolution2D", "Conv2D"):
-        rows, columns = _pair(config.get("kernel_size", [config.get("nb_row"), config.get("nb_col")]))
-        stride, _ = _pair(config.get("strides", config.get("subsample")))
+    if kind in _CONVOLUTIONS:
+        rows, columns = _pair(_size(config))
+        stride, _ = _pair(_stride(config))
         yield f"convolution {rows}×{columns} stride {stride}"
     elif kind in ("MaxPooling2D", "AveragePooling2D"):
         rows, columns = _pair(config.get("pool_size"))
@@ -129,8 +152,10 @@ def number(value: Any, where: str) -> float:
     return float(value)
 
 
-def _shape(value: Any, where: str) -> tuple[int, ...] | None:
-    sizes = value[1:] if isinstance(value, list) else None
-    if not sizes or not all(size is None or (isinstance(size, int) and 0 < size < 1 << 16) for size in sizes):
+def input_shape(value: Any, where: str) -> tuple[int, ...] | None:
+    """The shape of an image; None where it, or a part of it, is not stated."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(s is None or (isinstance(s, int) and 0 < s < 1 << 16) for s in value):
         raise NotACheckpoint(f"{where}: {quote(str(value))} where an input shape is expected")
-    return None if None in sizes else tuple(sizes)
+    return None if None in value else tuple(value)

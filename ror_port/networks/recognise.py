@@ -16,7 +16,7 @@ from itertools import zip_longest
 from ror_port.errors import NotACheckpoint, UnknownNetwork
 from ror_port.formats.hdf5 import quote
 from ror_port.graph import Graph, Kind, Node
-from ror_port.mapping.keras import Era, keras_layer_name
+from ror_port.mapping.dialect import Dialect
 from ror_port.networks import FAMILIES, Network
 from ror_port.networks.signature import LayerShape
 
@@ -41,7 +41,7 @@ class Misfit:
     differences: tuple[str, ...]
 
 
-def recognise(layers: Sequence[LayerShape], era: Era) -> Recognition | Misfit | None:
+def recognise(layers: Sequence[LayerShape], dialect: Dialect) -> Recognition | Misfit | None:
     """The network that fits the layers, or the nearest one that does not, or None where nothing comes near.
 
     A network on which both witnesses agree is preferred to one that only one of them supports: by its tensors'
@@ -53,7 +53,7 @@ def recognise(layers: Sequence[LayerShape], era: Era) -> Recognition | Misfit | 
     for family in FAMILIES:
         for network in family.candidates(layers):
             graph = network.graph()
-            found = _pair(graph, layers, era)
+            found = _pair(graph, layers, dialect)
             if isinstance(found, _Pairing):
                 fits.append((found.witnesses, Recognition(network, graph, found.layers, found.evidence)))
             elif nearest is None or len(found) < len(nearest.differences):
@@ -94,14 +94,14 @@ _KIND_NAMES: Mapping[Kind, str] = {"conv": "convolution", "batch_norm": "BatchNo
 _Pairs = list[tuple[Node | None, LayerShape | None]]
 
 
-def _pair(graph: Graph, layers: Sequence[LayerShape], era: Era) -> _Pairing | tuple[str, ...]:
+def _pair(graph: Graph, layers: Sequence[LayerShape], dialect: Dialect) -> _Pairing | tuple[str, ...]:
     nodes = [node for node in graph if node.kind]
     canonical = {layer.name: layer for layer in layers}
-    if all(keras_layer_name(node.name) in canonical for node in nodes) and len(nodes) == len(layers):
-        named: _Pairs = [(node, canonical[keras_layer_name(node.name)]) for node in nodes]
+    if all(dialect.own_name(node.name) in canonical for node in nodes) and len(nodes) == len(layers):
+        named: _Pairs = [(node, canonical[dialect.own_name(node.name)]) for node in nodes]
         return _checked(named, "layers carry ror-port's own names", witnesses=2)
     by_order: _Pairs = list(zip_longest([node for node in graph.keras_order if node.kind], layers))
-    by_number = _by_number(nodes, layers, era)
+    by_number = _by_number(nodes, layers, dialect)
     verdicts = [
         _checked(pairs, evidence)
         for pairs, evidence in (
@@ -125,7 +125,7 @@ def _pair(graph: Graph, layers: Sequence[LayerShape], era: Era) -> _Pairing | tu
     return pairings[0]
 
 
-def _by_number(nodes: Sequence[Node], layers: Sequence[LayerShape], era: Era) -> _Pairs | None:
+def _by_number(nodes: Sequence[Node], layers: Sequence[LayerShape], dialect: Dialect) -> _Pairs | None:
     """Pairs by given names and by the numbers of automatic ones; None where a layer has neither."""
     given = {node.original_name: node for node in nodes if node.original_name}
     automatic: dict[Kind, list[tuple[int, LayerShape]]] = {"conv": [], "batch_norm": [], "dense": []}
@@ -135,7 +135,7 @@ def _by_number(nodes: Sequence[Node], layers: Sequence[LayerShape], era: Era) ->
             pairs.append((given.pop(layer.name), layer))
             continue
         match = re.fullmatch(r"(.+?)(?:_(\d{1,9}))?", layer.name)
-        kind = era.automatic.get(match[1]) if match else None
+        kind = dialect.automatic.get(match[1]) if match else None
         if match is None or kind is None:
             return None
         automatic[kind].append((int(match[2] or 0), layer))

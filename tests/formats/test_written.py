@@ -13,11 +13,13 @@ import pytest
 
 from genuine import PRE_ROR, relative_l2
 from ror_port import tolerances
-from ror_port.convert import TENSORFLOW_SUFFIXES, to_tensorflow
+from ror_port.convert import TENSORFLOW, to_tensorflow
 from ror_port.layout import NCHW_TO_NHWC
 from ror_port.port import load
 
 FILES = ("keras", "weights", "h5")
+
+SUFFIXES = {format.name: format.suffix for format in TENSORFLOW}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def written(genuine, tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
 
     def write(format: str, **options) -> Path:
-        target = folder / ("-".join(options) + "net" + TENSORFLOW_SUFFIXES[format])
+        target = folder / ("-".join(options) + "net" + SUFFIXES[format])
         if not target.exists():
             with load(genuine(PRE_ROR[0]).weights) as port:
                 to_tensorflow(port, target, format, **options)
@@ -139,7 +141,7 @@ def test_our_own_files_are_read_back_byte_for_byte(genuine, written, format) -> 
 
 @pytest.mark.parametrize("format", FILES)
 def test_an_unusual_epsilon_survives_in_every_format(genuine, tmp_path, format) -> None:
-    target = tmp_path / ("net" + TENSORFLOW_SUFFIXES[format])
+    target = tmp_path / ("net" + SUFFIXES[format])
     with load(genuine(PRE_ROR[0]).weights, epsilon=3e-4) as port:
         to_tensorflow(port, target, format)
     with load(target) as port:
@@ -148,7 +150,7 @@ def test_an_unusual_epsilon_survives_in_every_format(genuine, tmp_path, format) 
 
 @pytest.mark.parametrize("format", FILES)
 def test_equal_inputs_give_equal_bytes(genuine, written, tmp_path, format) -> None:
-    again = tmp_path / ("again" + TENSORFLOW_SUFFIXES[format])
+    again = tmp_path / ("again" + SUFFIXES[format])
     with load(genuine(PRE_ROR[0]).weights) as port:
         to_tensorflow(port, again, format)
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (again, written(format))]
@@ -170,7 +172,7 @@ def test_float64_stays_float64(genuine, tmp_path) -> None:
     source = genuine(PRE_ROR[0])
     record = source.record("float64")
     for format in ("keras", "h5"):
-        target = tmp_path / ("net" + TENSORFLOW_SUFFIXES[format])
+        target = tmp_path / ("net" + SUFFIXES[format])
         with load(source.folder / "weights_float64.h5") as port:
             to_tensorflow(port, target, format)
         answers = predict(keras.saving.load_model(target, compile=False), record)

@@ -2,7 +2,10 @@ import pytest
 
 from ror_port.graph import Parameter
 from ror_port.layout import HWIO_TO_OIHW, SAME
-from ror_port.mapping.keras import CANONICAL, KERAS_3, Convention, keras_1, keras_2, keras_layer_name
+from ror_port.mapping.convention import CANONICAL, Convention
+from ror_port.mapping.keras import KERAS_3, keras_1, keras_2, keras_layer_name
+from ror_port.mapping.onnx import CONVENTION as ONNX_CONVENTION
+from ror_port.mapping.onnx import onnx
 from ror_port.mapping.rule import MappingError, Rule, Table
 from ror_port.mapping.torch import TORCH, module_path
 from ror_port.networks.ror_wrn import RoRWRN
@@ -14,6 +17,7 @@ TABLES = [
     (keras_2(CANONICAL), keras_layer_name),
     (KERAS_3, keras_layer_name),
     (TORCH, module_path),
+    (onnx(ONNX_CONVENTION), str),
 ]
 
 

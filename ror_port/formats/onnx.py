@@ -1,0 +1,258 @@
+"""ONNX: the network as a graph of stock operators, each called by its canonical name. Needs the onnx package alone.
+
+Images go in as (batch, channels, height, width). Opset 20 of October 2023 is read by ONNX Runtime since 1.17 and
+lies well within what TensorRT's parser reads (9 to 25 in TensorRT 11).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ror_port import __version__, limits
+from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
+from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile
+from ror_port.formats.hdf5 import quote, readable
+from ror_port.formats.model_config import json_object, number
+from ror_port.formats.pytorch import PREPROCESSING
+from ror_port.graph import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Graph,
+    Input,
+    MaxPool,
+    Node,
+    Parameter,
+    Relu,
+    Shape,
+    Softmax,
+    padding,
+)
+from ror_port.layout import Array
+from ror_port.mapping.onnx import CONVENTION, ONNX, onnx
+
+OPSET, IR_VERSION = 20, 9
+
+
+def _package() -> Any:
+    try:
+        import onnx as package
+    except ImportError:
+        raise MissingExtra("the onnx package is not installed; pip install 'ror-port[onnx]'") from None
+    return package
+
+
+def write(
+    path: Path,
+    graph: Graph,
+    parameters: Iterable[tuple[Parameter, Array]],
+    *,
+    dtype: str,
+    stated: Mapping[str, Any],
+    folded: bool = False,
+) -> None:
+    """Writes a model with its weights inside. Parameters are canonical. folded: BatchNorms were folded away."""
+    package = _package()
+    helper, element = package.helper, {"float32": 1, "float64": 11}[dtype]
+    entries = {entry.parameter.name: entry for entry in onnx(CONVENTION).bind(graph.parameters, ONNX.own_name)}
+    initializers = [
+        package.numpy_helper.from_array(entry.layout(array).astype(dtype, copy=False), entry.foreign)
+        for entry, array in ((entries[parameter.name], array) for parameter, array in parameters)
+    ]
+    skipped: dict[str, str] = {}  # a Dropout does nothing here: whoever reads it reads what it reads
+    nodes = []
+    for node in graph:
+        inputs = [skipped.get(name, name) for name in node.inputs]
+        if isinstance(node.operation, Dropout):
+            skipped[node.name] = inputs[0]
+        elif not isinstance(node.operation, Input):
+            kind, attributes = _operator(node, graph[node.inputs[0]].shape)
+            inputs += [entries[parameter.name].foreign for parameter in node.parameters]
+            nodes.append(helper.make_node(kind, inputs, [node.name], node.name, **attributes))
+
+    def value(node: Node) -> Any:
+        *size, channels = node.shape
+        return helper.make_tensor_value_info(node.name, element, ["batch", channels, *size])
+
+    model = helper.make_model(
+        helper.make_graph(nodes, stated["network"]["name"], [value(graph.input)], [value(graph.output)], initializers),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="ror-port",
+        producer_version=__version__,
+    )
+    metadata = {
+        "ror_port": json.dumps(dict(stated, folded=folded)),
+        "source_sha256": stated["source"]["sha256"],
+        "preprocessing": json.dumps(PREPROCESSING),
+    }
+    helper.set_model_props(model, metadata)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _operator(node: Node, shape: Shape) -> tuple[str, dict[str, Any]]:
+    """The operator of a node and its attributes, for an input of the given shape."""
+    match node.operation:
+        case Conv(size=size, stride=stride, padding=kind):
+            (top, bottom), (left, right) = (padding(kind, size, stride, length) for length in shape[:2])
+            return "Conv", {"kernel_shape": [size] * 2, "strides": [stride] * 2, "pads": [top, left, bottom, right]}
+        case BatchNorm(epsilon=epsilon):
+            return "BatchNormalization", {"epsilon": epsilon}
+        case MaxPool(size=size):
+            return "MaxPool", {"kernel_shape": [size] * 2, "strides": [size] * 2}
+        case AveragePool(size=size):
+            return "AveragePool", {"kernel_shape": [size] * 2, "strides": [size] * 2}
+        case Dense():
+            return "Gemm", {}
+        case Add() | Relu():
+            return type(node.operation).__name__, {}
+        case Flatten():
+            return "Flatten", {"axis": 1}
+        case Softmax():
+            return "Softmax", {"axis": 1}
+    raise TypeError(f"no ONNX operator for {node.operation}")
+
+
+def checked(path: Path) -> Any:
+    """A model that keeps all its data within its file and that the checker finds sound."""
+    package = _package()
+    size = readable(path).stat().st_size
+    if size > limits.MAX_ONNX_BYTES:
+        raise UnsafeFile(f"{path}: {size} bytes; the limit for ONNX is {limits.MAX_ONNX_BYTES}")
+    try:
+        model = package.load_model_from_string(path.read_bytes())
+    except Exception as error:  # protobuf's own, which differs with its implementation
+        raise UnreadableFile(f"{path}: neither HDF5 nor any other format that ror-port reads ({error})") from None
+    outside = next((t.name for t in model.graph.initializer if t.data_location == t.EXTERNAL), None)
+    if outside is not None:
+        raise UnsafeFile(f"{path}: {quote(outside)}: its data lie in another file, which is not opened")
+    try:
+        package.checker.check_model(model, full_check=True)
+    except (package.checker.ValidationError, package.shape_inference.InferenceError) as error:
+        raise NotACheckpoint(f"{path}: not valid ONNX ({quote(' '.join(str(error).split()))})") from None
+    return model
+
+
+def dtype(model: Any) -> str:
+    """The precision of a model's images."""
+    element = model.graph.input[0].type.tensor_type.elem_type
+    return str(_package().helper.tensor_dtype_to_np_dtype(element))
+
+
+def with_outputs(model: Any, names: Iterable[str]) -> Any:
+    """The same model, giving out what the named nodes compute."""
+    package = _package()
+    changed = package.ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.output[:]
+    element = model.graph.input[0].type.tensor_type.elem_type
+    changed.graph.output.extend(package.helper.make_tensor_value_info(name, element, None) for name in names)
+    return changed
+
+
+def alone(model: Any, node: Any) -> Any:
+    """A model of one node, with its weights; its first input is the image."""
+    package = _package()
+    helper, element = package.helper, model.graph.input[0].type.tensor_type.elem_type
+    weights = [tensor for tensor in model.graph.initializer if tensor.name in node.input]
+    image, result = (helper.make_tensor_value_info(name, element, None) for name in (node.input[0], node.output[0]))
+    return helper.make_model(
+        helper.make_graph([node], node.name, [image], [result], weights),
+        opset_imports=model.opset_import,
+        ir_version=model.ir_version,
+    )
+
+
+def read(path: Path) -> Checkpoint:
+    """Opens a model that ror-port wrote, as it was or with other weights in it."""
+    package = _package()
+    model = checked(path)
+    names = {initializer.name for initializer in model.graph.initializer}
+    for node in model.graph.node:
+        if any(name in names and name.rpartition("/")[0] != node.name for name in node.input):
+            raise NotACheckpoint(f"{path}: {quote(node.name)} does not use the weights of its name")
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    stated = json_object(properties.get("ror_port", "{}"), f"{path}: metadata ror_port")
+    if stated.get("folded"):
+        raise NotACheckpoint(
+            f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again; "
+            "convert from the file it was made of, or write ONNX without --fold-bn"
+        )
+    tensors: dict[str, list[StoredTensor]] = {}
+    for initializer in model.graph.initializer:
+        tensors.setdefault(initializer.name.rpartition("/")[0], []).append(_tensor(package, initializer, path))
+    return Checkpoint(
+        path=path,
+        format="ONNX",
+        layers=tuple(StoredLayer(name, tuple(members)) for name, members in tensors.items()),
+        dialects=(ONNX,),
+        writer="ONNX",
+        architecture=_architecture(model, stated, path),
+        stated=stated,
+    )
+
+
+def _tensor(package: Any, initializer: Any, path: Path) -> StoredTensor:
+    where = f"{path}: {quote(initializer.name)}"
+    dtype = package.helper.tensor_dtype_to_np_dtype(initializer.data_type)
+    if dtype not in (np.float32, np.float64):
+        raise NotACheckpoint(f"{where}: numbers of type {dtype}; expected float32 or float64")
+
+    def values() -> Array:
+        array: Array = package.numpy_helper.to_array(initializer)
+        return array
+
+    return StoredTensor(initializer.name, tuple(initializer.dims), dtype, values)
+
+
+def _architecture(model: Any, stated: Mapping[str, Any], path: Path) -> Architecture:
+    """What the operators of a model do, called as `model_config.operations` calls it."""
+    names: list[str] = []
+    epsilons: set[float] = set()
+    symmetric = True
+    for node in model.graph.node:
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        size = "×".join(map(str, attributes["kernel_shape"].ints)) if "kernel_shape" in attributes else ""
+        match node.op_type:
+            case "Conv":
+                stride, *_ = attributes["strides"].ints if "strides" in attributes else [1]
+                names.append(f"convolution {size} stride {stride}")
+                pads = list(attributes["pads"].ints) if "pads" in attributes else [0]
+                symmetric = symmetric and (stride == 1 or len(set(pads)) == 1)
+            case "MaxPool" | "AveragePool":
+                names.append(f"{node.op_type.removesuffix('Pool').lower()}-pooling {size}")
+            case "BatchNormalization":
+                names.append("BatchNorm")
+                epsilons.add(attributes["epsilon"].f if "epsilon" in attributes else 1e-5)
+            case "Softmax":
+                pass
+            case other:
+                names.append({"Add": "sum", "Relu": "activation relu", "Gemm": "Dense"}.get(other, other))
+    image = next(value for value in model.graph.input if "/" not in value.name)
+    channels, *height_width = (dimension.dim_value for dimension in image.type.tensor_type.shape.dim[1:])
+    momenta: frozenset[float] = frozenset()
+    network = stated.get("network")
+    if isinstance(network, dict):  # ONNX rounds an epsilon to float32; here it stands in full
+        where = f"{path}: metadata ror_port"
+        exact = number(network.get("epsilon"), where)
+        epsilons = {exact if epsilon == np.float32(exact) else epsilon for epsilon in epsilons}
+        momenta = frozenset([number(network.get("momentum"), where)])
+    return Architecture(
+        where="graph",
+        epsilons=frozenset(epsilons),
+        momenta=momenta,
+        ordering="th",
+        padding="half" if symmetric else "same",
+        input_shape=(channels, *height_width),
+        operations=Counter(names),
+    )
