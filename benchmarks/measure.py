@@ -110,13 +110,15 @@ def generate(blocks: int, width: int, folder: Path) -> Path:
 
 
 def converting(weights: Path, out: Path) -> dict[str, Command]:
-    """Every format that can be written without its framework."""
+    """Every format that can be written without a framework."""
     options = ["--no-verify", "--force", "-o"]
     return {
         "theano-to-tf, .keras": [*ROR_PORT, "theano-to-tf", weights, *options, out / "net.keras"],
         "theano-to-tf, .weights.h5": [*ROR_PORT, "theano-to-tf", weights, *options, out / "net.weights.h5"],
         "theano-to-tf, .h5": [*ROR_PORT, "theano-to-tf", weights, *options, out / "net.h5"],
         "to-torch": [*ROR_PORT, "to-torch", weights, *options, out / "net"],
+        "to-onnx": [*ROR_PORT, "to-onnx", weights, *options, out / "net.onnx"],
+        "to-theano": [*ROR_PORT, "to-theano", weights, *options, out / "back.h5"],
     }
 
 
@@ -139,7 +141,7 @@ def convert(folder: Path, runs: int) -> Measured:
     rows = [["", "CPU s", "peak MB", "CPU × floor", "CPU × by hand", "peak × by hand"]]
     for name in commands:
         cpu, peak, _ = median(measured, name)
-        beside = {"theano-to-tf": KERAS, "to-torch": TORCH}.get(name.split(",")[0])
+        beside = {"theano-to-tf": KERAS, "to-torch": TORCH, "to-onnx": TORCH}.get(name.split(",")[0])
         ratios = [str(ratio(measured, "cpu", name, FLOOR))]
         ratios += [str(ratio(measured, figure, name, beside)) if beside else "" for figure in ("cpu", "peak")]
         rows.append([name, f"{cpu:.2f}", f"{peak / MB:.0f}", *ratios])

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ror_port import tolerances
-from ror_port.convert import Written
 from ror_port.formats.hdf5 import quote
-from ror_port.parity import Check, EpsilonEffect, Unchecked
 from ror_port.port import Port
 from ror_port.provenance import Fact
 
-if TYPE_CHECKING:  # what only some commands need
+if TYPE_CHECKING:  # a command that has none of these to tell of does not import them
     from ror_port.certificate import Recheck
+    from ror_port.convert import Written
     from ror_port.diagnose import Training
     from ror_port.evaluate import Evaluation, Hypothesis
+    from ror_port.parity import Check, EpsilonEffect, Unchecked
 
 
 @dataclass
@@ -86,19 +86,24 @@ class Account:
         if self.written:
             yield f"wrote {self.written.path} ({self.written.bytes:,} bytes)"
             yield f"  sha256 {self.written.sha256}"
-        match self.check:
-            case Check() as check:
-                difference = check.difference
-                origin = "Theano" if port.convention.flipped else "the software it came from"
-                yield f"{click.style('checked', fg='green')}: {check.runtime} against what {origin} would compute"
-                yield (
-                    f"  logits differ by {difference.relative_l2:.1e} (relative L2; tolerance {check.tolerance:g}), "
-                    f"same answer for {difference.same_answers} of {difference.answers} images"
-                )
-            case Unchecked(reason=reason):
-                yield f"not checked: {reason}"
+        if self.check:
+            yield from self._checked(self.check)
         if self.certificate:
             yield f"wrote {self.certificate} and the same as a page"
+
+    def _checked(self, check: Check | Unchecked) -> Iterator[str]:
+        from ror_port.parity import Unchecked
+
+        if isinstance(check, Unchecked):
+            yield f"not checked: {check.reason}"
+            return
+        difference = check.difference
+        origin = "Theano" if self.port.convention.flipped else "the software it came from"
+        yield f"{click.style('checked', fg='green')}: {check.runtime} against what {origin} would compute"
+        yield (
+            f"  logits differ by {difference.relative_l2:.1e} (relative L2; tolerance {check.tolerance:g}), "
+            f"same answer for {difference.same_answers} of {difference.answers} images"
+        )
 
     def _epsilon(self, effect: EpsilonEffect) -> Iterator[str]:
         difference = effect.difference
