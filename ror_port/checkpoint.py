@@ -16,7 +16,30 @@ from typing import Any
 
 import numpy as np
 
+from ror_port.errors import UnreadableFile
 from ror_port.layout import Array, Shape
+
+
+def sha256(path: Path) -> str:
+    """Of a whole file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells, without reading it again, that a file is still the same."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp:
+        status = path.stat()
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,8 @@ class Checkpoint:
     """What ror-port itself wrote into a file that it made."""
     omitted: tuple[str, ...] = ()
     modern: bool = False
+    stamp: Stamp | None = None
+    """Of the file as it was before anything in it was read."""
     close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def __enter__(self) -> Checkpoint:
@@ -92,5 +117,11 @@ class Checkpoint:
     @cached_property
     def sha256(self) -> str:
         """Of the whole file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256(self.path)
+        self.check_unchanged()
+        return digest
+
+    def check_unchanged(self) -> None:
+        """Raises UnreadableFile where the file is no longer what it was when it was opened."""
+        if self.stamp is not None and Stamp.of(self.path) != self.stamp:
+            raise UnreadableFile(f"{self.path}: was changed while it was read; try again when that is done")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ror_port import __version__
-from ror_port.errors import OutputError, ParityError, RorPortError
+from ror_port.errors import ParityError, RorPortError
 
 if TYPE_CHECKING:  # imported by the commands that need them, so that --help starts in a blink
     from ror_port.convert import Trial, Written
@@ -61,6 +61,12 @@ def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float
     return value
 
 
+def _digest(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not (len(value) == 64 and set(value.lower()) <= set("0123456789abcdef")):
+        raise click.BadParameter("a sha256 has 64 hexadecimal digits")
+    return value
+
+
 def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     """What every command that reads a checkpoint takes."""
     for option in (
@@ -92,6 +98,19 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
             "backend",
             type=click.Choice(["theano", "tensorflow"]),
             help="What trained the weights, where the file misleads.",
+        ),
+        click.option(
+            "--allow-bad-values",
+            "bad_values",
+            is_flag=True,
+            help="Admit NaN, infinities and negative variances; the result is not checked then.",
+        ),
+        click.option(
+            "--expect-sha256",
+            "sha256",
+            callback=_digest,
+            metavar="HEX",
+            help="Refuse, before it is interpreted, any file but the one with this sha256.",
         ),
     ):
         command = option(command)
@@ -293,6 +312,9 @@ def _convert(
 
             if not verify:
                 return
+            if port.admitted:
+                account.check = parity.Unchecked("its answers mean nothing with the values that were admitted")
+                return
             with busy("comparing with the reference"):
                 pictures = parity.images(port.network.input_shape)
                 account.check, reference = check(port, result, pictures)
@@ -304,10 +326,6 @@ def _convert(
                     f"({account.check.difference}; tolerance {account.check.tolerance:g}); nothing was written"
                 )
 
-        try:
-            target.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{target.parent}: cannot be made ({error.strerror})") from None
         account.written = write(port, target, trial)
         return account
 
@@ -316,6 +334,7 @@ def _convert(
 
 def _each(files: Sequence[Path], one: Callable[[Port], Account], *, as_json: bool, debug: bool, **says: Any) -> None:
     """Runs `one` on every file and prints its account; a file that fails does not stop the others."""
+    from ror_port.formats.hdf5 import printable
     from ror_port.port import load
 
     first_failure = 0
@@ -330,7 +349,7 @@ def _each(files: Sequence[Path], one: Callable[[Port], Account], *, as_json: boo
             known = isinstance(error, RorPortError)
             code = error.exit_code if isinstance(error, RorPortError) else 1
             message = str(error) if known else f"{path}: defect: {type(error).__name__}: {_line(error)}"
-            click.echo(f"ror-port: {message}", err=True)
+            click.echo(f"ror-port: {printable(message)}", err=True)
             if as_json:
                 failure = {"file": str(path), "error": type(error).__name__, "message": message, "exit_code": code}
                 click.echo(json.dumps(failure))
@@ -348,10 +367,14 @@ def _line(error: Exception) -> str:
 
 
 def main() -> Any:
-    """Entry point. SIGTERM unwinds like an interrupt, so that half-written output is removed."""
+    """Entry point. A signal to end unwinds the stack, so that half-written output is removed."""
+    endings = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-    def terminate(number: int, _: FrameType | None) -> None:
+    def end(number: int, _: FrameType | None) -> None:
+        for other in endings:
+            signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the removing
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, terminate)
+    for number in endings:
+        signal.signal(number, end)
     return cli()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ror_port.checkpoint import Checkpoint
-from ror_port.errors import UnreadableFile
+from ror_port import limits, memory
+from ror_port.checkpoint import Checkpoint, Stamp, sha256
+from ror_port.errors import UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, keras3, keras_hdf5
 
 _LOOKALIKES = (
@@ -17,16 +18,27 @@ _LOOKALIKES = (
 )
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
-    """Opens any file that ror-port reads; told by its content, never by its name."""
+def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
+    """Opens any file that ror-port reads; told by its content, never by its name.
+
+    expected: the sha256 that the file must have, seen to before anything in it is interpreted.
+    """
+    stamp = Stamp.of(hdf5.readable(path))
+    if expected and sha256(path) != expected.lower():
+        raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
+    with hdf5.damage(path), memory.bounded(limits.MAX_GROWTH):
+        checkpoint = _open(path)
+    checkpoint.stamp = stamp
+    return checkpoint
+
+
+def _open(path: Path) -> Checkpoint:
     start = hdf5.first_bytes(path)
     if start.startswith(b"PK\x03\x04"):
-        with hdf5.damage(path):
-            return keras3.read_archive(path)
+        return keras3.read_archive(path)
     if not hdf5.has_signature(path):
         guess = next((text for magic, text in _LOOKALIKES if start.lstrip().startswith(magic)), "not an HDF5 file")
         raise UnreadableFile(f"{path}: {guess}; expected the HDF5 file that Keras' save_weights or save wrote")
-    with hdf5.damage(path):
-        with hdf5.hdf5(path, path) as file:
-            modern = "layers" in file and not {"layer_names", "layer_names0"} & set(file.attrs)
-        return keras3.read_weights(path) if modern else keras_hdf5.read(path)
+    with hdf5.hdf5(path, path) as file:
+        modern = "layers" in file and not any(name in file.attrs for name in ("layer_names", "layer_names0"))
+    return keras3.read_weights(path) if modern else keras_hdf5.read(path)
