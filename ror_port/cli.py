@@ -262,8 +262,8 @@ def _plan(
     path = Path(out) if out else None
     named = convert.named_format(path) if path else None
     chosen = format or (named if named in suffixes else None) or default
-    if path and (len(files) > 1 or str(out).endswith(os.sep) or (path.is_dir() and not output.is_own(path))):
-        if named and not path.is_dir():
+    if path and (len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_own(path))):
+        if named and not output.is_folder(path):
             raise click.BadParameter(f"{out} names a file; with several inputs a folder is expected", param_hint="-o")
         targets = {file: path / (convert.stem(file) + suffixes[chosen]) for file in files}
     elif path:

@@ -22,8 +22,18 @@ OWN_FOLDERS = (
 
 def is_own(folder: Path) -> bool:
     """Whether a folder holds what ror-port writes to one, and nothing else."""
-    names = {item.name for item in folder.iterdir()} if folder.is_dir() else set()
+    try:
+        names = {item.name for item in folder.iterdir()}
+    except OSError:  # no folder, or none that may be read
+        names = set()
     return any(names and names <= own for own in OWN_FOLDERS)
+
+
+def is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # met again, and said, when it is to be written to
+        return False
 
 
 def check(path: Path, source: Path, *, folder: bool, force: bool) -> None:

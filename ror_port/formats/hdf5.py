@@ -94,10 +94,10 @@ def damage(path: Path) -> Iterator[None]:
     """Turns whatever the HDF5 library raises over a damaged file into one error of ours."""
     try:
         yield
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
+            raise UnsafeFile(f"{path}: asks for more memory than any network needs") from None
         raise UnreadableFile(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
-    except MemoryError:
-        raise UnsafeFile(f"{path}: describing its tensors takes more memory than any network needs") from None
 
 
 @contextmanager

@@ -104,8 +104,9 @@ def _child(request: dict[str, Any], out: int, err: int) -> None:
     os.dup2(err, 2)
     for which, value in request.get("rlimits", {}).items():
         resource.setrlimit(getattr(resource, which), (value, value))
-    if "cwd" in request:
-        os.chdir(request["cwd"])
+    os.environ.update(request.get("environment", {}))
+    if "user" in request:
+        os.setuid(request["user"])
     code: Any = 0
     try:
         {"command": command, "digest": digest}[request["call"]](request["arguments"])
@@ -151,6 +152,8 @@ def _wait(pid: int, request: dict[str, Any]) -> tuple[int, resource.struct_rusag
 
 
 def serve() -> None:
+    import difflib  # click's, for a child that may not read its file any more
+
     import ror_port.cli
     import ror_port.convert
     import ror_port.parity
