@@ -14,6 +14,7 @@ from ror_port.formats import keras3, keras_hdf5, pytorch
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
 from ror_port.port import Port
+from ror_port.reread import Ledger
 
 TENSORFLOW_SUFFIXES = {"keras": ".keras", "weights": ".weights.h5", "h5": ".tf.h5", "savedmodel": ".savedmodel"}
 """Format → what the name of an output ends in where the user gives none."""
@@ -86,8 +87,9 @@ def to_tensorflow(
     graph = port.target.graph().with_explicit_padding()
     if logits:
         graph = graph.until(graph.logits)
+    ledger = Ledger(port.dtype)
     with output.staged(target) as stage:
-        parameters = progress(port.parameters(), len(graph.parameters))
+        parameters = progress(ledger.note(port.parameters()), len(graph.parameters))
         if format == "savedmodel":
             _saved_model(port, stage, graph, parameters, channels_first=channels_first)
         elif format == "weights":
@@ -96,7 +98,9 @@ def to_tensorflow(
         else:
             write = {"keras": keras3.write_archive, "h5": keras_hdf5.write}[format]
             write(stage, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement())
+        ledger.check(stage, format, graph)
         trial(stage)
+        port.checkpoint.check_unchanged()
     return Written(str(target), format, _size(target), _sha256(target))
 
 
@@ -108,13 +112,16 @@ def to_torch(
     port: Port, target: Path, format: str, *, trial: Trial = _untried, progress: Progress = _silent
 ) -> Written:
     """Writes a folder that PyTorch users load as it is ("safetensors"), or a state dict ("pt")."""
+    ledger = Ledger(port.dtype)
     with output.staged(target) as stage:
-        parameters = progress(port.parameters(), len(port.graph.parameters))
+        parameters = progress(ledger.note(port.parameters()), len(port.graph.parameters))
         if format == "pt":
             pytorch.write_state_dict(stage, port.graph, parameters, dtype=port.dtype)
         else:
             pytorch.write_folder(stage, port.target.graph(), parameters, dtype=port.dtype, stated=port.statement())
+        ledger.check(stage, format, port.graph)
         trial(stage)
+        port.checkpoint.check_unchanged()
     return Written(str(target), format, _size(target), _sha256(target))
 
 

@@ -280,10 +280,30 @@ def _extents(stored: h5py.Dataset) -> tuple[range, ...]:
     return () if start is None else (range(start, start + stored.nbytes),)
 
 
+STRUCTURES = {b"TREE\0": 544, b"TREE\1": 544, b"SNOD\1\0": 328, b"HEAP\0\0\0\0": 32, b"GCOL\1\0\0\0": 4096}
+"""What the library's own structures begin with, and the bytes they take as a rule."""
+
+
+def _check_place(stored: h5py.Dataset, path: Path) -> None:
+    """Raises NotACheckpoint where the numbers lie over one of HDF5's own structures: their address is damaged.
+
+    Nothing else tells: the file has no checksum of it.
+    """
+    for extent in _extents(stored) if stored.chunks is None and stored.file.driver != "fileobj" else ():
+        before = min(extent.start, max(STRUCTURES.values()))
+        with path.open("rb") as file:
+            file.seek(extent.start - before)
+            content = file.read(before + len(extent))
+        for mark, length in STRUCTURES.items():
+            if content.find(mark, max(0, before - length + 1)) >= 0:
+                raise NotACheckpoint(f"{path}: {quote(stored.name)}: its data lie over a structure of the file")
+
+
 def values(stored: h5py.Dataset, path: Path) -> Array:
     """The numbers, in native byte order and the stored precision."""
     with damage(path):
         try:
+            _check_place(stored, path)
             _inflate(stored, path)
         except zlib.error as error:
             raise UnreadableFile(f"{path}: {quote(stored.name)}: damaged ({error})") from None
@@ -307,10 +327,13 @@ class Tensors:
         """A dataset as an unread tensor called `name`."""
         stored = dataset(parent, member, self.path)
         where = f"{self.path}: {quote(stored.name)}"
-        address = h5py.h5o.get_info(stored.id).addr
-        if address in self.names:
-            raise UnsafeFile(f"{where}: the same dataset as {quote(self.names[address])}, under another name")
-        self.names[address] = stored.name
+        about = h5py.h5o.get_info(stored.id)
+        if about.addr in self.names:
+            raise UnsafeFile(f"{where}: the same dataset as {quote(self.names[about.addr])}, under another name")
+        self.names[about.addr] = stored.name
+        if about.hdr.nchunks == 1:
+            start = about.addr + stored.file.userblock_size
+            self.extents.append((start, start + about.hdr.space.total, f"the description of {stored.name}"))
         self.extents += [(extent.start, extent.stop, stored.name) for extent in _extents(stored)]
         self.bytes += stored.nbytes
         # It is fetched again to be read: a thousand open datasets take more memory than their network.

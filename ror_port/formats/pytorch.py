@@ -34,6 +34,8 @@ CLASSES = {
 }
 """Family → class and model type in `ror_port.models.networks_torch`."""
 
+WEIGHTS = "model.safetensors"
+
 DEFINITION = "modeling_ror.py"
 """What the definition is called beside the weights."""
 
@@ -66,7 +68,8 @@ def write_folder(
     }
     folder.mkdir()
     tensors = {name: array.astype(dtype, copy=False) for name, array in state(graph, parameters)}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(folder.stat().st_mode & 0o666)  # as the umask has it; save_file lets its owner alone read
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     definition = resources.files("ror_port.models").joinpath("networks_torch.py").read_text(encoding="utf-8")
     (folder / DEFINITION).write_text(definition, encoding="utf-8")
@@ -82,6 +85,23 @@ def write_state_dict(path: Path, graph: Graph, parameters: Iterable[tuple[Parame
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array, dtype)) for name, array in state(graph, parameters)}
     with path.open("wb") as file:
         torch.save(tensors, file)
+
+
+def parameters(path: Path, graph: Graph) -> Iterator[tuple[Parameter, Array]]:
+    """The tensors of a folder or a state dict that was written, in canonical form."""
+    entries = TORCH.bind(graph.parameters, module_path)
+    if path.is_dir():
+        from safetensors import safe_open
+
+        with safe_open(path / WEIGHTS, "numpy") as file:
+            for entry in entries:
+                yield entry.parameter, entry.layout.inverse(file.get_tensor(entry.foreign))
+    else:
+        import torch
+
+        tensors = torch.load(path, weights_only=True, mmap=True)
+        for entry in entries:
+            yield entry.parameter, entry.layout.inverse(tensors[entry.foreign].numpy())
 
 
 def _card(config: Mapping[str, Any], graph: Graph) -> str:
