@@ -7,6 +7,7 @@ tests, by scripts/fuzz and by scripts/torture.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -42,11 +43,14 @@ class Outcome:
 
 
 class Forks:
-    """Runs commands; use it as a context manager."""
+    """Runs commands; use it as a context manager. imports: what the parent imports besides ror-port."""
+
+    def __init__(self, *imports: str) -> None:
+        self.imports = imports
 
     def __enter__(self) -> Forks:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
-        command = [sys.executable, str(Path(__file__).resolve())]
+        command = [sys.executable, str(Path(__file__).resolve()), *self.imports]
         self.parent = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -161,6 +165,8 @@ def serve() -> None:
     import ror_port.progress
     import ror_port.report  # noqa: F401
 
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     requests, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     print("ready", file=replies, flush=True)
     for line in requests:
