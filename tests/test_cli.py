@@ -298,7 +298,7 @@ def test_a_failed_conversion_leaves_no_folder(weights, tmp_path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_a_known_hash_is_seen_to_first(weights, tmp_path) -> None:
+def test_a_known_hash_is_seen_to_first(weights) -> None:
     import hashlib
 
     known = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -310,7 +310,7 @@ def test_a_known_hash_is_seen_to_first(weights, tmp_path) -> None:
     assert run("inspect", weights, "--expect-sha256", "abc").returncode == 2
 
 
-def test_admitted_bad_values_are_told_and_not_checked(weights, tmp_path) -> None:
+def test_admitted_bad_values_are_told_and_not_checked(weights) -> None:
     with h5py.File(weights, "r+") as file:
         set_nan(file)
     done = run("theano-to-tf", weights, "--allow-bad-values")

@@ -61,44 +61,49 @@ def test_what_fails_leaves_the_old_and_nothing_else(tmp_path) -> None:
 
 def test_a_folder_made_for_the_output_goes_with_it(tmp_path) -> None:
     for end in (ZeroDivisionError, KeyboardInterrupt, OSError):
-        with pytest.raises((end, OutputError)), output.staged(tmp_path / "new" / "net") as stage:
-            stage.write_text("half")
-            raise end
+
+        def fail(end=end) -> None:
+            with output.staged(tmp_path / "new" / "net") as stage:
+                stage.write_text("half")
+                raise end
+
+        with pytest.raises((end, OutputError)):
+            fail()
     assert os.listdir(tmp_path) == []
-    with output.staged(tmp_path / "new" / "net") as stage:
-        stage.write_text("whole")
+    write(tmp_path / "new" / "net", False, "whole")
     assert os.listdir(tmp_path / "new") == ["net"]
 
 
 def test_a_folder_that_another_uses_stays(tmp_path) -> None:
-    with pytest.raises(ZeroDivisionError), output.staged(tmp_path / "new" / "net"):
-        (tmp_path / "new" / "other").write_text("whole")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with output.staged(tmp_path / "new" / "net"):
+            (tmp_path / "new" / "other").write_text("whole")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert os.listdir(tmp_path / "new") == ["other"]
 
 
-def write(path, folder: bool, text: str) -> None:
+def write(path, folder: bool, text: str, meanwhile=lambda: None) -> None:
     with output.staged(path) as stage:
         if folder:
             stage.mkdir()
         (stage / "config.json" if folder else stage).write_text(text)
+        meanwhile()
 
 
 @pytest.mark.parametrize("folder", [False, True])
 def test_what_came_meanwhile_is_not_replaced(tmp_path, folder) -> None:
     """Without --force nothing was there to be replaced; what another process put there since is its own."""
     target = tmp_path / "net"
-    with pytest.raises(OutputError, match="exists"), output.staged(target) as stage:
-        if folder:
-            stage.mkdir()
-        else:
-            stage.write_text("ours")
-        write(target, folder, "theirs")
+    with pytest.raises(OutputError, match="exists"):
+        write(target, folder, "ours", meanwhile=lambda: write(target, folder, "theirs"))
     assert (target / "config.json" if folder else target).read_text() == "theirs"
     assert os.listdir(tmp_path) == ["net"]
 
 
-def test_a_folder_is_never_missing_while_it_is_replaced(tmp_path, monkeypatch) -> None:
+def test_a_folder_is_never_missing_while_it_is_replaced(tmp_path) -> None:
     """Seen through the eyes of whoever looks between any two steps that touch the folder."""
     target = tmp_path / "net"
     write(target, True, "old")

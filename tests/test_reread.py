@@ -36,7 +36,7 @@ def test_a_byte_lost_in_the_writing_is_found(pre_ror, tmp_path, monkeypatch, for
     monkeypatch.setattr(Ledger, "check", lose)
     with load(pre_ror.weights) as port:
         gamma = port.stored["head/bn/gamma"].read().tobytes()
-        with pytest.raises(OutputError, match="head/bn/gamma|cannot be read again"):
+        with pytest.raises(OutputError, match=r"head/bn/gamma|cannot be read again"):
             write(port, format, tmp_path)
     assert os.listdir(tmp_path) == []
 

@@ -194,7 +194,7 @@ def crowd(bench: Bench) -> None:
 add("npz", 4, "0 members metadata.json", npz)
 add("hdf5 of something else", 4, r"it holds '\x1b[2Jtemperatures'", hdf5_of_something_else)
 add("hdf5 of many things", 4, "it holds 10001 objects", crowd)
-add("no file", 3, "no such file", lambda bench: None)
+add("no file", 3, "no such file", lambda _: None)
 add("folder", 3, "a folder", lambda bench: bench.path.mkdir())
 add("pipe", 3, "not a regular file", lambda bench: os.mkfifo(bench.path))
 add("device", 3, "not a regular file", lambda bench: bench.path.symlink_to("/dev/zero"))
@@ -564,8 +564,8 @@ for title, kind in (
 ):  # fmt: skip
     replaced(f"type {title}", 4, "expected float32 or float64", typed(kind))
 for title, kind in (
-    ("variable strings", h5py.string_dtype()), ("variable lists", h5py.vlen_dtype("f4")), ("references", h5py.ref_dtype),
-    ("region references", h5py.regionref_dtype), ("arrays", np.dtype(("f4", (4,)))),
+    ("variable strings", h5py.string_dtype()), ("variable lists", h5py.vlen_dtype("f4")),
+    ("references", h5py.ref_dtype), ("region references", h5py.regionref_dtype), ("arrays", np.dtype(("f4", (4,)))),
 ):  # fmt: skip
     replaced(f"type {title}", 4, "expected float32 or float64", typed_by_hand(h5py.h5t.py_create(kind, logical=True)))
 replaced("type time", 4, "expected float32 or float64", typed_by_hand(h5py.h5t.UNIX_D32LE))
@@ -657,7 +657,7 @@ for title, at, value, phrase in (
 
 listed("a layer listed twice", 4, "is listed twice", lambda old: [*old, b"dense_1"])
 listed("every layer listed twice", 4, "is listed twice", lambda old: old * 2)
-listed("no layers", 4, "no layer holds any weights", lambda old: [])
+listed("no layers", 4, "no layer holds any weights", lambda _: [])
 listed("an empty name", 5, "a name of 0 characters", lambda old: [*old, b""])
 listed("a name that is not UTF-8", 4, "not UTF-8", lambda old: [*old, b"\xff\xfe"])
 listed("control characters", 4, r"\x1b[2J\x07\r\n", lambda old: [*old, b"\x1b[2J\x07\r\nlayer"])
@@ -695,13 +695,18 @@ edited(
     "a weight of another layer", 4, "listed, but not in the file", weights("dense_1", "dense_1_W", "convolution2d_1_b")
 )
 edited("no weights in a layer", 7, "no known network", weights("dense_1"))
+
+
+def rename(file: h5py.File) -> None:
+    file["dense_1"].move("dense_1_b", "dense_1_z")
+    weights("dense_1", "dense_1_W", "dense_1_z")(file)
+
+
 edited(
     "a weight of unknown meaning",
     4,
     "names that Keras never gave",
-    lambda file: (
-        (file["dense_1"].move("dense_1_b", "dense_1_z"), weights("dense_1", "dense_1_W", "dense_1_z")(file)) and None
-    ),
+    rename,
 )
 replaced(
     "another shape",
@@ -768,21 +773,21 @@ def each(kind: str, **values: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-config("config, as it is", 0, "", lambda old: None, values=False)
-config("config: not JSON", 4, "not JSON", lambda old: "{")
-config("config: a list", 4, "expected a JSON object", lambda old: [1])
-config("config: empty object", 4, "not the JSON of a Keras model", lambda old: {})
-config("config: layers missing", 4, "not the JSON of a Keras model", lambda old: {"config": {}})
-config("config: layers a number", 4, "not the JSON of a Keras model", lambda old: {"config": {"layers": 5}})
-config("config: layers a text", 4, "not the JSON of a Keras model", lambda old: {"config": {"layers": "abc"}})
-config("config: layers nothing", 4, "not the JSON of a Keras model", lambda old: {"config": {"layers": None}})
-config("config: a layer that is a list", 4, "not the JSON of a Keras model", lambda old: {"config": {"layers": [[]]}})
-config("config: no layers", 7, "another network's", lambda old: {"config": {"layers": []}})
-config("config: 100,000 deep", 4, "not JSON", lambda old: "[" * 100_000)
-config("config: 900 deep", 4, "", lambda old: "[" * 900 + "]" * 900)
+config("config, as it is", 0, "", lambda _: None, values=False)
+config("config: not JSON", 4, "not JSON", lambda _: "{")
+config("config: a list", 4, "expected a JSON object", lambda _: [1])
+config("config: empty object", 4, "not the JSON of a Keras model", lambda _: {})
+config("config: layers missing", 4, "not the JSON of a Keras model", lambda _: {"config": {}})
+config("config: layers a number", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": 5}})
+config("config: layers a text", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": "abc"}})
+config("config: layers nothing", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": None}})
+config("config: a layer that is a list", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": [[]]}})
+config("config: no layers", 7, "another network's", lambda _: {"config": {"layers": []}})
+config("config: 100,000 deep", 4, "not JSON", lambda _: "[" * 100_000)
+config("config: 900 deep", 4, "", lambda _: "[" * 900 + "]" * 900)
 config("config: 5 MB", 5, "characters", lambda old: json.dumps(old) + " " * (5 << 20))
-config("config: a million objects", 4, "", lambda old: '{"config": [' + "{}," * 1_000_000 + "{}]}")
-config("config: a number of 100,000 digits", 4, "not JSON", lambda old: "1" * 100_000)
+config("config: a million objects", 4, "", lambda _: '{"config": [' + "{}," * 1_000_000 + "{}]}")
+config("config: a number of 100,000 digits", 4, "not JSON", lambda _: "1" * 100_000)
 config(
     "config: Lambda",
     7,
@@ -824,18 +829,19 @@ config(
 )
 config("config: vast images", 7, "", each("InputLayer", batch_input_shape=[None, 65_535, 65_535, 3]))
 config("config: strides of text", 7, "another network's", each("Conv2D", strides="\x1b[2J"))
+
+
+def both_orderings(old: dict[str, Any]) -> None:
+    each("Conv2D", data_format="channels_first")(old)
+    each("MaxPooling2D", data_format="channels_last")(old)
+    each("AveragePooling2D", data_format="channels_last")(old)
+
+
 config(
     "config: both orderings",
     4,
     "disagree about channels_first",
-    lambda old: (
-        (
-            each("Conv2D", data_format="channels_first")(old),
-            each("MaxPooling2D", data_format="channels_last")(old),
-            each("AveragePooling2D", data_format="channels_last")(old),
-        )
-        and None
-    ),
+    both_orderings,
 )
 
 # .keras
@@ -944,7 +950,7 @@ def flipped(packed: bytes) -> bytes:
 
 
 FIRST = "layers/dense/vars/1"
-archived("as it is", 0, "", lambda archive: None)
+archived("as it is", 0, "", lambda _: None)
 archived("deflated", 0, "", pack(zipfile.ZIP_DEFLATED))
 archived("with an asset", 0, "", lambda archive: archive.more.append(("assets/words.txt", b"words")))
 archived("bzip2", 5, "compressed by method 12", pack(zipfile.ZIP_BZIP2))

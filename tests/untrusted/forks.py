@@ -4,6 +4,7 @@ The parent imports ror-port once and nothing of the tests, so a child's memory i
 tests, by scripts/fuzz and by scripts/torture.
 """
 
+# ruff: noqa: T201
 from __future__ import annotations
 
 import contextlib
@@ -23,6 +24,9 @@ from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+
+PRELOADED = ("ror_port.cli", "ror_port.convert", "ror_port.parity", "ror_port.progress", "ror_port.report", "difflib")
+"""What the command imports when it is needed; difflib is click's, for a child that may not read its file any more."""
 
 
 @dataclass(frozen=True)
@@ -156,16 +160,7 @@ def _wait(pid: int, request: dict[str, Any]) -> tuple[int, resource.struct_rusag
 
 
 def serve() -> None:
-    import difflib  # click's, for a child that may not read its file any more
-
-    import ror_port.cli
-    import ror_port.convert
-    import ror_port.parity
-    import ror_port.port
-    import ror_port.progress
-    import ror_port.report  # noqa: F401
-
-    for name in sys.argv[1:]:
+    for name in (*PRELOADED, *sys.argv[1:]):
         importlib.import_module(name)
     requests, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     print("ready", file=replies, flush=True)

@@ -28,7 +28,7 @@ NAMES = {
     "safetensors": ("to-torch", "net"),
     "pt": ("to-torch", "net.pt"),
 }
-"""Format → the command that writes it, and a name for its output. Without a SavedModel: TensorFlow writes no two alike."""
+"""Format → the command that writes it, and its output's name. No SavedModel: TensorFlow writes no two alike."""
 
 SOURCES = [ROOT / "fixtures" / f"pre-ror-3-10_keras-{version}" / "weights.h5" for version in ("1.0.6", "2.2.4")]
 """Old and new: two networks of the same shape."""
