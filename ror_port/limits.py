@@ -25,6 +25,12 @@ shrinks by some per cent; with nine in ten of them pruned away, to a tenth."""
 MAX_GROWTH = 192 << 20
 """Memory that a file's description of its tensors may take. That of RoR-3-1202 takes 36 MB."""
 
+BYTES_A_SECOND = 1 << 20
+"""Of a file whose description is taken apart: the slowest there is, thousands of tiny layers, takes 4 s for 20 MB."""
+
+MAX_SECONDS = 60
+"""For the description of any file, of whatever size."""
+
 MAX_CONFIG_BYTES = 4 << 20
 """``model_config`` of RoR-3-164 has 0.3 MB, of RoR-3-1202 it would have 2.2. JSON grows to 24 times its size when
 parsed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ror_port import limits, memory
+from ror_port import confine, limits
 from ror_port.checkpoint import Checkpoint, Stamp, sha256
 from ror_port.errors import UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, keras3, keras_hdf5
@@ -26,10 +26,19 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
     stamp = Stamp.of(hdf5.readable(path))
     if expected and sha256(path) != expected.lower():
         raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
-    with hdf5.damage(path), memory.bounded(limits.MAX_GROWTH):
-        checkpoint = _open(path)
+    trouble = confine.rehearse(
+        lambda: _confined(path), 1 + min(stamp.size // limits.BYTES_A_SECOND, limits.MAX_SECONDS)
+    )
+    if trouble:
+        raise UnreadableFile(f"{path}: damaged (the HDF5 library cannot take it apart: {trouble})")
+    checkpoint = _confined(path)
     checkpoint.stamp = stamp
     return checkpoint
+
+
+def _confined(path: Path) -> Checkpoint:
+    with hdf5.damage(path), confine.bounded(limits.MAX_GROWTH):
+        return _open(path)
 
 
 def _open(path: Path) -> Checkpoint:

@@ -469,6 +469,19 @@ def one_text_for_all(bench: Bench) -> None:
     bench.path.write_bytes(whole[:first] + reference * count + whole[first + 16 * count :])
 
 
+def loop_in_the_heap(bench: Bench) -> None:
+    """Texts of variable length lie in a heap, one behind the other; HDF5 walks in place where one has no length."""
+    bench.path.write_bytes(bench.genuine)
+    with h5py.File(bench.path, "r+") as file:
+        listed = names(file)
+        del file.attrs["layer_names"]
+        file.attrs["layer_names"] = np.array(listed, dtype=h5py.string_dtype())
+    whole = bench.path.read_bytes()
+    text = listed[0].encode()
+    place = whole.rindex(struct.pack("<Q", len(text)) + text)
+    bench.path.write_bytes(whole[:place] + bytes(8) + whole[place + 8 :])
+
+
 def nested(file: h5py.File) -> None:
     """5,000 groups, one in the other, which nobody lists."""
     group = file.create_group("deep")
@@ -508,6 +521,7 @@ add("one layer name too many", 5, "10001 strings", many_names(10_001, 8))
 add("names of 100,000 characters", 5, "strings of 100000 bytes", many_names(20, 100_000))
 add("a name of 1,001 characters", 5, "1001 characters", many_names(20, 1_001))
 add("layers without weights", 4, "no layer holds any weights", many_layers)
+add("a loop without end in HDF5", 3, "takes more than 1 s", loop_in_the_heap)
 add("one text for all names", 5, "more memory than any network", one_text_for_all)
 edited("5,000 nested groups", 0, "", nested)
 edited(

@@ -33,6 +33,7 @@ PRELOADED = ("ror_port.cli", "ror_port.convert", "ror_port.parity", "ror_port.pr
 class Outcome:
     """How a child ended. code: its exit code, or minus the signal that ended it.
 
+    seconds: by the clock; computing: of them, in use of the processor, with its children.
     growth: bytes of memory, at its peak, above those of a child that does nothing.
 
     hung: whether it was still running at its time limit, and was killed for that.
@@ -40,6 +41,7 @@ class Outcome:
 
     code: int
     seconds: float
+    computing: float
     growth: int
     stdout: str
     stderr: str
@@ -177,7 +179,10 @@ def serve() -> None:
                 file.seek(0)
                 texts.append(file.read().decode("utf-8", "backslashreplace"))
         growth = (usage.ru_maxrss - idle) * 1024
-        reply = dict(code=code, seconds=seconds, growth=growth, stdout=texts[0], stderr=texts[1], hung=hung)
+        computing = usage.ru_utime + usage.ru_stime
+        reply = dict(
+            code=code, seconds=seconds, computing=computing, growth=growth, stdout=texts[0], stderr=texts[1], hung=hung
+        )
         print(json.dumps(reply), file=replies, flush=True)
 
 

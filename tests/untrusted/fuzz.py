@@ -52,7 +52,7 @@ def verdict(done: Outcome, genuine: str) -> str:
         return "signal"
     if done.code and (done.code not in DOCUMENTED or done.stderr.count("\n") != 1):
         return "undocumented"
-    if done.seconds > SECONDS:
+    if done.computing > SECONDS:  # by the clock, it would depend on what else the machine does
         return "slow"
     if done.growth > MEMORY:
         return "large"
