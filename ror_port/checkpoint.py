@@ -16,9 +16,40 @@ from typing import Any
 
 import numpy as np
 
+from ror_port.errors import UnreadableFile
 from ror_port.graph import Padding
 from ror_port.layout import Array, Shape
 from ror_port.mapping.dialect import Dialect
+
+
+def files(path: Path) -> list[Path]:
+    """A file, or the files of a folder in the order of their names."""
+    return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+
+
+def sha256(path: Path) -> str:
+    """Of a file; of a folder, of its files' hashes in the order of their names."""
+    digests = []
+    for item in files(path):
+        with item.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if path.is_dir() else digests[0]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells, without reading it again, that a file is still the same."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp:
+        status = path.stat()
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass(frozen=True)
@@ -83,6 +114,8 @@ class Checkpoint:
     stated: Mapping[str, Any] = field(default_factory=dict)
     """What ror-port itself wrote into a file that it made."""
     omitted: tuple[str, ...] = ()
+    stamp: Stamp | None = None
+    """Of the file as it was before anything in it was read."""
     close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def __enter__(self) -> Checkpoint:
@@ -110,18 +143,11 @@ class Checkpoint:
 
     @cached_property
     def sha256(self) -> str:
-        return sha256(self.path)
+        digest = sha256(self.path)
+        self.check_unchanged()
+        return digest
 
-
-def files(path: Path) -> list[Path]:
-    """A file, or the files of a folder in the order of their names."""
-    return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-
-
-def sha256(path: Path) -> str:
-    """Of a file; of a folder, of its files' hashes in the order of their names."""
-    digests = []
-    for item in files(path):
-        with item.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return hashlib.sha256("".join(digests).encode()).hexdigest() if path.is_dir() else digests[0]
+    def check_unchanged(self) -> None:
+        """Raises UnreadableFile where the file is no longer what it was when it was opened."""
+        if self.stamp is not None and Stamp.of(self.path) != self.stamp:
+            raise UnreadableFile(f"{self.path}: was changed while it was read; try again when that is done")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ror_port import __version__
-from ror_port.errors import MissingExtra, OutputError, ParityError, RorPortError
+from ror_port.errors import MissingExtra, ParityError, RorPortError
 
 if TYPE_CHECKING:  # imported by the commands that need them, so that --help starts in a blink
     from ror_port.convert import Format, Written
@@ -63,6 +63,12 @@ def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float
     return value
 
 
+def _digest(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not (len(value) == 64 and set(value.lower()) <= set("0123456789abcdef")):
+        raise click.BadParameter("a sha256 has 64 hexadecimal digits")
+    return value
+
+
 def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     """What every command that reads a checkpoint takes."""
     for option in (
@@ -94,6 +100,19 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
             "backend",
             type=click.Choice(["theano", "tensorflow"]),
             help="What trained the weights, where the file misleads.",
+        ),
+        click.option(
+            "--allow-bad-values",
+            "bad_values",
+            is_flag=True,
+            help="Admit NaN, infinities and negative variances; the result is not checked then.",
+        ),
+        click.option(
+            "--expect-sha256",
+            "sha256",
+            callback=_digest,
+            metavar="HEX",
+            help="Refuse, before it is interpreted, any file but the one with this sha256.",
         ),
     ):
         command = option(command)
@@ -495,8 +514,8 @@ def _plan(
     named = convert.named_format(out, formats) if out else None
     asked = next((format for format in formats if format.name == name), None)
     chosen = asked or named or formats[0]
-    if path and (len(files) > 1 or str(out).endswith(os.sep) or (path.is_dir() and not output.is_own(path))):
-        if convert.named_format(str(out)) and not path.is_dir():
+    if path and (len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_own(path))):
+        if convert.named_format(str(out)) and not output.is_folder(path):
             raise click.BadParameter(f"{out} names a file; with several inputs a folder is expected", param_hint="-o")
         targets = {file: path / (convert.stem(file) + chosen.suffix) for file in files}
     elif path:
@@ -547,13 +566,15 @@ def _convert(
             return account
 
         def trial(result: Path) -> None:
-            if verify:
+            if not verify:
+                return
+            if port.admitted:
+                from ror_port import parity
+
+                account.check = parity.Unchecked("its answers mean nothing with the values that were admitted")
+            else:
                 _check(account, result)
 
-        try:
-            target.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{target.parent}: cannot be made ({error.strerror})") from None
         account.written = write(port, target, trial=trial, progress=track)
         if certify:
             account.certificate = str(_certify(port, target, reading))
@@ -630,7 +651,9 @@ def _attempt(path: Path, one: Callable[[Port], Account], *, as_json: bool, debug
 
 
 def _fail(path: Path, kind: str, message: str, code: int, *, as_json: bool) -> None:
-    click.echo(f"ror-port: {message}", err=True)
+    from ror_port.formats.hdf5 import printable
+
+    click.echo(f"ror-port: {printable(message)}", err=True)
     if as_json:
         click.echo(json.dumps({"file": str(path), "error": kind, "message": message, "exit_code": code}))
 
@@ -676,11 +699,15 @@ def _line(error: Exception) -> str:
 
 
 def main() -> Any:
-    """Entry point. SIGTERM unwinds like an interrupt, so that half-written output is removed."""
+    """Entry point. A signal to end unwinds the stack, so that half-written output is removed."""
+    endings = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-    def terminate(number: int, _: FrameType | None) -> None:
+    def end(number: int, _: FrameType | None) -> None:
+        for other in endings:
+            signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the removing
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, terminate)
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
+    for number in endings:
+        signal.signal(number, end)
     return cli()

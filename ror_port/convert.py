@@ -16,6 +16,7 @@ from ror_port.formats import keras3, keras_hdf5, onnx, pytorch
 from ror_port.graph import Conv, Graph, Parameter
 from ror_port.layout import Array
 from ror_port.port import Port
+from ror_port.reread import Ledger
 
 Parameters = Iterable[tuple[Parameter, Array]]
 
@@ -110,8 +111,9 @@ def to_tensorflow(
     target: a path that `output.check` passed. format: a name in TENSORFLOW. logits: leave the softmax out.
     """
     graph = _until(port.target.graph().with_explicit_padding(), logits)
+    ledger = Ledger(port.dtype)
     with output.staged(target) as stage:
-        parameters = progress(port.parameters(), len(graph.parameters))
+        parameters = progress(ledger.note(port.parameters()), len(graph.parameters))
         if format == "savedmodel":
             _saved_model(port, stage, graph, parameters, channels_first=channels_first)
         elif format == "weights":
@@ -120,7 +122,9 @@ def to_tensorflow(
         else:
             write = {"keras": keras3.write_archive, "h5": keras_hdf5.write}[format]
             write(stage, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement())
+        ledger.check(stage, format)
         trial(stage)
+        port.checkpoint.check_unchanged()
     return _written(target, format)
 
 
@@ -128,13 +132,16 @@ def to_torch(
     port: Port, target: Path, format: str, *, trial: Trial = _untried, progress: Progress = _silent
 ) -> Written:
     """Writes a folder that PyTorch users load as it is ("safetensors"), or a state dict ("pt")."""
+    ledger = Ledger(port.dtype)
     with output.staged(target) as stage:
-        parameters = progress(port.parameters(), len(port.graph.parameters))
+        parameters = progress(ledger.note(port.parameters()), len(port.graph.parameters))
         if format == "pt":
             pytorch.write_state_dict(stage, port.graph, parameters, dtype=port.dtype)
         else:
             pytorch.write_folder(stage, port.target.graph(), parameters, dtype=port.dtype, stated=port.statement())
+        ledger.check(stage, format)
         trial(stage)
+        port.checkpoint.check_unchanged()
     return _written(target, format)
 
 
@@ -153,13 +160,16 @@ def to_onnx(
     dtype: "float32", which ONNX Runtime convolves in on every device, or "float64". fold_bn: merge BatchNorms into
     the convolutions before them, for inference alone.
     """
-    graph = _until(port.target.graph(), logits)
-    parameters = progress(port.parameters(), len(graph.parameters))
+    graph, ledger = _until(port.target.graph(), logits), Ledger(dtype)
+    parameters = progress(ledger.note(port.parameters()), len(graph.parameters))
     if fold_bn:
         graph, parameters = fold(graph, parameters)
     with output.staged(target) as stage:
         onnx.write(stage, graph, parameters, dtype=dtype, stated=port.statement(), folded=fold_bn)
+        if not fold_bn:  # whose tensors are others; the check of its answers remains
+            ledger.check(stage, "onnx")
         trial(stage)
+        port.checkpoint.check_unchanged()
     return _written(target, "onnx")
 
 
@@ -168,7 +178,7 @@ def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Pr
 
     Raises UnknownNetwork for a network that Theano cannot compute.
     """
-    graph = port.target.graph()
+    graph, ledger = port.target.graph(), Ledger(port.dtype)
     for node in graph:
         operation = node.operation
         if isinstance(operation, Conv) and operation.padding == "same" and min(operation.size, operation.stride) > 1:
@@ -176,9 +186,11 @@ def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Pr
                 f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"
             )
     with output.staged(target) as stage:
-        parameters = progress(port.parameters(), len(graph.parameters))
+        parameters = progress(ledger.note(port.parameters()), len(graph.parameters))
         keras_hdf5.write_keras_1(stage, graph, parameters, dtype=port.dtype, stated=port.statement())
+        ledger.check(stage, "theano")
         trial(stage)
+        port.checkpoint.check_unchanged()
     return _written(target, "theano")
 
 

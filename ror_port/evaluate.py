@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,6 @@ def try_conventions(path: Path, given: Given, dataset: Dataset, runtime: str) ->
         flipped, epsilon = port.convention.flipped, port.network.epsilon
     for backend in ("theano", "tensorflow"):
         for other in sorted({*EPSILONS, epsilon}, reverse=True):
-            with load(path, Given(backend, given.keras, other, given.size)) as port:
+            with load(path, replace(given, backend=backend, epsilon=other)) as port:
                 accuracy = evaluate(runtime_of(port, runtime), dataset).accuracy
             yield Hypothesis(backend, other, (backend == "theano", other) == (flipped, epsilon), accuracy)

@@ -12,8 +12,31 @@ MAX_WEIGHTS_PER_LAYER = 64
 MAX_TENSOR_BYTES = 1 << 30
 """The largest kernel here (width 20) has 59 MB in float32."""
 
-MAX_CONFIG_BYTES = 16 << 20
-"""``model_config`` of RoR-3-164 has 0.3 MB."""
+MAX_CHUNK_BYTES = 64 << 20
+"""HDF5 takes a chunk into memory whole. h5py makes them of 1 MiB at most; one for each tensor would have 59 MB."""
+
+MAX_CHUNKS = 1 << 16
+"""In one tensor: the largest there may be, in chunks of 16 KiB, the smallest that h5py chooses for it."""
+
+MAX_EXPANSION = 16
+"""Bytes that one byte on the disk may stand for, by compression or by holes. Trained weights are noise, which gzip
+shrinks by some per cent; with nine in ten of them pruned away, to a tenth."""
+
+MAX_GROWTH = 192 << 20
+"""Memory that a file's description of its tensors may take. That of RoR-3-1202 takes 36 MB."""
+
+BYTES_A_SECOND = 1 << 20
+"""Of a file whose description is taken apart: the slowest there is, thousands of tiny layers, takes 4 s for 20 MB."""
+
+MAX_SECONDS = 60
+"""For the description of any file, of whatever size."""
+
+MAX_CONFIG_BYTES = 4 << 20
+"""``model_config`` of RoR-3-164 has 0.3 MB, of RoR-3-1202 it would have 2.2. JSON grows to 24 times its size when
+parsed."""
+
+MAX_ARCHIVE_DIRECTORY_BYTES = 64 << 10
+"""The list of members of a ``.keras`` archive, of which there are three."""
 
 MAX_DATA_BYTES = 4 << 30
 """A set of labelled images; CIFAR-10 has 0.2 GB."""

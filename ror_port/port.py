@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,10 @@ class Port:
     stored: dict[str, StoredTensor]
     facts: tuple[Fact, ...]
     layers: Mapping[str, str]
+    bad_values: bool = False
+    """Whether NaN, infinities and negative variances are admitted."""
+    admitted: dict[str, str] = field(default_factory=dict)
+    """Of the tensors read so far, those that hold such values: name → what it holds."""
 
     def __enter__(self) -> Port:
         return self
@@ -67,15 +71,21 @@ class Port:
         return sum(int(np.prod(parameter.shape)) for parameter in self.graph.parameters)
 
     def untouched(self, parameter: Parameter) -> Array:
-        """A tensor exactly as the file has it, once its values are found to be sound."""
+        """A tensor exactly as the file has it, once its values are found to be sound or are admitted."""
         tensor = self.stored[parameter.name]
         array = tensor.read()
-        where = f"{self.checkpoint.path}: {quote(tensor.name)}"
+        bad = None
         if not np.isfinite(array).all():
             bad = "NaN" if np.isnan(array).any() else "an infinity"
-            raise BadValues(f"{where}: holds {bad}; training had diverged, or the file is damaged")
-        if parameter.role == "moving_variance" and (array < 0).any():
-            raise BadValues(f"{where}: a negative variance ({array.min():g})")
+        elif parameter.role == "moving_variance" and (array < 0).any():
+            bad = f"a negative variance ({array.min():g})"
+        if bad and not self.bad_values:
+            raise BadValues(
+                f"{self.checkpoint.path}: {quote(tensor.name)}: holds {bad}; training had diverged, or the file is "
+                "damaged; --allow-bad-values converts it all the same"
+            )
+        if bad:
+            self.admitted[tensor.name] = bad
         return array
 
     @property
@@ -97,7 +107,8 @@ class Port:
             array = self.table.layout(parameter).inverse.view(self.untouched(parameter))
             if parameter.role == "moving_variance" and self.target is not self.network:
                 values = array.astype(np.float64)
-                deviation = values if self.convention.deviation == "std + epsilon" else np.sqrt(values)
+                with np.errstate(invalid="ignore"):  # an admitted negative variance is a NaN to Keras, too
+                    deviation = values if self.convention.deviation == "std + epsilon" else np.sqrt(values)
                 array = (deviation + self.network.epsilon) ** 2
             yield parameter, array
 
@@ -168,9 +179,10 @@ def load(path: Path | str, given: Given | None = None, **says: Any) -> Port:
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    checkpoint = open_checkpoint(Path(path))
+    given = given or Given(**says)
+    checkpoint = open_checkpoint(Path(path), given.sha256)
     try:
-        return _understand(checkpoint, given or Given(**says))
+        return _understand(checkpoint, given)
     except BaseException:
         checkpoint.close()
         raise
@@ -205,7 +217,9 @@ def _understand(checkpoint: Checkpoint, given: Given) -> Port:
         *([padding_fact] if padding_fact else []),
         *norm.facts,
     )
-    return Port(checkpoint, network, graph, convention, dialect.table(convention), stored, facts, found.layers)
+    return Port(
+        checkpoint, network, graph, convention, dialect.table(convention), stored, facts, found.layers, given.bad_values
+    )
 
 
 def _settle(

@@ -43,13 +43,16 @@ class Fact:
 class Given:
     """What the user says of a file. backend: "theano" or "tensorflow". keras: a version. epsilon: of the BatchNorms.
 
-    size: rows and columns of an image.
+    size: rows and columns of an image. sha256: of the file. bad_values: that NaN, infinities and negative variances
+    are meant to be there.
     """
 
     backend: str | None = None
     keras: str | None = None
     epsilon: float | None = None
     size: int | None = None
+    sha256: str | None = None
+    bad_values: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def _version(checkpoint: Checkpoint, of: Dialect, given: Given, example: str) ->
         shown = ".".join(map(str, version))
         if given.keras:
             return version, Fact(
-                "Keras", shown, "given", option + (f"; the file records {recorded}" if recorded else "")
+                "Keras", shown, "given", option + (f"; the file records {quote(recorded)}" if recorded else "")
             )
         return version, Fact("Keras", shown, "recorded", "attribute keras_version", option)
     if checkpoint.writer == "Keras 3":

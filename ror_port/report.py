@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ror_port import tolerances
-from ror_port.formats.hdf5 import quote
+from ror_port.formats.hdf5 import printable, quote
 from ror_port.port import Port
 from ror_port.provenance import Fact
 
@@ -43,6 +43,8 @@ class Account:
             "dtype": port.dtype,
             "omitted": list(port.checkpoint.omitted),
         }
+        if port.admitted:
+            account["admitted"] = port.admitted
         if self.planned:
             account["planned"] = self.planned
         if self.written:
@@ -68,13 +70,17 @@ class Account:
 
     def _lines(self) -> Iterator[str]:
         port = self.port
-        yield f"{port.checkpoint.path}: {port.network.name}"
+        yield f"{printable(port.checkpoint.path)}: {port.network.name}"
         yield f"  {port.network.summary}; {port.size:,} parameters, {port.dtype}"
         yield f"  sha256 {port.checkpoint.sha256}"
         yield ""
         yield from _table([(fact.basis, fact.name, fact.value, _evidence(fact)) for fact in port.facts])
         if port.checkpoint.omitted:
             yield f"  left out  {', '.join(port.checkpoint.omitted)}"
+        for name, bad in list(port.admitted.items())[:3]:
+            yield click.style(f"  admitted  {quote(name)} holds {bad}", fg="yellow")
+        if len(port.admitted) > 3:
+            yield click.style(f"  admitted  as do {len(port.admitted) - 3} other tensors", fg="yellow")
         yield ""
         if self.layers:
             yield from _table([(row["file"], row["name"], "×".join(map(str, row["shape"]))) for row in self.layers])
@@ -82,9 +88,9 @@ class Account:
         if self.epsilon:
             yield from self._epsilon(self.epsilon)
         if self.planned:
-            yield f"would write {self.planned}"
+            yield f"would write {printable(self.planned)}"
         if self.written:
-            yield f"wrote {self.written.path} ({self.written.bytes:,} bytes)"
+            yield f"wrote {printable(self.written.path)} ({self.written.bytes:,} bytes)"
             yield f"  sha256 {self.written.sha256}"
         if self.check:
             yield from self._checked(self.check)

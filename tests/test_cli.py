@@ -248,9 +248,8 @@ def test_to_torch_checks_what_it_wrote(weights, tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     assert "checked: PyTorch" in done.stdout
     script = (
-        "import ror_port.mapping.torch as table, ror_port.layout as layout;"
-        "wrong = layout.HWIO_TO_OIHW | layout.Layout((layout.Flip((2, 3)),));"
-        "object.__setattr__(table.TORCH.rules[0], 'layout', wrong);"
+        "import ror_port.mapping.convention as convention, ror_port.layout as layout;"
+        "convention.FLIP_HW_OF_HWIO = layout.SAME;"
         "from ror_port.cli import main; main()"
     )
     command = [sys.executable, "-c", script, "to-torch", str(weights), "-o", str(tmp_path / "wrong")]
@@ -287,6 +286,59 @@ def test_wrong_usage(weights, arguments, says) -> None:
     assert done.returncode == 2
     assert says in done.stderr
     assert os.listdir(weights.parent) == ["weights.h5"]
+
+
+def test_a_failed_conversion_leaves_no_folder(weights, tmp_path) -> None:
+    (tmp_path / "bad.h5").write_bytes(b"not HDF5")
+    assert run("theano-to-tf", tmp_path / "bad.h5", "-o", f"{tmp_path}/new/", *FAST).returncode == 3
+    with h5py.File(weights, "r+") as file:
+        set_nan(file)
+    assert run("theano-to-tf", weights, "-o", f"{tmp_path}/new/", *FAST).returncode == 6
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_known_hash_is_seen_to_first(weights) -> None:
+    import hashlib
+
+    known = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert run("inspect", weights, "--expect-sha256", known.upper()).returncode == 0
+    weights.write_bytes(b"no longer HDF5")
+    done = run("inspect", weights, "--expect-sha256", known)
+    assert done.returncode == 5
+    assert hashlib.sha256(b"no longer HDF5").hexdigest() in done.stderr
+    assert run("inspect", weights, "--expect-sha256", "abc").returncode == 2
+
+
+def test_admitted_bad_values_are_told_and_not_checked(weights) -> None:
+    with h5py.File(weights, "r+") as file:
+        set_nan(file)
+    done = run("theano-to-tf", weights, "--allow-bad-values")
+    assert done.returncode == 0, done.stderr
+    assert "admitted  'convolution2d_3_W' holds NaN" in done.stdout
+    assert "not checked" in done.stdout
+    assert "nan" not in done.stdout
+
+
+def test_files_are_written_as_the_umask_has_it(weights, tmp_path) -> None:
+    kept = os.umask(0o027)
+    try:
+        assert run("to-torch", weights, "-o", tmp_path / "net", *FAST).returncode == 0
+        assert run("to-torch", weights, "-o", tmp_path / "net.pt", *FAST).returncode == 0
+        assert run("theano-to-tf", weights, *FAST).returncode == 0
+    finally:
+        os.umask(kept)
+    written = [tmp_path / "net.pt", tmp_path / "weights.keras", *(tmp_path / "net").iterdir()]
+    assert {oct(path.stat().st_mode & 0o777) for path in written} == {"0o640"}
+    assert oct((tmp_path / "net").stat().st_mode & 0o777) == "0o750"
+
+
+def test_a_name_that_is_no_text_is_escaped(tmp_path) -> None:
+    path = os.fsencode(tmp_path) + b"/\x1b[2J\xff\n.h5"
+    Path(os.fsdecode(path)).write_bytes(b"x")
+    done = run("inspect", os.fsdecode(path))
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert r"\x1b[2J\udcff\n.h5" in done.stderr
 
 
 def test_two_outputs_of_one_name_are_refused(weights, tmp_path) -> None:

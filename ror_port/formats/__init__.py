@@ -5,9 +5,11 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from ror_port.checkpoint import Checkpoint
-from ror_port.errors import NotACheckpoint, UnreadableFile
+from ror_port import confine, limits
+from ror_port.checkpoint import Checkpoint, Stamp, sha256
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, keras3, keras_hdf5, onnx, pytorch
 
 _LOOKALIKES = (
@@ -24,6 +26,11 @@ def kind_of(path: Path) -> str:
 
     Raises UnreadableFile where it is none.
     """
+    return _kind_of_others(path) or _guarded(path, lambda: _kind_of_hdf5(path))
+
+
+def _kind_of_others(path: Path) -> str | None:
+    """The kind of what is not HDF5, by how it begins."""
     if (path / pytorch.WEIGHTS).is_file():
         return "safetensors"
     if (path / "saved_model.pb").is_file():
@@ -38,8 +45,12 @@ def kind_of(path: Path) -> str:
     if not hdf5.has_signature(path):
         guess = next((text for magic, text in _LOOKALIKES if start.lstrip().startswith(magic)), "not an HDF5 file")
         raise UnreadableFile(f"{path}: {guess}; expected the HDF5 file that Keras' save_weights or save wrote")
-    with hdf5.damage(path), hdf5.hdf5(path, path) as file:
-        if "layers" in file and not {"layer_names", "layer_names0"} & set(file.attrs):
+    return None
+
+
+def _kind_of_hdf5(path: Path) -> str:
+    with hdf5.hdf5(path, path) as file:
+        if "layers" in file and not any(name in file.attrs for name in ("layer_names", "layer_names0")):
             return "weights"
         return "hdf5-model" if "model_config" in file.attrs else "hdf5-weights"
 
@@ -64,12 +75,39 @@ READERS: Mapping[str, Callable[[Path], Checkpoint]] = {
 """Kind of file → who reads it."""
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
-    """Opens any file or folder that ror-port reads."""
-    kind = kind_of(path)
-    if kind not in READERS:
+def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
+    """Opens any file or folder that ror-port reads.
+
+    expected: the sha256 that it must have, seen to before anything in it is interpreted.
+    """
+    kind = _kind_of_others(path)
+    if kind == "savedmodel":
         raise NotACheckpoint(
             f"{path}: a SavedModel, which keeps no names that could be relied on; give the .keras or .h5 file instead"
         )
-    with hdf5.damage(path):
-        return READERS[kind](path)
+    stamp = Stamp.of(path)
+    if expected and sha256(path) != expected.lower():
+        raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
+    if kind in (None, "keras"):
+        checkpoint = _guarded(path, lambda: READERS[kind or _kind_of_hdf5(path)](path))
+    else:
+        with hdf5.damage(path):
+            checkpoint = READERS[kind](path)
+    checkpoint.stamp = stamp
+    return checkpoint
+
+
+T = TypeVar("T")
+
+
+def _guarded(path: Path, work: Callable[[], T]) -> T:
+    """Lets the HDF5 library at a file: within bounds of memory, and in a copy of the process first."""
+
+    def confined() -> T:
+        with hdf5.damage(path), confine.bounded(limits.MAX_GROWTH):
+            return work()
+
+    seconds = 1 + min(path.stat().st_size // limits.BYTES_A_SECOND, limits.MAX_SECONDS)
+    if trouble := confine.rehearse(confined, seconds):
+        raise UnreadableFile(f"{path}: damaged (the HDF5 library cannot take it apart: {trouble})")
+    return confined()

@@ -6,9 +6,14 @@ ever read; checks come before any data. What is refused is refused with one line
 
 from __future__ import annotations
 
+import errno
 import io
+import itertools
+import math
 import os
 import stat
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +29,13 @@ from ror_port.layout import Array
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+NUMBERS = (h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE, h5py.h5t.IEEE_F32BE, h5py.h5t.IEEE_F64BE)
+"""Types that are read, bit for bit; what only resembles them (another bias or mantissa) would be converted."""
+
+DEFLATE, SHUFFLE, FLETCHER32 = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
+FILTERS = {DEFLATE, SHUFFLE, FLETCHER32}
+"""What stored bytes may have gone through. For any other, HDF5 would look for a plugin, and run it."""
+
 
 def readable(path: Path) -> Path:
     """The path of an existing regular file, or an error. Never blocks on a FIFO or a device."""
@@ -38,7 +50,25 @@ def readable(path: Path) -> Path:
         raise UnreadableFile(f"{path}: permission denied")
     if status.st_size == 0:
         raise UnreadableFile(f"{path}: the file is empty")
+    if _stored(path, -(-status.st_size // limits.MAX_EXPANSION)) * limits.MAX_EXPANSION < status.st_size:
+        raise UnsafeFile(f"{path}: a sparse file: the disk holds little of its {status.st_size} bytes")
     return path
+
+
+def _stored(path: Path, enough: int) -> int:
+    """How many bytes of a file lie on the disk and not in holes, counted until they are enough."""
+    if not hasattr(os, "SEEK_DATA"):  # on Windows holes cannot be told
+        return enough
+    found = place = 0
+    with path.open("rb") as file:
+        while found < enough:
+            try:
+                start = os.lseek(file.fileno(), place, os.SEEK_DATA)
+            except OSError as error:
+                return found if error.errno == errno.ENXIO else enough  # no data from here on; no such question
+            place = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            found += place - start
+    return found
 
 
 def first_bytes(path: Path, count: int = 64) -> bytes:
@@ -64,7 +94,9 @@ def damage(path: Path) -> Iterator[None]:
     """Turns whatever the HDF5 library raises over a damaged file into one error of ours."""
     try:
         yield
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
+            raise UnsafeFile(f"{path}: asks for more memory than any network needs") from None
         raise UnreadableFile(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
 
 
@@ -74,7 +106,11 @@ def hdf5(source: Path | BinaryIO, path: Path) -> Iterator[h5py.File]:
     try:
         file = h5py.File(source, "r")
     except OSError as error:
-        reason = "truncated or damaged" if "truncated" in str(error) else f"cannot be opened as HDF5 ({error})"
+        reason = f"cannot be opened as HDF5 ({error})"
+        if "truncated" in str(error):
+            reason = "truncated or damaged"
+        elif error.errno in (errno.EAGAIN, errno.EACCES) and "lock" in str(error):
+            reason = "another process is writing it; try again when that is done"
         raise UnreadableFile(f"{path}: {reason}") from None
     with file:
         yield file
@@ -184,30 +220,152 @@ def dataset(parent: h5py.Group, name: str, path: Path) -> h5py.Dataset:
         raise UnsafeFile(f"{where}: its data lie in another file, which is not opened")
     if found.shape is None:
         raise NotACheckpoint(f"{where}: a dataset without data")
-    if found.dtype.kind != "f" or found.dtype.itemsize not in (4, 8):
-        raise NotACheckpoint(f"{where}: numbers of type {found.dtype}; expected float32 or float64")
-    if found.nbytes > limits.MAX_TENSOR_BYTES:
-        raise UnsafeFile(f"{where}: declares {found.nbytes} bytes; the limit is {limits.MAX_TENSOR_BYTES}")
-    if found.chunks is None and found.id.get_storage_size() < found.nbytes:
-        raise NotACheckpoint(f"{where}: declares {found.nbytes} bytes but stores {found.id.get_storage_size()}")
+    kind = found.id.get_type()
+    if kind.committed():
+        raise UnsafeFile(f"{where}: its type is an object elsewhere in the file (a committed datatype)")
+    if kind not in NUMBERS:
+        raise NotACheckpoint(f"{where}: numbers of type {_described(kind)}; expected float32 or float64")
+    declared = math.prod(found.shape) * kind.get_size()  # in Python's integers, which cannot overflow
+    if declared > limits.MAX_TENSOR_BYTES:
+        raise UnsafeFile(f"{where}: declares {declared} bytes; the limit is {limits.MAX_TENSOR_BYTES}")
     if found.chunks is not None:
-        expected = int(np.prod([-(-length // chunk) for length, chunk in zip(found.shape, found.chunks, strict=True)]))
-        if found.id.get_num_chunks() < expected:
-            raise NotACheckpoint(f"{where}: {found.id.get_num_chunks()} of {expected} chunks are stored")
+        _check_chunks(found, where)
+    elif found.id.get_storage_size() < declared:
+        raise NotACheckpoint(f"{where}: declares {declared} bytes but stores {found.id.get_storage_size()}")
     return found
+
+
+def _described(kind: h5py.h5t.TypeID) -> str:
+    try:
+        return str(kind.dtype)
+    except TypeError:
+        return "unknown to NumPy"
+
+
+def _check_chunks(stored: h5py.Dataset, where: str) -> None:
+    """Every chunk is there, of a size that can be read whole, and went through no filter but those of FILTERS."""
+    pipeline = _filters(stored)
+    if not set(pipeline) <= FILTERS or len(set(pipeline)) < len(pipeline):
+        raise UnsafeFile(f"{where}: stored through the filters {pipeline}; gzip, shuffle and fletcher32 are read")
+    if _chunk_bytes(stored) > limits.MAX_CHUNK_BYTES:
+        raise UnsafeFile(f"{where}: chunks of {_chunk_bytes(stored)} bytes; the limit is {limits.MAX_CHUNK_BYTES}")
+    expected = math.prod(-(-length // chunk) for length, chunk in zip(stored.shape, stored.chunks, strict=True))
+    if expected > limits.MAX_CHUNKS:
+        raise UnsafeFile(f"{where}: {expected} chunks; the limit is {limits.MAX_CHUNKS}")
+    if stored.id.get_num_chunks() != expected:
+        raise NotACheckpoint(f"{where}: {stored.id.get_num_chunks()} of {expected} chunks are stored")
+
+
+def _filters(stored: h5py.Dataset) -> list[int]:
+    """In the order in which they were applied."""
+    properties = stored.id.get_create_plist()
+    return [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
+
+
+def _chunk_bytes(stored: h5py.Dataset) -> int:
+    return int(math.prod(stored.chunks) * stored.dtype.itemsize)
+
+
+def _chunks(stored: h5py.Dataset) -> list[Any]:
+    """Where every chunk lies: its corner, the filters it was not put through, offset and size in the file."""
+    found: list[Any] = []
+    stored.id.chunk_iter(found.append)
+    return found
+
+
+def _inflate(stored: h5py.Dataset, path: Path) -> None:
+    """Raises UnsafeFile where a compressed chunk holds more than its place: HDF5 would inflate all of it first."""
+    pipeline = _filters(stored)
+    for chunk in _chunks(stored) if DEFLATE in pipeline else []:
+        skipped, content = stored.id.read_direct_chunk(chunk.chunk_offset)
+        applied = [code for index, code in enumerate(pipeline) if not skipped >> index & 1]
+        if DEFLATE in applied:
+            checksums = 4 * (FLETCHER32 in applied[: applied.index(DEFLATE)])
+            place = _chunk_bytes(stored) + checksums
+            if len(zlib.decompressobj().decompress(content, place + 1)) > place:
+                raise UnsafeFile(
+                    f"{path}: {quote(stored.name)}: a compressed chunk inflates to more than its {place} bytes"
+                )
+
+
+def _extents(stored: h5py.Dataset) -> tuple[range, ...]:
+    """The bytes of the file that hold the numbers; none where they lie within the description."""
+    if stored.chunks is not None:
+        return tuple(range(chunk.byte_offset, chunk.byte_offset + chunk.size) for chunk in _chunks(stored))
+    start = stored.id.get_offset()
+    return () if start is None else (range(start, start + stored.nbytes),)
+
+
+STRUCTURES = {b"TREE\0": 544, b"TREE\1": 544, b"SNOD\1\0": 328, b"HEAP\0\0\0\0": 32, b"GCOL\1\0\0\0": 4096}
+"""What the library's own structures begin with, and the bytes they take as a rule."""
+
+
+def _check_place(stored: h5py.Dataset, path: Path) -> None:
+    """Raises NotACheckpoint where the numbers lie over one of HDF5's own structures: their address is damaged.
+
+    Nothing else tells: the file has no checksum of it.
+    """
+    for extent in _extents(stored) if stored.chunks is None and stored.file.driver != "fileobj" else ():
+        before = min(extent.start, max(STRUCTURES.values()))
+        with path.open("rb") as file:
+            file.seek(extent.start - before)
+            content = file.read(before + len(extent))
+        for mark, length in STRUCTURES.items():
+            if content.find(mark, max(0, before - length + 1)) >= 0:
+                raise NotACheckpoint(f"{path}: {quote(stored.name)}: its data lie over a structure of the file")
 
 
 def values(stored: h5py.Dataset, path: Path) -> Array:
     """The numbers, in native byte order and the stored precision."""
     with damage(path):
+        try:
+            _check_place(stored, path)
+            _inflate(stored, path)
+        except zlib.error as error:
+            raise UnreadableFile(f"{path}: {quote(stored.name)}: damaged ({error})") from None
         array: Array = stored[()]
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def tensor(parent: h5py.Group, member: str, name: str, path: Path) -> StoredTensor:
-    """A dataset as an unread tensor called `name`."""
-    stored = dataset(parent, member, path)
-    return StoredTensor(name, stored.shape, stored.dtype, lambda: values(stored, path))
+class Tensors:
+    """Fetches the tensors of one file, and sees that no two of them are the same bytes.
+
+    Use one for each file, and `check` at the end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names: dict[int, str] = {}
+        self.extents: list[tuple[int, int, str]] = []
+        self.bytes = 0
+
+    def fetch(self, parent: h5py.Group, member: str, name: str) -> StoredTensor:
+        """A dataset as an unread tensor called `name`."""
+        stored = dataset(parent, member, self.path)
+        where = f"{self.path}: {quote(stored.name)}"
+        about = h5py.h5o.get_info(stored.id)
+        if about.addr in self.names:
+            raise UnsafeFile(f"{where}: the same dataset as {quote(self.names[about.addr])}, under another name")
+        self.names[about.addr] = stored.name
+        if about.hdr.nchunks == 1:
+            start = about.addr + stored.file.userblock_size
+            self.extents.append((start, start + about.hdr.space.total, f"the description of {stored.name}"))
+        self.extents += [(extent.start, extent.stop, stored.name) for extent in _extents(stored)]
+        self.bytes += stored.nbytes
+        # It is fetched again to be read: a thousand open datasets take more memory than their network.
+        return StoredTensor(
+            name, stored.shape, stored.dtype, lambda: values(dataset(parent, member, self.path), self.path)
+        )
+
+    def check(self) -> None:
+        """Once all are fetched: what no tensor shows alone."""
+        size = self.path.stat().st_size
+        if self.bytes > limits.MAX_EXPANSION * size:
+            raise UnsafeFile(f"{self.path}: a file of {size} bytes declares tensors of {self.bytes}")
+        self.extents.sort()
+        for (_, stop, name), (start, _, other) in itertools.pairwise(self.extents):
+            if start < stop:
+                raise UnsafeFile(f"{self.path}: {quote(name)} and {quote(other)} share bytes of the file")
 
 
 def names(owner: h5py.Group, attribute: str, path: Path, limit: int) -> list[str]:
@@ -223,23 +381,17 @@ def names(owner: h5py.Group, attribute: str, path: Path, limit: int) -> list[str
         raise NotACheckpoint(f"{where}: missing")
     found: list[str] = []
     for piece in pieces:
-        raw = np.atleast_1d(_attribute(owner, piece, path))
-        if raw.size and raw.dtype.kind not in "SOU":
-            raise NotACheckpoint(f"{where}: expected names, found {raw.dtype}")
-        for item in raw.tolist():
+        for item in _strings(owner, piece, path, limit - len(found), 4 * limits.MAX_NAME):
             try:
-                name = item.decode("utf-8") if isinstance(item, bytes) else str(item)
-                name.encode("utf-8")
+                name = item.decode("utf-8")
             except UnicodeError:
                 raise NotACheckpoint(f"{where}: a name is not UTF-8") from None
             if not 0 < len(name) <= limits.MAX_NAME:
                 raise UnsafeFile(f"{where}: a name of {len(name)} characters; the limit is {limits.MAX_NAME}")
             found.append(name)
-        if len(found) > limit:
-            raise UnsafeFile(f"{where}: more than {limit} names")
-    repeated = sorted({name for name in found if found.count(name) > 1}) if len(set(found)) < len(found) else []
-    if repeated:
-        raise NotACheckpoint(f"{where}: {quote(repeated[0])} is listed twice")
+    repeated = next((name for name, count in Counter(found).items() if count > 1), None)
+    if repeated is not None:
+        raise NotACheckpoint(f"{where}: {quote(repeated)} is listed twice")
     return found
 
 
@@ -247,24 +399,48 @@ def text(owner: h5py.Group, attribute: str, path: Path) -> str | None:
     """A text attribute, or None where there is none."""
     if attribute not in owner.attrs:
         return None
-    value = _attribute(owner, attribute, path)
-    if isinstance(value, bytes | np.bytes_):
-        value = bytes(value).decode("utf-8", "replace")
-    if not isinstance(value, str):
+    found = _strings(owner, attribute, path, 1, limits.MAX_CONFIG_BYTES)
+    if len(found) != 1:
         raise NotACheckpoint(f"{path}: attribute {attribute}: expected a text")
-    if len(value) > limits.MAX_CONFIG_BYTES:
-        raise UnsafeFile(f"{path}: attribute {attribute}: {len(value)} characters")
-    return value
+    return found[0].decode("utf-8", "replace")
 
 
-def _attribute(owner: h5py.Group, name: str, path: Path) -> Any:
-    try:
-        return owner.attrs[name]
-    except (OSError, TypeError, ValueError, UnicodeError) as error:
-        raise NotACheckpoint(f"{path}: attribute {name} of {quote(owner.name)} cannot be read ({error})") from None
+def _strings(owner: h5py.Group, name: str, path: Path, limit: int, length: int) -> list[bytes]:
+    """The strings of an attribute, at most `limit` of at most `length` bytes each, as it must declare before."""
+    where = f"{path}: attribute {name} of {quote(owner.name)}"
+    with damage(path):
+        attribute = h5py.h5a.open(owner.id, name.encode())
+        kind = attribute.get_type()
+        count = 0 if attribute.shape is None else math.prod(attribute.shape)
+        if count == 0:
+            return []  # of any type: Keras lists no weights as numbers
+        if not isinstance(kind, h5py.h5t.TypeStringID):
+            raise NotACheckpoint(f"{where}: expected text, found {_described(kind)}")
+        if count > limit:
+            raise UnsafeFile(f"{where}: {count} strings; more than {limit} are not read")
+        if not kind.is_variable_str() and kind.get_size() > length:
+            raise UnsafeFile(f"{where}: strings of {kind.get_size()} bytes; the limit is {length}")
+        strings = np.empty(attribute.shape, attribute.dtype)
+        attribute.read(strings)
+    return [item if isinstance(item, bytes) else b"" for item in strings.ravel().tolist()]
+
+
+def content(group: h5py.Group) -> str:
+    """What a group holds, in words. Only a few members are ever listed: listing takes time and memory."""
+    if len(group) > limits.MAX_LAYERS:
+        return f"{len(group)} objects"
+    return ", ".join(quote(name) for name in itertools.islice(group, 3)) or "nothing"
 
 
 def quote(name: str) -> str:
     """A name out of a file, fit for a terminal: control characters escaped, length cut."""
-    shown = name.encode("unicode_escape").decode("ascii") if not name.isprintable() else name
+    shown = printable(name[:121])
     return f"'{shown if len(shown) <= 120 else shown[:117] + '...'}'"
+
+
+def printable(text: object) -> str:
+    """What a terminal shows as one line and does not obey: whatever is not printable is escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in str(text)
+    )

@@ -7,6 +7,7 @@ name is an attribute of ``vars``. Source: Keras 3.15, saving/saving_lib.py.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -60,7 +61,7 @@ def read_archive(path: Path) -> Checkpoint:
     with ExitStack() as on_error:
         on_error.callback(stack.close)
         try:
-            archive = stack.enter_context(zipfile.ZipFile(path))
+            archive = stack.enter_context(_archive(path))
             metadata = json_object(_member(archive, _METADATA, path, limits.MAX_CONFIG_BYTES), f"{path}: {_METADATA}")
             config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).decode("utf-8", "replace")
             weights = stack.enter_context(tempfile.TemporaryFile())
@@ -86,13 +87,45 @@ def read_archive(path: Path) -> Checkpoint:
     return checkpoint
 
 
+_END = b"PK\x05\x06"
+"""Begins the record at the end of a zip archive, which gives the size of its list of members at byte 12."""
+
+_END_64 = b"PK\x06\x07"
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    """An archive whose list of members, which is read at once, is known to be short and to stay inside of it."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, (1 << 16) + 22), os.SEEK_END)
+        tail = file.read()
+    end = tail.find(_END)
+    if end < 0 or tail.count(_END) > 1 or _END_64 in tail:
+        raise zipfile.BadZipFile("without one plain list of its members")
+    size = int.from_bytes(tail[end + 12 : end + 16], "little")
+    if size > limits.MAX_ARCHIVE_DIRECTORY_BYTES:
+        raise UnsafeFile(
+            f"{path}: a zip archive whose list of members takes {size} bytes; the limit is "
+            f"{limits.MAX_ARCHIVE_DIRECTORY_BYTES}"
+        )
+    archive = zipfile.ZipFile(path)
+    outside = [name for name in archive.namelist() if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name)]
+    if outside:
+        archive.close()
+        raise UnsafeFile(f"{path}: a zip archive with the member {hdf5.quote(outside[0])}, a path out of it")
+    return archive
+
+
 def _info(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> zipfile.ZipInfo:
     found = [info for info in archive.infolist() if info.filename == name]
     if len(found) != 1:
         raise NotACheckpoint(f"{path}: a zip archive with {len(found)} members {name}; a .keras file has one")
-    if found[0].file_size > limit:
-        raise UnsafeFile(f"{path}: {name} unpacks to {found[0].file_size} bytes; the limit is {limit}")
-    return found[0]
+    (member,) = found
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UnsafeFile(f"{path}: {name} is compressed by method {member.compress_type}; deflate is read")
+    limit = min(limit, limits.MAX_EXPANSION * path.stat().st_size)
+    if member.file_size > limit:
+        raise UnsafeFile(f"{path}: {name} unpacks to {member.file_size} bytes; the limit is {limit}")
+    return member
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> bytes:
@@ -103,7 +136,7 @@ def _layers(file: h5py.File, path: Path) -> tuple[StoredLayer, ...]:
     group = hdf5.group(file, "layers", path)
     if len(group) > limits.MAX_LAYERS:
         raise UnsafeFile(f"{path}: {len(group)} layers; the limit is {limits.MAX_LAYERS}")
-    layers = []
+    layers, fetched = [], hdf5.Tensors(path)
     for container in group:
         match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
         variables = hdf5.group(group, f"{container}/vars", path)
@@ -116,10 +149,10 @@ def _layers(file: h5py.File, path: Path) -> tuple[StoredLayer, ...]:
             )
         name = hdf5.text(variables, "name", path) or container
         present = enumerate(roles[: len(variables)])
-        tensors = (hdf5.tensor(variables, str(index), f"{name}/{role}", path) for index, role in present)
+        tensors = (fetched.fetch(variables, str(index), f"{name}/{role}") for index, role in present)
         layers.append(StoredLayer(name, tuple(tensors)))
-    names = [layer.name for layer in layers]
-    if len(set(names)) < len(names):
+    fetched.check()
+    if len({layer.name for layer in layers}) < len(layers):
         raise NotACheckpoint(f"{path}: two layers of one name")
     return tuple(layers)
 

@@ -40,10 +40,12 @@ def read(path: Path) -> Checkpoint:
         if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
             raise NotACheckpoint(
                 f"{path}: an HDF5 file, but not of Keras weights: no attribute 'layer_names'; "
-                f"it holds {', '.join(hdf5.quote(name) for name in list(file)[:3]) or 'nothing'}"
+                f"it holds {hdf5.content(file)}"
             )
         names = hdf5.names(root, "layer_names", path, limits.MAX_LAYERS)
-        layers = tuple(_layer(root, name, path) for name in names)
+        tensors = hdf5.Tensors(path)
+        layers = tuple(_layer(root, name, tensors) for name in names)
+        tensors.check()
         config = hdf5.text(file, "model_config", path)
         version = hdf5.text(root, "keras_version", path) or hdf5.text(file, "keras_version", path)
         backend = hdf5.text(root, "backend", path) or hdf5.text(file, "backend", path)
@@ -63,10 +65,10 @@ def read(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _layer(root: h5py.Group, name: str, path: Path) -> StoredLayer:
-    group = hdf5.group(root, name, path)
-    weights = hdf5.names(group, "weight_names", path, limits.MAX_WEIGHTS_PER_LAYER)
-    return StoredLayer(name, tuple(hdf5.tensor(group, weight, weight, path) for weight in weights))
+def _layer(root: h5py.Group, name: str, tensors: hdf5.Tensors) -> StoredLayer:
+    group = hdf5.group(root, name, tensors.path)
+    weights = hdf5.names(group, "weight_names", tensors.path, limits.MAX_WEIGHTS_PER_LAYER)
+    return StoredLayer(name, tuple(tensors.fetch(group, weight, weight) for weight in weights))
 
 
 def write(

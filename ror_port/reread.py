@@ -1,0 +1,61 @@
+"""What was written is read again before it counts, and every tensor compared with what the writer was given.
+
+A disk or a library that lost a byte is found out while the old output is still in place. Only digests are kept
+meanwhile, so it takes no memory, and the time of reading the output once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ror_port.errors import OutputError, RorPortError
+from ror_port.graph import Parameter
+from ror_port.layout import Array
+from ror_port.port import load
+
+
+class Ledger:
+    """One digest a tensor, of its type, shape and bytes as they are to be written."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+        self.digests: dict[str, bytes] = {}
+
+    def note(self, parameters: Iterator[tuple[Parameter, Array]]) -> Iterator[tuple[Parameter, Array]]:
+        """Passes parameters on to a writer."""
+        for parameter, array in parameters:
+            self.digests[parameter.name] = _digest(array.astype(self.dtype, copy=False))
+            yield parameter, array
+
+    def check(self, written: Path, format: str) -> None:
+        """Raises OutputError where a file, or a folder, does not hold what was noted.
+
+        A SavedModel is passed over: TensorFlow alone can read its tensors, and the check of its answers does.
+        """
+        if format == "savedmodel":
+            return
+        try:
+            found = {parameter.name: _digest(array) for parameter, array in _tensors(written)}
+        except RorPortError as error:
+            raise OutputError(f"what was written cannot be read again, and is not kept: {error}") from error
+        wrong = [name for name in self.digests.keys() | found.keys() if self.digests.get(name) != found.get(name)]
+        if wrong:
+            raise OutputError(
+                f"{written}: {len(wrong)} tensors are not what was to be written, {min(wrong)} the first; is the disk "
+                "sound? Nothing was kept"
+            )
+
+
+def _digest(array: Array) -> bytes:
+    digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
+
+
+def _tensors(written: Path) -> Iterator[tuple[Parameter, Array]]:
+    with load(written, bad_values=True) as port:
+        yield from port.parameters()

@@ -1,0 +1,77 @@
+"""What was written is read again, and a byte that was lost on the way keeps it from taking its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ror_port import convert
+from ror_port.errors import OutputError, UnreadableFile
+from ror_port.formats import pytorch
+from ror_port.port import Port, load
+from ror_port.reread import Ledger
+
+NAMES = {"keras": "net.keras", "weights": "net.weights.h5", "h5": "net.h5", "safetensors": "net", "pt": "net.pt"}
+
+
+def write(port: Port, format: str, folder: Path, **options) -> None:
+    to = convert.to_torch if format in convert.TORCH_SUFFIXES else convert.to_tensorflow
+    to(port, folder / NAMES[format], format, **options)
+
+
+@pytest.mark.parametrize("format", NAMES)
+def test_a_byte_lost_in_the_writing_is_found(pre_ror, tmp_path, monkeypatch, format) -> None:
+    check = Ledger.check
+
+    def lose(ledger: Ledger, written: Path, *rest) -> None:
+        path = written / pytorch.WEIGHTS if written.is_dir() else written
+        content = bytearray(path.read_bytes())
+        content[content.index(gamma) + 5] ^= 4
+        path.write_bytes(content)
+        check(ledger, written, *rest)
+
+    monkeypatch.setattr(Ledger, "check", lose)
+    with load(pre_ror.weights) as port:
+        gamma = port.stored["head/bn/gamma"].read().tobytes()
+        with pytest.raises(OutputError, match=r"head/bn/gamma|cannot be read again"):
+            write(port, format, tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_tensor_that_changes_its_type_is_found(pre_ror, tmp_path) -> None:
+    with load(pre_ror.weights) as port:
+        write(port, "weights", tmp_path)
+        ledger = Ledger("float64")
+        list(ledger.note(port.parameters()))
+        with pytest.raises(OutputError, match="94 tensors are not what was to be written"):
+            ledger.check(tmp_path / NAMES["weights"], "weights", port.graph)
+
+
+def test_a_file_that_changes_meanwhile_is_not_converted(copy, tmp_path) -> None:
+    path, file = copy
+    file.close()
+
+    def write_to_it(_: Path) -> None:
+        with path.open("r+b") as source:
+            source.seek(-1, os.SEEK_END)
+            source.write(b"\1")
+
+    with load(path) as port, pytest.raises(UnreadableFile, match="was changed while it was read"):
+        write(port, "weights", tmp_path, trial=write_to_it)
+    assert os.listdir(tmp_path) == ["weights.h5"]
+
+
+def test_bad_values_that_were_admitted_are_written_as_they_are(copy, tmp_path) -> None:
+    path, file = copy
+    odd = np.array([0x7FC00123, 0xFF800000], np.uint32).view(np.float32)  # a NaN with a payload, minus infinity
+    file["dense_1/dense_1_b"][:2] = odd
+    file.close()
+    with load(path, bad_values=True) as port:
+        for format in ("keras", "safetensors"):
+            write(port, format, tmp_path)
+        assert port.admitted == {"dense_1_b": "NaN"}
+    with load(tmp_path / NAMES["keras"], bad_values=True) as port:
+        assert port.stored["head/dense/bias"].read()[:2].tobytes() == odd.tobytes()

@@ -1,0 +1,1036 @@
+"""Files that a stranger might send, each made from a genuine one: how it is built, and what must come of it.
+
+A case ends in the documented exit code and in one line that holds its phrase; or, with code 0, in an output that has
+exactly the genuine tensors. ``bench.pipe`` is the canary: a pipe that nobody writes to, which is never to be opened,
+because whoever opens it never returns.
+
+Cases of HDF5 come first, then of ``.keras``. Other formats that the command learns to read belong at the end.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+BIAS, KERNEL, VARIANCE = (
+    "dense_1/dense_1_b",
+    "dense_1/dense_1_W",
+    "batchnormalization_2/batchnormalization_2_running_std",
+)
+"""Tensors of the genuine file: (10,), (64, 10), (16,)."""
+
+
+@dataclass
+class Bench:
+    """Where a case is built. path: what the command is given; genuine, model, archive: contents to start from."""
+
+    folder: Path
+    genuine: bytes
+    model: bytes
+    archive: bytes
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "weights.h5"
+
+    @property
+    def pipe(self) -> Path:
+        path = self.folder / "canary.h5"
+        if not path.exists():
+            os.mkfifo(path)
+        return path
+
+
+@dataclass(frozen=True)
+class Case:
+    """code: of the command's exit. says: what its one line holds. double: whether the output is float64."""
+
+    name: str
+    build: Callable[[Bench], None]
+    code: int
+    says: str = ""
+    options: tuple[str, ...] = ()
+    child: dict[str, Any] = field(default_factory=dict)
+    double: bool = False
+    values: bool = True
+    """Whether an output has the genuine tensors; else only that there is one."""
+
+
+CASES: list[Case] = []
+
+
+def add(name: str, code: int, says: str, build: Callable[[Bench], None], **more: Any) -> None:
+    CASES.append(Case(name, build, code, says, **more))
+
+
+def content(name: str, code: int, says: str, change: Callable[[bytes], bytes], **more: Any) -> None:
+    """The genuine file's bytes, changed."""
+    add(name, code, says, lambda bench: bench.path.write_bytes(change(bench.genuine)) and None, **more)
+
+
+def edited(
+    name: str, code: int, says: str, edit: Callable[[h5py.File], None], model: bool = False, **more: Any
+) -> None:
+    """The genuine weights, or a genuine full model, edited through h5py."""
+
+    def build(bench: Bench) -> None:
+        bench.path.write_bytes(bench.model if model else bench.genuine)
+        with h5py.File(bench.path, "r+") as file:
+            edit(file)
+
+    add(name, code, says, build, **more)
+
+
+def replaced(
+    name: str, code: int, says: str, make: Callable[[h5py.Group, str], None], at: str = BIAS, **more: Any
+) -> None:
+    """The genuine weights with one dataset put there anew by `make`."""
+
+    def edit(file: h5py.File) -> None:
+        del file[at]
+        make(file, at)
+
+    edited(name, code, says, edit, **more)
+
+
+def rewritten(
+    name: str, make: Callable[[h5py.Group, str, np.ndarray], None], code: int = 0, says: str = "", **more: Any
+) -> None:
+    """The genuine weights with every dataset put there anew: the same numbers, stored otherwise."""
+
+    def edit(file: h5py.File) -> None:
+        for layer in names(file):
+            for weight in names(file[layer], "weight_names"):
+                numbers = file[layer][weight][()]
+                del file[layer][weight]
+                make(file[layer], weight, numbers)
+
+    edited(name, code, says, edit, **more)
+
+
+def copied(name: str, *, names_as: Callable[[list[str]], Any] | None = None, **options: Any) -> None:
+    """The same groups, attributes and numbers in a fresh file made with these options."""
+
+    def build(bench: Bench) -> None:
+        with h5py.File(io.BytesIO(bench.genuine), "r") as old, h5py.File(bench.path, "w", **options) as new:
+            for layer in names(old):
+                old.copy(layer, new)
+            new.attrs["layer_names"] = names_as(names(old)) if names_as else old.attrs["layer_names"]
+
+    add(name, 0, "", build)
+
+
+def names(group: h5py.Group, attribute: str = "layer_names") -> list[str]:
+    return [item.decode() for item in group.attrs[attribute]]
+
+
+def listed(name: str, code: int, says: str, change: Callable[[list[bytes]], Iterable[bytes]], **more: Any) -> None:
+    """The genuine weights with other layer names."""
+
+    def edit(file: h5py.File) -> None:
+        file.attrs["layer_names"] = list(change(list(file.attrs["layer_names"])))
+
+    edited(name, code, says, edit, **more)
+
+
+# Not HDF5, or not all of it.
+
+for title, start, phrase in (
+    ("empty", b"", "the file is empty"),
+    ("text", b"hello\n" * 100, "not an HDF5 file"),
+    ("html", b"\n <!DOCTYPE html><html>", "HTML"),
+    ("lfs pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+    ("pickle", b"\x80\x04\x95\x1c\x00\x00", "pickle, which is never opened"),
+    ("numpy array", b"\x93NUMPY\x01\x00", "NumPy"),
+    ("a gzip file", b"\x1f\x8b\x08\x00", "unpack it first"),
+    ("json", b'{"layer_names": []}', "not an HDF5 file"),
+    ("hdf4", b"\x0e\x03\x13\x01" + b"\0" * 600, "not an HDF5 file"),
+    ("zeros", b"\0" * 100_000, "not an HDF5 file"),
+    ("signature alone", b"\x89HDF\r\n\x1a\n", "HDF5"),
+    ("signature and noise", b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 40, "HDF5"),
+    ("zip signature alone", b"PK\x03\x04", "damaged or encrypted zip"),
+):
+    content(title, 3, phrase, lambda _, start=start: start)
+content("half of it", 3, "truncated or damaged", lambda whole: whole[: len(whole) // 2])
+content("all but one byte", 3, "truncated or damaged", lambda whole: whole[:-1])
+content("the first 100 bytes", 3, "truncated or damaged", lambda whole: whole[:100])
+content("without its first byte", 3, "not an HDF5 file", lambda whole: whole[1:])
+content("its first half twice", 3, "damaged", lambda whole: whole[: len(whole) // 2] * 2)
+content("zeros after the superblock", 3, "HDF5", lambda whole: whole[:96] + bytes(len(whole) - 96))
+content("unix line ends for dos", 3, "not an HDF5 file", lambda whole: whole.replace(b"\r\n", b"\n"))
+content("bytes after its end", 0, "", lambda whole: whole + b"trailing" * 1000)
+
+
+def npz(bench: Bench) -> None:
+    with bench.path.open("wb") as file:
+        np.savez(file, a=np.zeros(3))
+
+
+def hdf5_of_something_else(bench: Bench) -> None:
+    with h5py.File(bench.path, "w") as file:
+        file["\x1b[2Jtemperatures"] = [1.0]
+
+
+def crowd(bench: Bench) -> None:
+    with h5py.File(bench.path, "w") as file:
+        for index in range(10_001):
+            file[f"{index}"] = h5py.SoftLink("/")
+
+
+add("npz", 4, "0 members metadata.json", npz)
+add("hdf5 of something else", 4, r"it holds '\x1b[2Jtemperatures'", hdf5_of_something_else)
+add("hdf5 of many things", 4, "it holds 10001 objects", crowd)
+add("no file", 3, "no such file", lambda _: None)
+add("folder", 3, "a folder", lambda bench: bench.path.mkdir())
+add("pipe", 3, "not a regular file", lambda bench: os.mkfifo(bench.path))
+add("device", 3, "not a regular file", lambda bench: bench.path.symlink_to("/dev/zero"))
+add("loop of symlinks", 3, "too many levels of symbolic links", lambda bench: bench.path.symlink_to(bench.path))
+add("symlink to nothing", 3, "no such file", lambda bench: bench.path.symlink_to(bench.folder / "none"))
+
+
+def through_a_symlink(bench: Bench) -> None:
+    (bench.folder / "real").write_bytes(bench.genuine)
+    bench.path.symlink_to(bench.folder / "real")
+
+
+def locked(bench: Bench) -> None:
+    bench.path.write_bytes(bench.genuine)
+    bench.stack.enter_context(h5py.File(bench.path, "r+"))
+
+
+add("symlink to a file", 0, "", through_a_symlink)
+add("no permission", 3, "permission denied", lambda bench: bench.path.write_bytes(b"x") and None, child={"user": 65534})
+add("a writer has it", 3, "another process is writing it", locked)
+content("another file than expected", 5, "its sha256 is", lambda whole: whole, options=("--expect-sha256", "0" * 64))
+
+# Links and storage.
+
+
+def link(to: Any, at: str = BIAS) -> Callable[[h5py.File], None]:
+    def edit(file: h5py.File) -> None:
+        del file[at]
+        file[at] = to
+
+    return edit
+
+
+ELSEWHERE = "a link to somewhere else"
+edited("soft link to a dataset", 5, ELSEWHERE, link(h5py.SoftLink("/dense_1/dense_1_W")))
+edited("soft link to nothing", 5, ELSEWHERE, link(h5py.SoftLink("/none")))
+edited("soft link to itself", 5, ELSEWHERE, link(h5py.SoftLink("/" + BIAS)))
+edited("soft link to a group", 5, ELSEWHERE, link(h5py.SoftLink("/dense_2"), "dense_1"))
+edited("external link without a file", 5, ELSEWHERE, link(h5py.ExternalLink("none.h5", "/x")))
+
+
+def built(edit: Callable[[h5py.File, Bench], None]) -> Callable[[Bench], None]:
+    """An edit that needs the bench as well."""
+
+    def build(bench: Bench) -> None:
+        bench.path.write_bytes(bench.genuine)
+        with h5py.File(bench.path, "r+") as file:
+            edit(file, bench)
+
+    return build
+
+
+def linked_outside(at: str) -> Callable[[Bench], None]:
+    return built(lambda file, bench: link(h5py.ExternalLink(str(bench.pipe), "/x"), at)(file))
+
+
+def raw_data_outside(file: h5py.File, bench: Bench) -> None:
+    del file[BIAS]
+    file.create_dataset(BIAS, (10,), "f4", external=[(str(bench.pipe), 0, 40)])
+
+
+def virtual(file: h5py.File, bench: Bench) -> None:
+    layout = h5py.VirtualLayout((10,), "f4")
+    layout[:] = h5py.VirtualSource(str(bench.pipe), "x", (10,))
+    del file[BIAS]
+    file.create_virtual_dataset(BIAS, layout)
+
+
+def virtual_of_itself(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((10,), "f4")
+    layout[:] = h5py.VirtualSource(".", KERNEL, (64, 10))[0]
+    del file[BIAS]
+    file.create_virtual_dataset(BIAS, layout)
+
+
+def committed(file: h5py.Group, at: str) -> None:
+    file["kind"] = np.dtype("f4")
+    file.create_dataset(at, data=np.ones(10, "f4"), dtype=file["kind"])
+
+
+def layer_twice(file: h5py.File) -> None:
+    file["dense_2"] = file["dense_1"]
+    file.attrs["layer_names"] = [*file.attrs["layer_names"], b"dense_2"]
+
+
+def back_into_itself(file: h5py.File) -> None:
+    file["dense_1"]["root"] = file["/"]
+    file["dense_1"].attrs["weight_names"] = [b"dense_1_W", b"root/dense_1/dense_1_W"]
+
+
+add("external link to a dataset", 5, ELSEWHERE, linked_outside(BIAS))
+add("external link to a group", 5, ELSEWHERE, linked_outside("dense_1"))
+add("raw data in another file", 5, "its data lie in another file", built(raw_data_outside))
+add("virtual dataset", 5, "its data lie in another file", built(virtual))
+edited("virtual dataset of its own file", 5, "its data lie in another file", virtual_of_itself)
+replaced("committed datatype", 5, "committed datatype", committed)
+edited(
+    "one dataset, two names",
+    5,
+    "the same dataset as",
+    lambda file: link(file[VARIANCE.replace("running_std", "gamma")], VARIANCE)(file),
+)
+edited("one layer, two names", 5, "the same dataset as", layer_twice)
+edited("a group within itself", 5, "the same dataset as", back_into_itself)
+replaced(
+    "a group for a dataset", 4, "expected a dataset, found a group", lambda file, at: file.create_group(at) and None
+)
+replaced(
+    "a datatype for a dataset",
+    4,
+    "expected a dataset, found a datatype",
+    lambda file, at: file.__setitem__(at, np.dtype("f4")),
+)
+replaced(
+    "a dataset for a group",
+    4,
+    "expected a group, found a dataset",
+    lambda file, at: file.__setitem__(at, [1.0]),
+    at="dense_1",
+)
+replaced(
+    "a datatype for a group",
+    4,
+    "expected a group, found a datatype",
+    lambda file, at: file.__setitem__(at, np.dtype("f4")),
+    at="dense_1",
+)
+edited("a weight that is not there", 4, "listed, but not in the file", lambda file: file.__delitem__(BIAS))
+edited("a layer that is not there", 4, "listed, but not in the file", lambda file: file.__delitem__("dense_1"))
+for path in (b"../dense_1", b"/dense_1", b"./dense_1", b"a//b", b"dense_1/", b"..", b"dense_1/../dense_1"):
+    listed(f"layer {path.decode()}", 5, "not a plain name", lambda old, path=path: [*old[:-1], path])
+for path in (b"/dense_1/dense_1_b", b"../dense_1/dense_1_b", b"./dense_1_b"):
+    edited(
+        f"weight {path.decode()}",
+        5,
+        "not a plain name",
+        lambda file, path=path: file["dense_1"].attrs.__setitem__("weight_names", [b"dense_1_W", path]),
+    )
+
+# Sizes.
+
+
+def early(properties: h5py.h5p.PropDCID) -> h5py.h5p.PropDCID:
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    return properties
+
+
+def low_level(
+    file: h5py.Group,
+    at: str,
+    shape: tuple[int, ...],
+    *filters: tuple[int, int, tuple[int, ...]],
+    chunks: tuple[int, ...],
+    most: tuple[int, ...] | None = None,
+) -> h5py.h5d.DatasetID:
+    """A dataset of float32 whose properties h5py's own functions would not let through."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(chunks)
+    for code, flags, values in filters:
+        properties.set_filter(code, flags, values)
+    space = h5py.h5s.create_simple(shape, most or shape)
+    return h5py.h5d.create(file.file.id, at.encode(), h5py.h5t.IEEE_F32LE, space, properties)
+
+
+def deflated(size: int, header: int) -> bytes:
+    """A stream that inflates to so many zeros, quickly made: pieces after a full flush are all alike.
+
+    header: 15 for zlib's format, -15 for none. It lacks its end, which nobody gets to see.
+    """
+    press = zlib.compressobj(9, zlib.DEFLATED, header)
+    pieces = [press.compress(bytes(1 << 20)) + press.flush(zlib.Z_FULL_FLUSH) for _ in range(2)]
+    return pieces[0] + pieces[1] * ((size >> 20) - 1)
+
+
+def inflating(file: h5py.Group, at: str) -> None:
+    """A chunk declared to have 256 KiB that inflates to 1 GiB."""
+    gzip = (h5py.h5z.FILTER_DEFLATE, 1, (9,))
+    dataset = low_level(file, at, (10,), gzip, chunks=(1 << 16,), most=(h5py.h5s.UNLIMITED,))
+    dataset.write_direct_chunk((0,), deflated(1 << 30, 15))
+
+
+def not_inflating(file: h5py.Group, at: str) -> None:
+    dataset = low_level(file, at, (10,), (h5py.h5z.FILTER_DEFLATE, 1, (9,)), chunks=(10,))
+    dataset.write_direct_chunk((0,), b"not a stream of zlib's")
+
+
+def unknown_filter(code: int) -> Callable[[h5py.Group, str], None]:
+    def make(file: h5py.Group, at: str) -> None:
+        low_level(file, at, (10,), (code, h5py.h5z.FLAG_OPTIONAL, (1,)), chunks=(10,)).write_direct_chunk(
+            (0,), b"x" * 40, 1
+        )
+
+    return make
+
+
+def shuffled_twice(file: h5py.Group, at: str) -> None:
+    shuffle = (h5py.h5z.FILTER_SHUFFLE, 1, ())
+    low_level(file, at, (10,), shuffle, shuffle, chunks=(10,)).write_direct_chunk((0,), bytes(40))
+
+
+def vast_chunk(file: h5py.Group, at: str) -> None:
+    low_level(file, at, (10,), chunks=(1 << 28,), most=(h5py.h5s.UNLIMITED,))
+
+
+def created(*shape: int, **options: Any) -> Callable[[h5py.Group, str], None]:
+    def make(file: h5py.Group, at: str) -> None:
+        file.create_dataset(at, shape, "f4", **options)
+
+    return make
+
+
+def missing_chunk(file: h5py.Group, at: str) -> None:
+    file.create_dataset(at, (10,), "f4", chunks=(5,))[:5] = 1
+
+
+def zeros_compressed(file: h5py.Group, at: str) -> None:
+    file.create_dataset(at, data=np.zeros((64, 1 << 18), "f4"), compression="gzip")
+
+
+def sparse(size: int) -> Callable[[Bench], None]:
+    def build(bench: Bench) -> None:
+        bench.path.write_bytes(bench.genuine)
+        os.truncate(bench.path, size)
+
+    return build
+
+
+def hollow(file: h5py.Group, at: str) -> None:
+    """200 MB of which nothing was ever written."""
+    properties = early(h5py.h5p.create(h5py.h5p.DATASET_CREATE))
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple((64, 800_000))
+    h5py.h5d.create(file.file.id, at.encode(), h5py.h5t.IEEE_F32LE, space, properties)
+
+
+def many_names(count: int, length: int) -> Callable[[Bench], None]:
+    def build(bench: Bench) -> None:
+        with h5py.File(bench.path, "w", libver="latest") as file:
+            file.attrs["layer_names"] = np.array([f"{index:0{length}}".encode() for index in range(count)])
+
+    return build
+
+
+def many_layers(bench: Bench) -> None:
+    """As many layers as are read, without any weight."""
+    with h5py.File(bench.path, "w", libver="latest") as file:
+        listed = [f"activation_{index}" for index in range(3_000)]
+        file.attrs["layer_names"] = [name.encode() for name in listed]
+        for name in listed:
+            file.create_group(name).attrs["weight_names"] = np.zeros(0)
+
+
+def one_text_for_all(bench: Bench) -> None:
+    """4,000 names that all point to one text of 1 MB in the file: 4 GB for whoever reads them."""
+    bench.path.write_bytes(bench.genuine)
+    count, length = 4_000, 1_000_000
+    kind = h5py.string_dtype()
+    with h5py.File(bench.path, "r+") as file:
+        file.attrs["text"] = np.array(["x" * length], dtype=kind)
+        del file.attrs["layer_names"]
+        file.attrs["layer_names"] = np.array(["name"] * count, dtype=kind)
+    whole = bench.path.read_bytes()
+    start = whole.index(struct.pack("<I", length))
+    reference = whole[start : start + 16]
+    four = struct.pack("<I", 4)
+    first = next(
+        place
+        for place in range(len(whole))
+        if whole.startswith(four, place) and whole[place : place + 1600 : 16] == b"\4" * 100
+    )
+    assert all(whole.startswith(four, first + 16 * index) for index in range(count))
+    bench.path.write_bytes(whole[:first] + reference * count + whole[first + 16 * count :])
+
+
+def loop_in_the_heap(bench: Bench) -> None:
+    """Texts of variable length lie in a heap, one behind the other; HDF5 walks in place where one has no length."""
+    bench.path.write_bytes(bench.genuine)
+    with h5py.File(bench.path, "r+") as file:
+        listed = names(file)
+        del file.attrs["layer_names"]
+        file.attrs["layer_names"] = np.array(listed, dtype=h5py.string_dtype())
+    whole = bench.path.read_bytes()
+    text = listed[0].encode()
+    place = whole.rindex(struct.pack("<Q", len(text)) + text)
+    bench.path.write_bytes(whole[:place] + bytes(8) + whole[place + 8 :])
+
+
+def nested(file: h5py.File) -> None:
+    """5,000 groups, one in the other, which nobody lists."""
+    group = file.create_group("deep")
+    for _ in range(5_000):
+        group = group.create_group("a")
+
+
+def million_pieces(file: h5py.File) -> None:
+    for index in range(60):
+        file.attrs[f"layer_names{index}"] = np.array([f"n{index}_{i}".encode() for i in range(200)])
+    del file.attrs["layer_names"]
+
+
+declared = "declares"
+replaced("2^40 numbers, none stored", 5, "declares 4398046511104 bytes", created(1 << 40, chunks=(1 << 20,)))
+replaced("2^64 numbers, none stored", 5, declared, created(1 << 32, 1 << 32, chunks=(1, 1 << 20)))
+replaced("2^66 bytes, which overflow to 0", 5, declared, created(1 << 32, 1 << 32, chunks=(1 << 10, 1 << 10)))
+replaced("2^40 numbers in one piece", 5, declared, created(1 << 40))
+replaced("the right shape, no data", 4, "declares 40 bytes but stores 0", created(10))
+replaced("the right shape, no chunk", 4, "0 of 1 chunks are stored", created(10, chunks=(10,)))
+replaced("a missing chunk", 4, "1 of 2 chunks are stored", missing_chunk)
+replaced("no shape", 4, "without data", lambda file, at: file.__setitem__(at, h5py.Empty("f4")))
+replaced("one number for ten", 7, "expects bias 10", created(1, data=np.ones(1, "f4")))
+replaced("no numbers", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.zeros(0, "f4")))
+replaced("one number without axes", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.float32(1)))
+replaced("thirty axes", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.ones((1,) * 30, "f4")))
+replaced("gzip bomb by shape", 5, "declares tensors of", zeros_compressed, at=KERNEL)
+replaced("gzip bomb by chunk", 5, "inflates to more than its 262144 bytes", inflating)
+replaced("gzip that is none", 3, "damaged", not_inflating)
+replaced("a chunk of 1 GiB", 5, "chunks of 1073741824 bytes", vast_chunk)
+replaced("a million chunks", 5, "chunks; the limit is", created(1 << 20, chunks=(1,)))
+replaced("declared and left hollow", 5, "sparse", hollow, at=KERNEL)
+add("sparse, 3 GiB", 5, "sparse", sparse(3 << 30))
+add("sparse, 3 TiB", 5, "sparse", sparse(3 << 40))
+add("a million layer names", 5, "1000000 strings", many_names(1_000_000, 8))
+add("one layer name too many", 5, "10001 strings", many_names(10_001, 8))
+add("names of 100,000 characters", 5, "strings of 100000 bytes", many_names(20, 100_000))
+add("a name of 1,001 characters", 5, "1001 characters", many_names(20, 1_001))
+add("layers without weights", 4, "no layer holds any weights", many_layers)
+add("a loop without end in HDF5", 3, "takes more than 1 s", loop_in_the_heap)
+add("one text for all names", 5, "more memory than any network", one_text_for_all)
+edited("5,000 nested groups", 0, "", nested)
+edited(
+    "5,000 nested groups, listed",
+    5,
+    "a name of 9999 characters",
+    lambda file: file.attrs.create("layer_names", ["/".join("a" * 5_000)], dtype=h5py.string_dtype()),
+)
+edited("12,000 names in pieces", 5, "strings; more than", million_pieces)
+edited(
+    "65 weights in a layer",
+    5,
+    "65 strings",
+    lambda file: file["dense_1"].attrs.__setitem__("weight_names", [b"%d" % i for i in range(65)]),
+)
+for code in (32015, 32001, 4711, 6, 5):
+    replaced(
+        f"filter {code}", 5, f"filters [{code}]", unknown_filter(code), child={"environment": {"HDF5_PLUGIN_PATH": "."}}
+    )
+replaced("lzf", 5, "filters [32000]", created(10, data=np.ones(10, "f4"), compression="lzf"))
+replaced("shuffled twice", 5, "filters [2, 2]", shuffled_twice)
+
+# Types.
+
+
+def typed(kind: Any) -> Callable[[h5py.Group, str], None]:
+    return lambda file, at: file.create_dataset(at, (10,), kind, data=np.zeros(10, kind)) and None
+
+
+def typed_by_hand(kind: h5py.h5t.TypeID) -> Callable[[h5py.Group, str], None]:
+    def make(file: h5py.Group, at: str) -> None:
+        dataset = h5py.h5d.create(
+            file.file.id,
+            at.encode(),
+            kind,
+            h5py.h5s.create_simple((10,)),
+            early(h5py.h5p.create(h5py.h5p.DATASET_CREATE)),
+        )
+        assert dataset.get_storage_size()
+
+    return make
+
+
+def float_type(change: Callable[[h5py.h5t.TypeFloatID], None]) -> h5py.h5t.TypeFloatID:
+    kind = h5py.h5t.IEEE_F32LE.copy()
+    change(kind)
+    return kind
+
+
+for title, kind in (
+    ("f2", "f2"), ("i4", "i4"), ("u1", "u1"), ("i8", "i8"), ("bool", "?"), ("complex64", "c8"), ("complex128", "c16"),
+    ("fixed strings", "S4"), ("compound", [("a", "f4"), ("b", "f4")]), ("opaque", "V4"), ("long double", np.longdouble),
+    ("enum", h5py.enum_dtype({"a": 0})),
+):  # fmt: skip
+    replaced(f"type {title}", 4, "expected float32 or float64", typed(kind))
+for title, kind in (
+    ("variable strings", h5py.string_dtype()), ("variable lists", h5py.vlen_dtype("f4")),
+    ("references", h5py.ref_dtype), ("region references", h5py.regionref_dtype), ("arrays", np.dtype(("f4", (4,)))),
+):  # fmt: skip
+    replaced(f"type {title}", 4, "expected float32 or float64", typed_by_hand(h5py.h5t.py_create(kind, logical=True)))
+replaced("type time", 4, "expected float32 or float64", typed_by_hand(h5py.h5t.UNIX_D32LE))
+replaced("another bias", 4, "expected float32 or float64", typed_by_hand(float_type(lambda kind: kind.set_ebias(100))))
+replaced(
+    "another mantissa",
+    4,
+    "expected float32 or float64",
+    typed_by_hand(float_type(lambda kind: kind.set_fields(31, 20, 11, 0, 20))),
+)
+
+# The same numbers, stored otherwise.
+
+content("the file itself", 0, "", lambda whole: whole)
+rewritten("big-endian float32", lambda group, at, numbers: group.create_dataset(at, data=numbers, dtype=">f4"))
+rewritten("float64", lambda group, at, numbers: group.create_dataset(at, data=numbers, dtype="f8"), double=True)
+rewritten(
+    "big-endian float64", lambda group, at, numbers: group.create_dataset(at, data=numbers, dtype=">f8"), double=True
+)
+for title, storage in (
+    ("chunks", {"chunks": True}), ("gzip", {"compression": "gzip"}), ("gzip at its best", {"compression": 9}),
+    ("shuffle", {"shuffle": True}), ("fletcher32", {"fletcher32": True}),
+    ("gzip, shuffle and fletcher32", {"compression": "gzip", "shuffle": True, "fletcher32": True}),
+    ("extensible", {"chunks": True, "resizable": True}),
+):  # fmt: skip
+
+    def store(group: h5py.Group, at: str, numbers: np.ndarray, storage: dict[str, Any] = storage) -> None:
+        options = dict(storage)
+        if options.pop("resizable", False):
+            options["maxshape"] = (None,) * numbers.ndim
+        group.create_dataset(at, data=numbers, **options)
+
+    rewritten(title, store)
+rewritten(
+    "chunks that jut out",
+    lambda group, at, numbers: group.create_dataset(
+        at, data=numbers, chunks=tuple(max(1, 2 * length // 3) for length in numbers.shape)
+    ),
+)
+
+
+def compact(group: h5py.Group, at: str, numbers: np.ndarray) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    if numbers.nbytes < 60_000:
+        properties.set_layout(h5py.h5d.COMPACT)
+    dataset = h5py.h5d.create(
+        group.id, at.encode(), h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple(numbers.shape), properties
+    )
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(numbers))
+
+
+rewritten("within their description", compact)
+for version in ("earliest", "v108", "v110", "v112", "latest"):
+    copied(f"library version {version}", libver=(version, version if version != "earliest" else "v110"))
+for size in (512, 1024, 65_536):
+    copied(f"user block of {size}", userblock_size=size)
+copied("order of creation kept", track_order=True)
+copied("names of variable length", names_as=lambda old: np.array(old, dtype=h5py.string_dtype()))
+copied("names padded", names_as=lambda old: np.array([name.encode() for name in old], "S64"))
+
+
+def split(file: h5py.File) -> None:
+    old = names(file)
+    del file.attrs["layer_names"]
+    for index, start in enumerate(range(0, len(old), 7)):
+        file.attrs[f"layer_names{index}"] = np.array(old[start : start + 7], dtype=h5py.string_dtype())
+
+
+edited("names in pieces", 0, "", split)
+
+# Content.
+
+
+def put(at: str, value: float) -> Callable[[h5py.File], None]:
+    def edit(file: h5py.File) -> None:
+        file[at][(0,) * file[at].ndim] = value
+
+    return edit
+
+
+for title, at, value, phrase in (
+    ("NaN", KERNEL, np.nan, "holds NaN"),
+    ("infinity", BIAS, np.inf, "holds an infinity"),
+    ("minus infinity", KERNEL, -np.inf, "holds an infinity"),
+    ("negative variance", VARIANCE, -1.0, "holds a negative variance (-1)"),
+):
+    edited(title, 6, phrase, put(at, value))
+    edited(f"{title}, admitted", 0, "", put(at, value), options=("--allow-bad-values",), values=False)
+
+listed("a layer listed twice", 4, "is listed twice", lambda old: [*old, b"dense_1"])
+listed("every layer listed twice", 4, "is listed twice", lambda old: old * 2)
+listed("no layers", 4, "no layer holds any weights", lambda _: [])
+listed("an empty name", 5, "a name of 0 characters", lambda old: [*old, b""])
+listed("a name that is not UTF-8", 4, "not UTF-8", lambda old: [*old, b"\xff\xfe"])
+listed("control characters", 4, r"\x1b[2J\x07\r\n", lambda old: [*old, b"\x1b[2J\x07\r\nlayer"])
+listed("text that runs backwards", 4, r"\u202e", lambda old: [*old, "\u202elayer".encode()])
+listed("a zero within a name", 4, "listed", lambda old: [*old, b"dense\0_1"])
+listed("one layer not listed", 7, "no known network", lambda old: old[:-1])
+listed("a layer too many", 4, "listed, but not in the file", lambda old: [*old, b"dense_2"])
+
+
+def swap(file: h5py.File) -> None:
+    """Two layers of equal shapes change their contents, names and all."""
+    file.move("convolution2d_4", "c")
+    file.move("convolution2d_3", "convolution2d_4")
+    file.move("c", "convolution2d_3")
+
+
+def permute(old: list[bytes]) -> list[bytes]:
+    """The BatchNorms of 16 and of 32 channels, equal among themselves, in another order."""
+    first, second = old.index(b"batchnormalization_2"), old.index(b"batchnormalization_3")
+    old[first], old[second] = old[second], old[first]
+    return old
+
+
+def weights(layer: str, *listed: str) -> Callable[[h5py.File], None]:
+    return lambda file: file[layer].attrs.__setitem__("weight_names", [name.encode() for name in listed])
+
+
+NORM = [f"batchnormalization_2_{role}" for role in ("gamma", "beta", "running_mean", "running_std")]
+edited("layers changed for each other", 4, "", swap)
+listed("layers in another order", 0, "", permute)
+edited("weights in another order", 0, "", weights("batchnormalization_2", *NORM[::-1]))
+edited("a weight not listed", 7, "has none", weights("dense_1", "dense_1_W"))
+edited("a weight listed twice", 4, "is listed twice", weights("dense_1", "dense_1_W", "dense_1_W"))
+edited(
+    "a weight of another layer", 4, "listed, but not in the file", weights("dense_1", "dense_1_W", "convolution2d_1_b")
+)
+edited("no weights in a layer", 7, "no known network", weights("dense_1"))
+
+
+def rename(file: h5py.File) -> None:
+    file["dense_1"].move("dense_1_b", "dense_1_z")
+    weights("dense_1", "dense_1_W", "dense_1_z")(file)
+
+
+edited(
+    "a weight of unknown meaning",
+    4,
+    "names that Keras never gave",
+    rename,
+)
+replaced(
+    "another shape",
+    7,
+    "convolution2d_3",
+    lambda file, at: file.__setitem__(at, np.ones((16, 16, 5, 5), "f4")),
+    at="convolution2d_3/convolution2d_3_W",
+)
+replaced(
+    "another number of axes",
+    7,
+    "convolution2d_3",
+    lambda file, at: file.__setitem__(at, np.ones((16, 16, 9), "f4")),
+    at="convolution2d_3/convolution2d_3_W",
+)
+replaced("a kernel transposed", 7, "dense_1", lambda file, at: file.__setitem__(at, np.ones((10, 64), "f4")), at=KERNEL)
+
+
+def attribute(name: str, value: Any) -> Callable[[h5py.File], None]:
+    return lambda file: file.attrs.__setitem__(name, value)
+
+
+edited("names as numbers", 4, "expected text, found", attribute("layer_names", np.arange(41)))
+edited("names as a table", 4, "", attribute("layer_names", np.array([[b"a", b"b"], [b"c", b"a"]])))
+edited("names as nothing", 4, "no layer holds any weights", attribute("layer_names", h5py.Empty("S10")))
+edited(
+    "names as references",
+    4,
+    "expected text, found",
+    lambda file: file.attrs.create("layer_names", [file.ref] * 3, dtype=h5py.ref_dtype),
+)
+edited("names as one text", 7, "no known network", attribute("layer_names", "dense_1"))
+edited("a version that is none", 4, r"'\x1b]0;x\x07' is no version", attribute("keras_version", "\x1b]0;x\x07"))
+edited("a version as a number", 4, "expected text", attribute("keras_version", 1.2))
+edited("a version as a list", 5, "2 strings", attribute("keras_version", [b"1", b"2"]))
+edited("a backend nobody knows", 4, r"the backend 'cntk\n'", attribute("backend", "cntk\n"))
+edited("statements that are not JSON", 4, "not JSON", attribute("ror_port", "{"))
+edited("statements that are no object", 4, "expected a JSON object", attribute("ror_port", "[]"))
+
+# model_config, which is data.
+
+
+def config(name: str, code: int, says: str, change: Callable[[dict[str, Any]], Any], **more: Any) -> None:
+    """A genuine full model with another ``model_config``: what `change` returns, or what it makes of its argument."""
+
+    def edit(file: h5py.File) -> None:
+        old = json.loads(file.attrs["model_config"])
+        new = change(old)
+        text = new if isinstance(new, str) else json.dumps(old if new is None else new)
+        file.attrs.create("model_config", text, dtype=h5py.string_dtype())
+
+    edited(name, code, says, edit, model=True, **more)
+
+
+def each(kind: str, **values: Any) -> Callable[[dict[str, Any]], None]:
+    """Sets values in every layer of a class; all three, where there is a `class_name`."""
+
+    def change(old: dict[str, Any]) -> None:
+        for layer in old["config"]["layers"]:
+            if layer["class_name"] == kind:
+                layer["class_name"] = values.get("class_name", kind)
+                layer["config"].update(values)
+
+    return change
+
+
+config("config, as it is", 0, "", lambda _: None, values=False)
+config("config: not JSON", 4, "not JSON", lambda _: "{")
+config("config: a list", 4, "expected a JSON object", lambda _: [1])
+config("config: empty object", 4, "not the JSON of a Keras model", lambda _: {})
+config("config: layers missing", 4, "not the JSON of a Keras model", lambda _: {"config": {}})
+config("config: layers a number", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": 5}})
+config("config: layers a text", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": "abc"}})
+config("config: layers nothing", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": None}})
+config("config: a layer that is a list", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": [[]]}})
+config("config: no layers", 7, "another network's", lambda _: {"config": {"layers": []}})
+config("config: 100,000 deep", 4, "not JSON", lambda _: "[" * 100_000)
+config("config: 900 deep", 4, "", lambda _: "[" * 900 + "]" * 900)
+config("config: 5 MB", 5, "characters", lambda old: json.dumps(old) + " " * (5 << 20))
+config("config: a million objects", 4, "", lambda _: '{"config": [' + "{}," * 1_000_000 + "{}]}")
+config("config: a number of 100,000 digits", 4, "not JSON", lambda _: "1" * 100_000)
+config(
+    "config: Lambda",
+    7,
+    "Lambda layer, which is Python code",
+    each("Activation", class_name="Lambda", function=["Y29kZQ==", None, None]),
+)
+config("config: another network", 7, "another network's", each("Dense", class_name="Flatten"))
+config(
+    "config: a class of the stranger's", 7, "another network's", each("Activation", class_name="os.system", config="rm")
+)
+config("config: BatchNorm of mode 1", 7, "of mode '1'", each("BatchNormalization", mode=1))
+for title, value in (
+    ("NaN", float("nan")),
+    ("huge", 10**300),
+    ("negative", -1e-3),
+    ("text", "\x1b[2J"),
+    ("null", None),
+    ("list", []),
+    ("bool", True),
+):
+    config(
+        f"config: epsilon {title}",
+        4,
+        "where a number from 0 to 1 is expected",
+        each("BatchNormalization", epsilon=value),
+    )
+config("config: momentum a text", 4, "where a number from 0 to 1 is expected", each("BatchNormalization", momentum="x"))
+config(
+    "config: shapes of text",
+    4,
+    "where an input shape is expected",
+    each("InputLayer", batch_input_shape=[None, "a", "b", "c"]),
+)
+config(
+    "config: shapes below zero",
+    4,
+    "where an input shape is expected",
+    each("InputLayer", batch_input_shape=[None, -32, 32, 3]),
+)
+config("config: vast images", 7, "", each("InputLayer", batch_input_shape=[None, 65_535, 65_535, 3]))
+config("config: strides of text", 7, "another network's", each("Conv2D", strides="\x1b[2J"))
+
+
+def both_orderings(old: dict[str, Any]) -> None:
+    each("Conv2D", data_format="channels_first")(old)
+    each("MaxPooling2D", data_format="channels_last")(old)
+    each("AveragePooling2D", data_format="channels_last")(old)
+
+
+config(
+    "config: both orderings",
+    4,
+    "disagree about channels_first",
+    both_orderings,
+)
+
+# .keras
+
+
+@dataclass
+class Archive:
+    """The members of the genuine ``.keras`` file, to be changed; and how they are packed."""
+
+    members: dict[str, bytes]
+    pack: int = zipfile.ZIP_STORED
+    more: list[tuple[str, bytes]] = field(default_factory=list)
+    finish: Callable[[bytes], bytes] = field(default=lambda packed: packed)
+
+
+WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"
+
+
+def archived(name: str, code: int, says: str, change: Callable[[Archive], Any], **more: Any) -> None:
+    def build(bench: Bench) -> None:
+        with zipfile.ZipFile(io.BytesIO(bench.archive)) as old:
+            archive = Archive({member: old.read(member) for member in old.namelist()})
+        change(archive)
+        packed = io.BytesIO()
+        with warnings.catch_warnings(), zipfile.ZipFile(packed, "w", archive.pack) as new:
+            warnings.simplefilter("ignore")  # two members of one name
+            for member, text in [*archive.members.items(), *archive.more]:
+                new.writestr(member, text)
+        bench.path.write_bytes(archive.finish(packed.getvalue()))
+
+    add(f"keras: {name}", code, says, build, **more)
+
+
+def inner(edit: Callable[[h5py.File], None]) -> Callable[[Archive], None]:
+    """Edits the HDF5 file within."""
+
+    def change(archive: Archive) -> None:
+        whole = io.BytesIO(archive.members[WEIGHTS])
+        with h5py.File(whole, "r+") as file:
+            edit(file)
+        archive.members[WEIGHTS] = whole.getvalue()
+
+    return change
+
+
+def set_member(name: str, text: bytes) -> Callable[[Archive], None]:
+    return lambda archive: archive.members.__setitem__(name, text)
+
+
+def swell(name: str) -> Callable[[Archive], None]:
+    """A member of 1 MB that inflates to 1 GiB."""
+
+    def change(archive: Archive) -> None:
+        archive.members[name] = deflated(1 << 30, -15)
+        archive.finish = lambda packed: relabelled(packed, name, 1 << 30)
+
+    return change
+
+
+def relabelled(packed: bytes, name: str, size: int) -> bytes:
+    """Says of a stored member that it is deflated, and of what size it once was; in both of its headers."""
+    content = bytearray(packed)
+    for mark, method, length, start in ((b"PK\x03\x04", 8, 22, 30), (b"PK\x01\x02", 10, 24, 46)):
+        place = packed.find(mark)
+        while packed[place + start : place + start + len(name)] != name.encode():
+            place = packed.find(mark, place + 4)
+        struct.pack_into("<H", content, place + method, zipfile.ZIP_DEFLATED)
+        struct.pack_into("<I", content, place + length, size)
+    return bytes(content)
+
+
+def shrink_what_it_says(archive: Archive) -> None:
+    """A member that inflates to 1 GiB and says it has 1 MiB."""
+    archive.members[WEIGHTS] = deflated(1 << 30, -15)
+    archive.finish = lambda packed: relabelled(packed, WEIGHTS, 1 << 20)
+
+
+def crowded(archive: Archive) -> None:
+    archive.more = [(f"assets/{index}", b"") for index in range(20_000)]
+
+
+def pack(method: int) -> Callable[[Archive], None]:
+    return lambda archive: setattr(archive, "pack", method)
+
+
+def finish(change: Callable[[bytes], bytes]) -> Callable[[Archive], None]:
+    return lambda archive: setattr(archive, "finish", change)
+
+
+def encrypted(packed: bytes) -> bytes:
+    """Sets the flag of every member."""
+    content = bytearray(packed)
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = packed.find(mark)
+        while place >= 0:
+            content[place + offset] |= 1
+            place = packed.find(mark, place + 4)
+    return bytes(content)
+
+
+def flipped(packed: bytes) -> bytes:
+    """One bit in the middle of the weights, which only the archive's checksum can tell."""
+    content = bytearray(packed)
+    content[len(content) // 2] ^= 1
+    return bytes(content)
+
+
+FIRST = "layers/dense/vars/1"
+archived("as it is", 0, "", lambda _: None)
+archived("deflated", 0, "", pack(zipfile.ZIP_DEFLATED))
+archived("with an asset", 0, "", lambda archive: archive.more.append(("assets/words.txt", b"words")))
+archived("bzip2", 5, "compressed by method 12", pack(zipfile.ZIP_BZIP2))
+archived("lzma", 5, "compressed by method 14", pack(zipfile.ZIP_LZMA))
+archived("a path up and out", 5, "a path out of it", lambda archive: archive.more.append(("../../evil", b"x")))
+archived("a path from the root", 5, "a path out of it", lambda archive: archive.more.append(("/tmp/evil", b"x")))
+archived("a path of Windows'", 5, "a path out of it", lambda archive: archive.more.append(("..\\evil", b"x")))
+for member in (WEIGHTS, CONFIG, METADATA):
+    archived(
+        f"two of {member}",
+        4,
+        f"2 members {member}",
+        lambda archive, member=member: archive.more.append((member, b"{}")),
+    )
+    archived(f"no {member}", 4, f"0 members {member}", lambda archive, member=member: archive.members.pop(member))
+    archived(f"{member} inflates to 1 GiB", 5, "unpacks to 1073741824 bytes", swell(member))
+archived("less than it says", 3, "damaged or encrypted zip", shrink_what_it_says)
+archived("20,000 members", 5, "list of members takes", crowded)
+archived("encrypted", 3, "damaged or encrypted zip", finish(encrypted))
+archived("half of it", 3, "damaged or encrypted zip", finish(lambda packed: packed[: len(packed) // 2]))
+archived("all but one byte", 3, "damaged or encrypted zip", finish(lambda packed: packed[:-1]))
+archived("a flipped bit", 3, "damaged or encrypted zip", finish(flipped))
+archived("two ends", 3, "damaged or encrypted zip", finish(lambda packed: packed + packed[-22:]))
+archived(
+    "zip64",
+    3,
+    "damaged or encrypted zip",
+    finish(lambda packed: packed[:-22] + b"PK\x06\x07" + bytes(16) + packed[-22:]),
+)
+archived("weights that are a pickle", 3, "cannot be opened as HDF5", set_member(WEIGHTS, b"\x80\x04\x95" * 100))
+archived("weights that are empty", 3, "cannot be opened as HDF5", set_member(WEIGHTS, b""))
+archived(
+    "weights of the old kind",
+    4,
+    "listed, but not in the file",
+    lambda archive: inner(lambda file: file.move("layers", "old"))(archive),
+)
+archived("config that is not JSON", 4, "config: not JSON", set_member(CONFIG, b"\xff\xfe{"))
+archived("metadata that are not JSON", 4, "metadata.json: not JSON", set_member(METADATA, b"\xff"))
+archived(
+    "Lambda",
+    7,
+    "Lambda layer",
+    lambda archive: set_member(CONFIG, archive.members[CONFIG].replace(b'"Activation"', b'"Lambda"'))(archive),
+)
+archived("a soft link", 5, ELSEWHERE, inner(link(h5py.SoftLink("/" + "layers/dense/vars/0"), FIRST)))
+archived("an external link", 5, ELSEWHERE, inner(link(h5py.ExternalLink("/dev/zero", "/x"), FIRST)))
+archived(
+    "one dataset, two names",
+    5,
+    "the same dataset as",
+    inner(lambda file: link(file["layers/batch_normalization/vars/1"], "layers/batch_normalization/vars/0")(file)),
+)
+archived("a tensor too few", 4, "expected", inner(lambda file: file.__delitem__("layers/batch_normalization/vars/3")))
+archived(
+    "a tensor too many",
+    4,
+    "5 tensors",
+    inner(lambda file: file.__setitem__("layers/batch_normalization/vars/4", np.ones(16, "f4"))),
+)
+archived(
+    "two layers of one name",
+    4,
+    "two layers of one name",
+    inner(
+        lambda file: file["layers/conv2d/vars"].attrs.__setitem__("name", file["layers/conv2d_1/vars"].attrs["name"])
+    ),
+)
+archived("NaN", 6, "holds NaN", inner(put(FIRST, np.nan)))

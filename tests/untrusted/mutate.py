@@ -1,0 +1,83 @@
+"""Damage aimed at what describes the tensors: every byte of a file but those of the tensors themselves.
+
+A number in a tensor is unprotected: with a flipped bit it is another number, and nothing in the file says so. All
+else is structure (or text), where damage ought to be found.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+FIELDS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 40, (1 << 63) - 1, (1 << 64) - 1)
+"""Numbers at which counts, sizes and addresses turn."""
+
+
+class Target:
+    """A genuine file, and where its tensors lie not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content = path.read_bytes()
+        structure = np.ones(len(self.content), bool)
+        for start, stop in _tensors(self.content):
+            structure[start:stop] = False
+        self.places = np.flatnonzero(structure)
+        used = self.places[np.frombuffer(self.content, np.uint8)[self.places] != 0]
+        self.used = used
+
+    def mutated(self, random: np.random.Generator) -> bytes:
+        """The content with one to four pieces of damage."""
+        content = bytearray(self.content)
+        for _ in range(int(random.choice([1, 1, 1, 2, 4]))):
+            self._damage(content, random)
+        return bytes(content)
+
+    def _damage(self, content: bytearray, random: np.random.Generator) -> None:
+        place = int(random.choice(self.used if random.random() < 0.8 else self.places))
+        width = int(random.choice([1, 2, 4, 8]))
+        word = slice(place, place + width)
+        if not np.isin(np.arange(place, place + width), self.places).all():
+            width, word = 1, slice(place, place + 1)
+        match int(random.integers(5)):
+            case 0 | 1:
+                content[place] ^= 1 << int(random.integers(8))
+            case 2:
+                content[word] = random.bytes(width)
+            case 3:
+                number = int(random.choice(np.array(FIELDS, object))) & ((1 << 8 * width) - 1)
+                content[word] = number.to_bytes(width, "little")
+            case 4:  # what stands elsewhere: an address, a size, a name of something else
+                other = int(random.choice(self.used))
+                other -= other % width
+                content[word] = self.content[other : other + width].ljust(width, b"\0")
+
+
+def _tensors(content: bytes) -> list[tuple[int, int]]:
+    """Where tensors lie in an HDF5 file, or in the one inside a ``.keras`` archive, as (start, stop)."""
+    start = 0
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            name = "model.weights.h5"
+            inner = archive.read(name)
+        start = content.index(inner)
+    else:
+        inner = content
+    found: list[tuple[int, int]] = []
+
+    def visit(_: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            if item.chunks:
+                for index in range(item.id.get_num_chunks()):
+                    chunk = item.id.get_chunk_info(index)
+                    found.append((start + chunk.byte_offset, start + chunk.byte_offset + chunk.size))
+            elif item.id.get_offset() is not None:
+                found.append((start + item.id.get_offset(), start + item.id.get_offset() + item.nbytes))
+
+    with h5py.File(io.BytesIO(inner), "r") as file:
+        file.visititems(visit)
+    return found

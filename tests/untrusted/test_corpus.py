@@ -1,0 +1,95 @@
+"""Whatever the file: it is converted exactly, or refused with one line, in bounded time and memory.
+
+Every case of the corpus goes through the command. See `corpus` for the cases themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpus import CASES, Bench, Case
+from forks import Forks
+from genuine import FIXTURES
+from ror_port.convert import to_tensorflow
+from ror_port.port import load
+
+GENUINE = FIXTURES / "pre-ror-3-10_keras-1.0.6" / "weights.h5"
+MODEL = FIXTURES / "pre-ror-3-10_keras-2.3.1" / "model.h5"
+
+SECONDS, MEMORY = 2.0, 256 << 20
+"""What a case may take: of time, and of memory above that of a command that does nothing."""
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with Forks() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> bytes:
+    """The genuine file as ``.keras``."""
+    path = tmp_path_factory.mktemp("archive") / "net.keras"
+    with load(GENUINE) as port:
+        to_tensorflow(port, path, "keras")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def bench(tmp_path, archive) -> Iterator[Bench]:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    made = Bench(folder, GENUINE.read_bytes(), MODEL.read_bytes(), archive)
+    with made.stack:
+        yield made
+
+
+def tensors(path: Path) -> dict[str, np.ndarray]:
+    with load(path) as port:
+        return {parameter.name: array for parameter, array in port.parameters()}
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, np.ndarray]:
+    return tensors(GENUINE)
+
+
+def test_the_corpus_is_as_large_as_promised() -> None:
+    assert len(CASES) >= 120
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_case(case: Case, bench, forks, tmp_path, expected) -> None:
+    case.build(bench)
+    out = tmp_path / "out"
+    out.mkdir()
+    before = sorted(os.listdir(bench.folder))
+    done = forks.run("theano-to-tf", bench.path, "-o", out / "net.keras", "--no-verify", *case.options, **case.child)
+    assert not done.hung, "did not end"
+    assert done.code == case.code, done.stderr
+    assert done.seconds <= SECONDS
+    assert done.growth <= MEMORY
+    assert sorted(os.listdir(bench.folder)) == before
+    if case.code:
+        assert done.stderr.endswith("\n")
+        assert done.stderr[:-1].isprintable(), "one line, and escaped"
+        assert done.stderr.startswith("ror-port: ")
+        assert len(done.stderr) < 1_000
+        assert case.says in done.stderr
+        assert os.listdir(out) == []
+        return
+    assert done.stderr == ""
+    assert os.listdir(out) == ["net.keras"]
+    if case.values:
+        written = tensors(out / "net.keras")
+        assert written.keys() == expected.keys()
+        dtype = "float64" if case.double else "float32"
+        for name, array in expected.items():
+            assert written[name].dtype == dtype
+            assert written[name].tobytes() == array.astype(dtype).tobytes(), name

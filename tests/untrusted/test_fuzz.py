@@ -1,0 +1,32 @@
+"""A short run of scripts/fuzz."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+import fuzz
+
+MUTATIONS = 520
+
+
+def test_damaged_descriptions_are_refused_or_do_no_harm(tmp_path) -> None:
+    counts: Counter[str] = Counter()
+    for name, found, done, _ in fuzz.campaign(MUTATIONS, fuzz.SEED, tmp_path):
+        assert found not in fuzz.DEFECTS, (name, found, done)
+        counts[found] += 1
+    assert counts["silent"] <= MUTATIONS / 1_000
+    assert counts["refused"] > MUTATIONS / 2
+    assert counts["sound"] > MUTATIONS / 20
+
+
+def test_no_tensor_is_touched(tmp_path) -> None:
+    random = np.random.default_rng(0)
+    for target in fuzz.targets(tmp_path):
+        old = np.frombuffer(target.content, np.uint8)
+        for _ in range(50):
+            new = np.frombuffer(target.mutated(random), np.uint8)
+            assert new.shape == old.shape
+            assert np.isin(np.flatnonzero(new != old), target.places).all()
+        assert 0 < target.places.size < old.size / 2

@@ -1,0 +1,161 @@
+"""Property tests of what takes a stranger's words apart: lists of names, architectures, what a file says of itself."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from genuine import FIXTURES
+from ror_port import limits
+from ror_port.checkpoint import Architecture
+from ror_port.errors import NotACheckpoint, RorPortError, UnsafeFile
+from ror_port.formats import hdf5
+from ror_port.formats.model_config import architecture
+from ror_port.port import load
+
+FILE = Path("file")
+LIMIT = 20
+quick = settings(deadline=None, max_examples=200, derandomize=True, database=None)
+
+PIECES = st.lists(
+    st.lists(st.binary(max_size=12) | st.text(max_size=8).map(str.encode), max_size=9), min_size=1, max_size=5
+)
+
+
+def store(file: h5py.File, attribute: str, names: list[bytes], variable: bool) -> list[bytes]:
+    """Writes names in one of two ways; returns them as HDF5 keeps them, without zeros at their end or after one."""
+    if variable:
+        kept = [name.split(b"\0")[0] for name in names]
+        file.attrs.create(attribute, np.array(kept, dtype=object), dtype=h5py.string_dtype())
+    else:
+        kept = [name.rstrip(b"\0") for name in names]
+        file.attrs[attribute] = np.array(kept, "S40") if names else np.zeros(0)
+    return kept
+
+
+@quick
+@given(pieces=PIECES, variable=st.booleans(), split=st.booleans())
+@example(pieces=[[b"a"], [], [b"b"]], variable=False, split=True)
+@example(pieces=[[b"a", b"a"]], variable=False, split=False)
+@example(pieces=[[b"\xff"]], variable=True, split=False)
+def test_names_come_back_or_are_refused(pieces, variable, split) -> None:
+    with h5py.File(io.BytesIO(), "w") as file:
+        if not split:
+            pieces = [[name for piece in pieces for name in piece]]
+        expected = []
+        for index, piece in enumerate(pieces):
+            expected += store(file, f"names{index}" if split else "names", piece, variable)
+        try:
+            found = hdf5.names(file, "names", FILE, LIMIT)
+        except UnsafeFile:
+            assert len(expected) > LIMIT or b"" in expected
+        except NotACheckpoint:
+            assert len(set(expected)) < len(expected) or not valid(expected)
+        else:
+            assert [name.encode() for name in found] == expected
+            assert len(set(found)) == len(found) <= LIMIT
+
+
+def valid(names: list[bytes]) -> bool:
+    try:
+        b"".join(name + b"\n" for name in names).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@quick
+@given(kind=st.sampled_from(["f4", "i8", "?", "S3", "c8"]), shape=st.lists(st.integers(0, 4), max_size=3))
+def test_an_attribute_of_any_type_and_shape(kind, shape) -> None:
+    with h5py.File(io.BytesIO(), "w") as file:
+        file.attrs["names"] = np.zeros(shape, kind)
+        for read in (lambda: hdf5.names(file, "names", FILE, LIMIT), lambda: hdf5.text(file, "names", FILE)):
+            with suppress(RorPortError):
+                assert read() in ([], "")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def genuine_config() -> Any:
+    with h5py.File(FIXTURES / "pre-ror-3-10_keras-2.3.1" / "model.h5") as file:
+        return json.loads(file.attrs["model_config"])
+
+
+CONFIG = genuine_config()
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of everything in a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+PLACES = places(CONFIG)
+
+
+def with_other(value: Any, path: tuple[Any, ...], other: Any) -> Any:
+    if not path:
+        return other
+    changed = value.copy()
+    changed[path[0]] = with_other(value[path[0]], path[1:], other)
+    return changed
+
+
+@quick
+@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), JSON), min_size=1, max_size=3))
+def test_an_architecture_is_read_or_refused(changes) -> None:
+    config = CONFIG
+    for path, other in changes:
+        try:
+            config = with_other(config, path, other)
+        except (KeyError, IndexError, TypeError, AttributeError):  # an earlier change took that place away
+            continue
+    with suppress(RorPortError):
+        found = architecture(json.dumps(config), FILE)
+        assert isinstance(found, Architecture)
+        assert all(0 <= epsilon <= 1 for epsilon in found.epsilons | found.momenta)
+        assert 0 <= found.dropout <= 1
+
+
+@quick
+@given(
+    text=st.text(max_size=200) | JSON.map(json.dumps) | st.binary(max_size=50).map(lambda raw: raw.decode("latin-1"))
+)
+def test_any_text_for_an_architecture(text) -> None:
+    with pytest.raises(RorPortError):
+        architecture(text, FILE)
+
+
+@settings(quick, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    stated=JSON
+    | st.fixed_dictionaries(
+        {"network": st.dictionaries(st.sampled_from(["epsilon", "momentum", "dropout", "padding"]), JSON)}
+    )
+)
+def test_what_a_file_says_of_itself(stated, tmp_path) -> None:
+    path = tmp_path / "weights.h5"
+    path.write_bytes((FIXTURES / "pre-ror-3-10_keras-1.0.6" / "weights.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs["ror_port"] = json.dumps(stated)
+    with suppress(RorPortError), load(path) as port:
+        assert 0 <= port.network.epsilon <= 1
+
+
+def test_the_limits_hold_for_what_is_read_whole() -> None:
+    """JSON of many small objects, the worst there is, must fit into what a description may take."""
+    assert 24 * limits.MAX_CONFIG_BYTES <= limits.MAX_GROWTH
