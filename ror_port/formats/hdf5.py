@@ -191,16 +191,21 @@ def child(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset
         raise UnsafeFile(f"{path}: {quote(name)}: not a plain name")
     current = group
     for part in parts:
-        where = f"{path}: {quote(current.name.rstrip('/') + '/' + part)}"
         if not isinstance(current, h5py.Group):
             raise NotACheckpoint(f"{path}: {quote(current.name)} is a dataset where a group is expected")
         links, link = current.id.links, part.encode()
         if not links.exists(link):
-            raise NotACheckpoint(f"{where}: listed, but not in the file")
+            raise NotACheckpoint(f"{path}: {quote(f'{current.name}/{part}')}: listed, but not in the file")
         if links.get_info(link).type != h5py.h5l.TYPE_HARD:
+            where = f"{path}: {quote(f'{current.name}/{part}')}"
             raise UnsafeFile(f"{where}: a link to somewhere else, which is not followed")
-        current = current[part]
+        opened = h5py.h5o.open(current.id, link)  # what h5py's own look-up does, but for its detours
+        current = h5py.Group(opened) if isinstance(opened, h5py.h5g.GroupID) else _not_a_group(current, part, opened)
     return current
+
+
+def _not_a_group(parent: h5py.Group, part: str, opened: Any) -> Any:
+    return h5py.Dataset(opened) if isinstance(opened, h5py.h5d.DatasetID) else parent[part]
 
 
 def group(parent: h5py.Group, name: str, path: Path) -> h5py.Group:
@@ -311,8 +316,18 @@ def _check_place(stored: h5py.Dataset, path: Path) -> None:
             file.seek(extent.start - before)
             content = file.read(before + len(extent))
         for mark, length in STRUCTURES.items():
-            if content.find(mark, max(0, before - length + 1)) >= 0:
+            at = content.find(mark, max(0, before - length + 1))
+            if at >= 0 and (mark[:4] != b"TREE" or _is_tree(content[at : at + 24], path.stat().st_size)):
                 raise NotACheckpoint(f"{path}: {quote(stored.name)}: its data lie over a structure of the file")
+
+
+def _is_tree(head: bytes, size: int) -> bool:
+    """Whether a mark of five bytes, which any large tensor may hold by chance, is followed by what belongs there.
+
+    Behind mark, level and count lie the addresses of two neighbours, which are in the file or undefined.
+    """
+    neighbours = [int.from_bytes(head[start : start + 8], "little") for start in (8, 16)]
+    return all(address < size or address == 2**64 - 1 for address in neighbours)
 
 
 def values(stored: h5py.Dataset, path: Path) -> Array:
@@ -342,15 +357,15 @@ class Tensors:
     def fetch(self, parent: h5py.Group, member: str, name: str) -> StoredTensor:
         """A dataset as an unread tensor called `name`."""
         stored = dataset(parent, member, self.path)
-        where = f"{self.path}: {quote(stored.name)}"
         about = h5py.h5o.get_info(stored.id)
         if about.addr in self.names:
-            raise UnsafeFile(f"{where}: the same dataset as {quote(self.names[about.addr])}, under another name")
-        self.names[about.addr] = stored.name
+            same = f"the same dataset as {quote(self.names[about.addr])}, under another name"
+            raise UnsafeFile(f"{self.path}: {quote(stored.name)}: {same}")
+        self.names[about.addr] = name
         if about.hdr.nchunks == 1:
             start = about.addr + stored.file.userblock_size
-            self.extents.append((start, start + about.hdr.space.total, f"the description of {stored.name}"))
-        self.extents += [(extent.start, extent.stop, stored.name) for extent in _extents(stored)]
+            self.extents.append((start, start + about.hdr.space.total, f"the description of {name}"))
+        self.extents += [(extent.start, extent.stop, name) for extent in _extents(stored)]
         self.bytes += stored.nbytes
         # It is fetched again to be read: a thousand open datasets take more memory than their network.
         return StoredTensor(
@@ -440,7 +455,7 @@ def quote(name: str) -> str:
 
 def printable(text: object) -> str:
     """What a terminal shows as one line and does not obey: whatever is not printable is escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in str(text)
-    )
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)

@@ -7,10 +7,11 @@ lies well within what TensorRT's parser reads (9 to 25 in TensorRT 11).
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -65,10 +66,6 @@ def write(
     package = _package()
     helper, element = package.helper, {"float32": 1, "float64": 11}[dtype]
     entries = {entry.parameter.name: entry for entry in onnx(CONVENTION).bind(graph.parameters, ONNX.own_name)}
-    initializers = [
-        package.numpy_helper.from_array(entry.layout(array).astype(dtype, copy=False), entry.foreign)
-        for entry, array in ((entries[parameter.name], array) for parameter, array in parameters)
-    ]
     skipped: dict[str, str] = {}  # a Dropout does nothing here: whoever reads it reads what it reads
     nodes = []
     for node in graph:
@@ -85,7 +82,7 @@ def write(
         return helper.make_tensor_value_info(node.name, element, ["batch", channels, *size])
 
     model = helper.make_model(
-        helper.make_graph(nodes, stated["network"]["name"], [value(graph.input)], [value(graph.output)], initializers),
+        helper.make_graph(nodes, stated["network"]["name"], [value(graph.input)], [value(graph.output)]),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ror-port",
@@ -97,7 +94,56 @@ def write(
         "preprocessing": json.dumps(PREPROCESSING),
     }
     helper.set_model_props(model, metadata)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    laid_out = (
+        (entries[parameter.name].foreign, entries[parameter.name].layout(array).astype(dtype, copy=False))
+        for parameter, array in parameters
+    )
+    shapes = {entry.foreign: entry.foreign_shape for entry in entries.values()}
+    with path.open("wb") as file:
+        _write_model(file, model, laid_out, shapes, element)
+
+
+_GRAPH_OF_MODEL, _INITIALIZER_OF_GRAPH, _RAW_DATA_OF_TENSOR = 7, 5, 9
+"""Numbers of fields in onnx.proto."""
+
+
+def _write_model(
+    file: BinaryIO, model: Any, tensors: Iterable[tuple[str, Array]], shapes: Mapping[str, Shape], element: int
+) -> None:
+    """Writes a model and, within its graph, the tensors, each as it comes.
+
+    The package would hold all of them several times over. In protobuf a message inside another is a tag, its length
+    and its bytes, so all lengths are reckoned first: what a tensor takes follows from its shape.
+    """
+    graph = model.graph.SerializeToString(deterministic=True)
+    model.ClearField("graph")
+    heads = {}
+    for name, shape in shapes.items():
+        size = math.prod(shape) * {1: 4, 11: 8}[element]
+        about = _package().TensorProto(name=name, dims=shape, data_type=element).SerializeToString(deterministic=True)
+        about += _prefix(_RAW_DATA_OF_TENSOR, size)
+        heads[name] = _prefix(_INITIALIZER_OF_GRAPH, len(about) + size) + about
+    data = sum(math.prod(shape) for shape in shapes.values()) * {1: 4, 11: 8}[element]
+    file.write(model.SerializeToString(deterministic=True))
+    file.write(_prefix(_GRAPH_OF_MODEL, len(graph) + sum(map(len, heads.values())) + data))
+    file.write(graph)
+    for name, array in tensors:
+        file.write(heads[name])
+        file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+
+
+def _prefix(field: int, length: int) -> bytes:
+    """Tag and length of a field that is bytes or a message (wire type 2), as protobuf's varints."""
+    return _varint(field << 3 | 2) + _varint(length)
+
+
+def _varint(number: int) -> bytes:
+    sevens = []
+    while True:
+        number, low = number >> 7, number & 0x7F
+        sevens.append(low | 0x80 if number else low)
+        if not number:
+            return bytes(sevens)
 
 
 def _operator(node: Node, shape: Shape) -> tuple[str, dict[str, Any]]:
