@@ -17,7 +17,7 @@ COMMANDS = {
     "theano-to-tf WEIGHTS -o OUT.keras --no-verify": CONVERTING,
     "theano-to-tf WEIGHTS -o OUT.weights.h5 --no-verify": CONVERTING,
     "theano-to-tf WEIGHTS -o OUT.h5 --no-verify": CONVERTING,
-    "to-torch WEIGHTS -o OUT --no-verify": CONVERTING,
+    "to-torch WEIGHTS -o OUT --no-verify": CONVERTING | {"safetensors"},
     "to-onnx WEIGHTS -o OUT.onnx --no-verify": CONVERTING | {"onnx", "google", "ml_dtypes", "typing_extensions"},
     "to-theano WEIGHTS -o OUT.h5 --no-verify": CONVERTING,
     "list": STARTING,

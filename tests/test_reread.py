@@ -14,12 +14,24 @@ from ror_port.formats import pytorch
 from ror_port.port import Port, load
 from ror_port.reread import Ledger
 
-NAMES = {"keras": "net.keras", "weights": "net.weights.h5", "h5": "net.h5", "safetensors": "net", "pt": "net.pt"}
+NAMES = {
+    "keras": "net.keras",
+    "weights": "net.weights.h5",
+    "h5": "net.h5",
+    "safetensors": "net",
+    "pt": "net.pt",
+    "onnx": "net.onnx",
+    "theano": "back.h5",
+}
 
 
 def write(port: Port, format: str, folder: Path, **options) -> None:
-    to = convert.to_torch if format in convert.TORCH_SUFFIXES else convert.to_tensorflow
-    to(port, folder / NAMES[format], format, **options)
+    target = folder / NAMES[format]
+    if format in ("onnx", "theano"):
+        {"onnx": convert.to_onnx, "theano": convert.to_theano}[format](port, target, **options)
+        return
+    to = convert.to_torch if format in ("safetensors", "pt") else convert.to_tensorflow
+    to(port, target, format, **options)
 
 
 @pytest.mark.parametrize("format", NAMES)
@@ -47,7 +59,7 @@ def test_a_tensor_that_changes_its_type_is_found(pre_ror, tmp_path) -> None:
         ledger = Ledger("float64")
         list(ledger.note(port.parameters()))
         with pytest.raises(OutputError, match="94 tensors are not what was to be written"):
-            ledger.check(tmp_path / NAMES["weights"], "weights", port.graph)
+            ledger.check(tmp_path / NAMES["weights"], "weights")
 
 
 def test_a_file_that_changes_meanwhile_is_not_converted(copy, tmp_path) -> None:
