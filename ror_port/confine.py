@@ -5,6 +5,7 @@ Linux has all of this. Where a system lacks a part, that part is left out.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -51,6 +52,7 @@ def rehearse(work: Callable[[], object], seconds: int) -> str | None:
         copy = os.fork()
     if copy == 0:
         try:
+            faulthandler.disable()  # its crash is no news
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
                 signal.signal(number, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -85,6 +85,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, found, done, mutant in campaign(options.count, options.seed, Path(folder)):
             counts[name, found] += 1
+            if sum(counts.values()) % 1_000 == 0:
+                print(f"{sum(counts.values()):,} done", flush=True)
             if found in (*DEFECTS, "silent"):
                 index = sum(counts.values())
                 print(f"{index} {name}: {found} (exit {done.code}) {done.stderr[-300:]}", flush=True)

@@ -73,7 +73,7 @@ def test_case(case: Case, bench, forks, tmp_path, expected) -> None:
     done = forks.run("theano-to-tf", bench.path, "-o", out / "net.keras", "--no-verify", *case.options, **case.child)
     assert not done.hung, "did not end"
     assert done.code == case.code, done.stderr
-    assert done.seconds <= SECONDS
+    assert done.computing <= SECONDS  # by the clock, it would depend on what else the machine does
     assert done.growth <= MEMORY
     assert sorted(os.listdir(bench.folder)) == before
     if case.code:
