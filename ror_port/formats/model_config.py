@@ -163,6 +163,6 @@ def input_shape(value: Any, where: str) -> tuple[int, ...] | None:
     """The shape of an image; None where it, or a part of it, is not stated."""
     if value is None:
         return None
-    if not isinstance(value, list) or not all(s is None or (isinstance(s, int) and 0 < s < 1 << 16) for s in value):
+    if not isinstance(value, list) or not all(s is None or (type(s) is int and 0 < s < 1 << 16) for s in value):
         raise NotACheckpoint(f"{where}: {quote(str(value))} where an input shape is expected")
     return None if None in value else tuple(value)

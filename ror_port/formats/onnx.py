@@ -164,6 +164,19 @@ _PLAIN = {
 }
 """The fields that a model of ours may have: nothing that nests, computes weights, or points out of the file."""
 
+_ATTRIBUTES = {
+    "Conv": {"kernel_shape", "strides", "pads"},
+    "BatchNormalization": {"epsilon"},
+    "MaxPool": {"kernel_shape", "strides"},
+    "AveragePool": {"kernel_shape", "strides"},
+    "Gemm": set[str](),
+    "Flatten": {"axis"},
+    "Softmax": {"axis"},
+    "Add": set[str](),
+    "Relu": set[str](),
+}
+"""What `_operator` gives them. With another attribute, an operator of the same name computes something else."""
+
 
 def _check_plain(model: Any, path: Path) -> None:
     """Refuses whatever no network here needs, before a checker that would follow it."""
@@ -216,6 +229,13 @@ def read(path: Path) -> Checkpoint:
     model = checked(path)
     names = {initializer.name for initializer in model.graph.initializer}
     for node in model.graph.node:
+        found = {attribute.name: attribute.i for attribute in node.attribute}
+        strange = found.keys() - _ATTRIBUTES.get(node.op_type, found.keys())
+        if strange or found.get("axis", 1) != 1:
+            raise NotACheckpoint(
+                f"{path}: {quote(node.name)}: {node.op_type} with {quote(min(strange, default='axis'))}, which no "
+                "network here needs"
+            )
         if any(name in names and name.rpartition("/")[0] != node.name for name in node.input):
             raise NotACheckpoint(f"{path}: {quote(node.name)} does not use the weights of its name")
     properties = {entry.key: entry.value for entry in model.metadata_props}

@@ -175,7 +175,8 @@ def state_dict(path: Path) -> dict[str, Any]:
         except MemoryError:
             raise
         except Exception as error:  # of many kinds, all about the file
-            reason = printable(" ".join(str(error).split()) or type(error).__name__)[:200]
+            reason = str(error).rpartition("WeightsUnpickler error: ")[2]  # before it: how to run the code after all
+            reason = printable(" ".join(reason.split()) or type(error).__name__)[:200]
             raise UnreadableFile(f"{path}: not a state dict that can be read safely ({reason})") from None
 
     sizes, saved = guarded(path, load, "PyTorch", readable(path).stat().st_size)
