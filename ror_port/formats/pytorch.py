@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -171,7 +172,9 @@ def state_dict(path: Path) -> dict[str, Any]:
     def load() -> Any:
         sizes = _storages(path)
         try:
-            return sizes, torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of kinds of tensors that are refused anyway
+                return sizes, torch.load(path, weights_only=True, map_location="cpu", mmap=True)
         except MemoryError:
             raise
         except Exception as error:  # of many kinds, all about the file
