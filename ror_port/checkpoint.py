@@ -90,8 +90,8 @@ class Architecture:
     """Of strided convolutions, where it is plain to see."""
     input_shape: tuple[int, ...] | None = None
     dropout: float = 0.0
-    operations: Counter[str] = field(default_factory=Counter)
-    """What its layers do, counted: "convolution 3×3 stride 1", "activation relu" …"""
+    operations: Counter[str] | None = None
+    """What its layers do, counted: "convolution 3×3 stride 1", "activation relu" …; None where it is not told."""
 
 
 @dataclass

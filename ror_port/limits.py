@@ -35,6 +35,9 @@ MAX_CONFIG_BYTES = 4 << 20
 """``model_config`` of RoR-3-164 has 0.3 MB, of RoR-3-1202 it would have 2.2. JSON grows to 24 times its size when
 parsed."""
 
+MAX_PICKLE_BYTES = 4 << 20
+"""``data.pkl`` of a PyTorch state dict: some 200 bytes a tensor; RoR-3-1202 has about 7,000."""
+
 MAX_ARCHIVE_DIRECTORY_BYTES = 64 << 10
 """The list of members of a ``.keras`` archive, of which there are three."""
 
@@ -49,3 +52,6 @@ MAX_ONNX_BYTES = 2 << 30
 
 MAX_ARCHIVE_MEMBER_BYTES = 4 << 30
 """The weights inside a ``.keras`` archive; the largest network here (width 20) has 0.6 GB."""
+
+ONNX_COPIES = 6
+"""How often a model lies in memory while it is parsed and checked: its bytes, what they mean, and the checker's own."""

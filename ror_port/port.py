@@ -257,7 +257,7 @@ def _settle(
 
 def _compare_architecture(checkpoint: Checkpoint, network: Network, graph: Graph) -> None:
     """Where the file states its architecture, it must be the network's."""
-    if not checkpoint.architecture or not checkpoint.architecture.operations:
+    if checkpoint.architecture is None or checkpoint.architecture.operations is None:
         return
     found, expected = checkpoint.architecture.operations, operations(graph)
     differences = [

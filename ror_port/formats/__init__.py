@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from ror_port import confine, limits
+from ror_port import limits
 from ror_port.checkpoint import Checkpoint, Stamp, sha256
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, keras3, keras_hdf5, onnx, pytorch
+from ror_port.formats.guard import guarded
 
 _LOOKALIKES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves; fetch them with 'git lfs pull'"),
@@ -26,14 +25,14 @@ def kind_of(path: Path) -> str:
 
     Raises UnreadableFile where it is none.
     """
-    return _kind_of_others(path) or _guarded(path, lambda: _kind_of_hdf5(path))
+    return _kind_of_others(path) or guarded(path, lambda: _kind_of_hdf5(path))
 
 
 def _kind_of_others(path: Path) -> str | None:
     """The kind of what is not HDF5, by how it begins."""
-    if (path / pytorch.WEIGHTS).is_file():
+    if _holds(path, pytorch.WEIGHTS):
         return "safetensors"
-    if (path / "saved_model.pb").is_file():
+    if _holds(path, "saved_model.pb"):
         return "savedmodel"
     start = hdf5.first_bytes(path)
     if start.startswith(b"PK\x03\x04"):
@@ -48,6 +47,13 @@ def _kind_of_others(path: Path) -> str | None:
     return None
 
 
+def _holds(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).is_file()
+    except OSError:  # no permission, a loop: met again, and said, when it is opened
+        return False
+
+
 def _kind_of_hdf5(path: Path) -> str:
     with hdf5.hdf5(path, path) as file:
         if "layers" in file and not any(name in file.attrs for name in ("layer_names", "layer_names0")):
@@ -56,11 +62,9 @@ def _kind_of_hdf5(path: Path) -> str:
 
 
 def _saved_by_torch(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/data.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
-        return False
+    """By the name of the first member, behind its header of 30 bytes; whole, a list of members may be endless."""
+    start = hdf5.first_bytes(path, 30 + limits.MAX_NAME)
+    return start[30 : 30 + int.from_bytes(start[26:28], "little")].endswith(b"/data.pkl")
 
 
 READERS: Mapping[str, Callable[[Path], Checkpoint]] = {
@@ -89,25 +93,9 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
     if expected and sha256(path) != expected.lower():
         raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
     if kind in (None, "keras"):
-        checkpoint = _guarded(path, lambda: READERS[kind or _kind_of_hdf5(path)](path))
+        checkpoint = guarded(path, lambda: READERS[kind or _kind_of_hdf5(path)](path))
     else:
         with hdf5.damage(path):
             checkpoint = READERS[kind](path)
     checkpoint.stamp = stamp
     return checkpoint
-
-
-T = TypeVar("T")
-
-
-def _guarded(path: Path, work: Callable[[], T]) -> T:
-    """Lets the HDF5 library at a file: within bounds of memory, and in a copy of the process first."""
-
-    def confined() -> T:
-        with hdf5.damage(path), confine.bounded(limits.MAX_GROWTH):
-            return work()
-
-    seconds = 1 + min(path.stat().st_size // limits.BYTES_A_SECOND, limits.MAX_SECONDS)
-    if trouble := confine.rehearse(confined, seconds):
-        raise UnreadableFile(f"{path}: damaged (the HDF5 library cannot take it apart: {trouble})")
-    return confined()

@@ -152,10 +152,17 @@ def number(value: Any, where: str) -> float:
     return float(value)
 
 
+def padding(value: Any, where: str) -> Padding:
+    """How strided convolutions pad."""
+    if value == "half" or value == "same":
+        return value  # type: ignore[no-any-return]
+    raise NotACheckpoint(f"{where}: {quote(str(value))} where a padding, 'half' or 'same', is expected")
+
+
 def input_shape(value: Any, where: str) -> tuple[int, ...] | None:
     """The shape of an image; None where it, or a part of it, is not stated."""
     if value is None:
         return None
-    if not isinstance(value, list) or not all(s is None or (isinstance(s, int) and 0 < s < 1 << 16) for s in value):
+    if not isinstance(value, list) or not all(s is None or (type(s) is int and 0 < s < 1 << 16) for s in value):
         raise NotACheckpoint(f"{where}: {quote(str(value))} where an input shape is expected")
     return None if None in value else tuple(value)

@@ -16,11 +16,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ror_port import __version__, limits
-from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
+from ror_port.checkpoint import Architecture, Checkpoint, StoredTensor
 from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats.hdf5 import quote, readable
+from ror_port.formats.guard import guarded
+from ror_port.formats.hdf5 import printable, quote, readable
 from ror_port.formats.model_config import json_object, number
-from ror_port.formats.pytorch import PREPROCESSING
+from ror_port.formats.pytorch import PREPROCESSING, layers
 from ror_port.graph import (
     Add,
     AveragePool,
@@ -175,18 +176,66 @@ def checked(path: Path) -> Any:
     size = readable(path).stat().st_size
     if size > limits.MAX_ONNX_BYTES:
         raise UnsafeFile(f"{path}: {size} bytes; the limit for ONNX is {limits.MAX_ONNX_BYTES}")
-    try:
-        model = package.load_model_from_string(path.read_bytes())
-    except Exception as error:  # protobuf's own, which differs with its implementation
-        raise UnreadableFile(f"{path}: neither HDF5 nor any other format that ror-port reads ({error})") from None
+
+    def parsed() -> Any:
+        try:
+            model = package.load_model_from_string(path.read_bytes())
+        except MemoryError:
+            raise
+        except Exception as error:  # protobuf's own, which differs with its implementation
+            raise UnreadableFile(
+                f"{path}: neither HDF5 nor any other format that ror-port reads ({printable(error)})"
+            ) from None
+        _check_plain(model, path)
+        try:
+            package.checker.check_model(model, full_check=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # the checker's, of shape inference, or of protobuf again
+            reason = quote(" ".join(str(error).split()))
+            raise NotACheckpoint(f"{path}: not valid ONNX ({reason})") from None
+        return model
+
+    return guarded(path, parsed, "the onnx package", limits.ONNX_COPIES * size)
+
+
+_PLAIN = {
+    "model": "ir_version producer_name producer_version domain model_version doc_string graph opset_import "
+    "metadata_props",
+    "graph": "node name initializer doc_string input output value_info metadata_props",
+    "node": "input output name op_type attribute doc_string metadata_props",
+    "attribute": "name type doc_string f i s floats ints strings",
+    "initializer": "dims data_type float_data double_data name doc_string raw_data data_location",
+}
+"""The fields that a model of ours may have: nothing that nests, computes weights, or points out of the file."""
+
+_ATTRIBUTES = {
+    "Conv": {"kernel_shape", "strides", "pads"},
+    "BatchNormalization": {"epsilon"},
+    "MaxPool": {"kernel_shape", "strides"},
+    "AveragePool": {"kernel_shape", "strides"},
+    "Gemm": set[str](),
+    "Flatten": {"axis"},
+    "Softmax": {"axis"},
+    "Add": set[str](),
+    "Relu": set[str](),
+}
+"""What `_operator` gives them. With another attribute, an operator of the same name computes something else."""
+
+
+def _check_plain(model: Any, path: Path) -> None:
+    """Refuses whatever no network here needs, before a checker that would follow it."""
     outside = next((t.name for t in model.graph.initializer if t.data_location == t.EXTERNAL), None)
     if outside is not None:
         raise UnsafeFile(f"{path}: {quote(outside)}: its data lie in another file, which is not opened")
-    try:
-        package.checker.check_model(model, full_check=True)
-    except (package.checker.ValidationError, package.shape_inference.InferenceError) as error:
-        raise NotACheckpoint(f"{path}: not valid ONNX ({quote(' '.join(str(error).split()))})") from None
-    return model
+    parts = [("model", model), ("graph", model.graph)]
+    parts += [("initializer", tensor) for tensor in model.graph.initializer]
+    for node in model.graph.node:
+        parts += [("node", node), *(("attribute", attribute) for attribute in node.attribute)]
+    for kind, part in parts:
+        strange = {field.name for field, _ in part.ListFields()} - set(_PLAIN[kind].split())
+        if strange:
+            raise NotACheckpoint(f"{path}: a {kind} with {min(strange)}, which no network here needs")
 
 
 def dtype(model: Any) -> str:
@@ -225,6 +274,13 @@ def read(path: Path) -> Checkpoint:
     model = checked(path)
     names = {initializer.name for initializer in model.graph.initializer}
     for node in model.graph.node:
+        found = {attribute.name: attribute.i for attribute in node.attribute}
+        strange = found.keys() - _ATTRIBUTES.get(node.op_type, found.keys())
+        if strange or found.get("axis", 1) != 1:
+            raise NotACheckpoint(
+                f"{path}: {quote(node.name)}: {node.op_type} with {quote(min(strange, default='axis'))}, which no "
+                "network here needs"
+            )
         if any(name in names and name.rpartition("/")[0] != node.name for name in node.input):
             raise NotACheckpoint(f"{path}: {quote(node.name)} does not use the weights of its name")
     properties = {entry.key: entry.value for entry in model.metadata_props}
@@ -234,13 +290,11 @@ def read(path: Path) -> Checkpoint:
             f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again; "
             "convert from the file it was made of, or write ONNX without --fold-bn"
         )
-    tensors: dict[str, list[StoredTensor]] = {}
-    for initializer in model.graph.initializer:
-        tensors.setdefault(initializer.name.rpartition("/")[0], []).append(_tensor(package, initializer, path))
+    tensors = [_tensor(package, initializer, path) for initializer in model.graph.initializer]
     return Checkpoint(
         path=path,
         format="ONNX",
-        layers=tuple(StoredLayer(name, tuple(members)) for name, members in tensors.items()),
+        layers=layers(tensors, "/", path),
         dialects=(ONNX,),
         writer="ONNX",
         architecture=_architecture(model, stated, path),
@@ -248,17 +302,46 @@ def read(path: Path) -> Checkpoint:
     )
 
 
+_KINDS: Mapping[int, tuple[np.dtype[Any], str]] = {
+    1: (np.dtype("float32"), "float_data"),
+    11: (np.dtype("float64"), "double_data"),
+}
+"""ONNX's number of a type → the type, and the field that holds its numbers where raw_data does not."""
+
+
 def _tensor(package: Any, initializer: Any, path: Path) -> StoredTensor:
     where = f"{path}: {quote(initializer.name)}"
-    dtype = package.helper.tensor_dtype_to_np_dtype(initializer.data_type)
-    if dtype not in (np.float32, np.float64):
-        raise NotACheckpoint(f"{where}: numbers of type {dtype}; expected float32 or float64")
+    if initializer.data_type not in _KINDS:
+        kind = _element(initializer.data_type)
+        raise NotACheckpoint(f"{where}: numbers of type {kind}; expected float32 or float64")
+    dtype, field = _KINDS[initializer.data_type]
+    shape, numbers = tuple(initializer.dims), getattr(initializer, field)
+    stored = len(numbers) * dtype.itemsize if numbers else len(initializer.raw_data)
+    if any(size < 0 for size in shape) or stored != math.prod(shape) * dtype.itemsize:
+        raise NotACheckpoint(f"{where}: {stored} bytes do not make the shape that it states")
 
     def values() -> Array:
         array: Array = package.numpy_helper.to_array(initializer)
         return array
 
-    return StoredTensor(initializer.name, tuple(initializer.dims), dtype, values)
+    return StoredTensor(initializer.name, shape, dtype, values)
+
+
+def _element(number: int) -> str:
+    """What ONNX calls a type."""
+    kinds: Mapping[int, str] = {value: name for name, value in _package().TensorProto.DataType.items()}
+    return kinds.get(number, f"number {number}").lower()
+
+
+def _image(model: Any, path: Path) -> tuple[int, int, int]:
+    """Channels, height and width of the one image that a model takes."""
+    weights = {initializer.name for initializer in model.graph.initializer}
+    images = [value for value in model.graph.input if value.name not in weights]
+    sizes = [tuple(d.dim_value for d in image.type.tensor_type.shape.dim) for image in images]
+    match sizes:
+        case [(_, channels, height, width)] if all(0 < size < 1 << 16 for size in sizes[0][1:]):
+            return channels, height, width
+    raise NotACheckpoint(f"{path}: expected one image of a stated size as its input, found {len(images)} inputs")
 
 
 def _architecture(model: Any, stated: Mapping[str, Any], path: Path) -> Architecture:
@@ -284,8 +367,7 @@ def _architecture(model: Any, stated: Mapping[str, Any], path: Path) -> Architec
                 pass
             case other:
                 names.append({"Add": "sum", "Relu": "activation relu", "Gemm": "Dense"}.get(other, other))
-    image = next(value for value in model.graph.input if "/" not in value.name)
-    channels, *height_width = (dimension.dim_value for dimension in image.type.tensor_type.shape.dim[1:])
+    channels, height, width = _image(model, path)
     momenta: frozenset[float] = frozenset()
     network = stated.get("network")
     if isinstance(network, dict):  # ONNX rounds an epsilon to float32; here it stands in full
@@ -299,6 +381,6 @@ def _architecture(model: Any, stated: Mapping[str, Any], path: Path) -> Architec
         momenta=momenta,
         ordering="th",
         padding="half" if symmetric else "same",
-        input_shape=(channels, *height_width),
+        input_shape=(channels, height, width),
         operations=Counter(names),
     )

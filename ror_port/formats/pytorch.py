@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import warnings
+import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import replace
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,9 +25,11 @@ import numpy as np
 
 from ror_port import limits
 from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
-from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile
-from ror_port.formats.hdf5 import quote, readable
-from ror_port.formats.model_config import input_shape, json_object, number
+from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile
+from ror_port.formats import safetensors
+from ror_port.formats.guard import guarded
+from ror_port.formats.hdf5 import printable, quote, readable
+from ror_port.formats.model_config import input_shape, json_object, number, padding
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
 from ror_port.mapping.torch import PYTORCH, TORCH, module_path
@@ -119,58 +128,114 @@ def _torch(otherwise: str) -> Any:
 
 def read_safetensors(path: Path) -> Checkpoint:
     """Opens a folder of ours, or a ``.safetensors`` file; a ``config.json`` beside the weights is believed."""
-    from safetensors import SafetensorError, safe_open
-
     weights, config = (path / WEIGHTS, path / CONFIG) if path.is_dir() else (path, path.with_name(CONFIG))
-    try:
-        file = safe_open(readable(weights), framework="numpy")
-        stored = unwrapped({name: file.get_slice(name) for name in list(file.keys())})  # type: ignore[no-untyped-call]
-        tensors = [
-            StoredTensor(
-                name,
-                tuple(view.get_shape()),
-                _dtype(view.get_dtype(), f"{weights}: {quote(name)}"),
-                partial(_values, view),
-            )
-            for name, view in stored.items()
-        ]
-    except SafetensorError as error:
-        raise UnreadableFile(f"{weights}: damaged safetensors ({error})") from None
-    says = json_object(_bounded(config), str(config)) if config.exists() else {}
-    where = str(config)
-    provenance = says.get("provenance")
-    return Checkpoint(
-        path=path,
-        format="PyTorch folder, safetensors" if path.is_dir() else "safetensors",
-        layers=_layers(tensors),
-        dialects=(PYTORCH,),
-        writer="PyTorch",
-        architecture=Architecture(
-            CONFIG,
-            epsilons=frozenset([number(says["epsilon"], where)] if "epsilon" in says else ()),
-            momenta=frozenset([number(says["momentum"], where)] if "momentum" in says else ()),
-            padding="same" if says.get("padding") == "same" else "half",
-            input_shape=input_shape(says.get("input_shape"), where),
-            dropout=number(says.get("dropout", 0.0), where),
-        ),
-        stated={"network": says, "source": provenance.get("source", {}) if isinstance(provenance, dict) else {}},
+    says = json_object(_bounded(config), str(config)) if os.path.lexists(config) else {}
+    with ExitStack() as on_error:
+        file = on_error.enter_context(readable(weights).open("rb"))
+        stored = unwrapped({tensor.name: tensor for tensor in safetensors.tensors(file, str(weights))})
+        checkpoint = Checkpoint(
+            path=path,
+            format="PyTorch folder, safetensors" if path.is_dir() else "safetensors",
+            layers=layers((replace(tensor, name=name) for name, tensor in stored.items()), ".", weights),
+            dialects=(PYTORCH,),
+            writer="PyTorch",
+            architecture=_stated_architecture(says, str(config)),
+            stated={"network": says, "source": _mapping(_mapping(says.get("provenance")).get("source"))},
+            close=file.close,
+        )
+        on_error.pop_all()
+    return checkpoint
+
+
+def _stated_architecture(says: Mapping[str, Any], where: str) -> Architecture:
+    return Architecture(
+        CONFIG,
+        epsilons=frozenset([number(says["epsilon"], where)] if "epsilon" in says else ()),
+        momenta=frozenset([number(says["momentum"], where)] if "momentum" in says else ()),
+        padding=padding(says.get("padding", "half"), where),
+        input_shape=input_shape(says.get("input_shape"), where),
+        dropout=number(says.get("dropout", 0.0), where),
     )
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def state_dict(path: Path) -> dict[str, Any]:
-    """The tensors that ``torch.save`` wrote, by name; read with ``weights_only=True`` and nothing else. Needs torch."""
+    """The tensors that ``torch.save`` wrote, by name; read with ``weights_only=True`` and nothing else. Needs torch.
+
+    They lie in the file until they are used. Whatever lies in memory otherwise than in the file is refused.
+    """
     torch = _torch("or bring safetensors")
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    except Exception as error:  # of many kinds, all about the file
-        reason = " ".join(str(error).split())[:200]
-        raise UnreadableFile(f"{path}: not a state dict that can be read safely ({reason})") from None
+
+    def load() -> Any:
+        sizes = _storages(path)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of kinds of tensors that are refused anyway
+                return sizes, torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # of many kinds, all about the file
+            reason = str(error).rpartition("WeightsUnpickler error: ")[2]  # before it: how to run the code after all
+            reason = printable(" ".join(reason.split()) or type(error).__name__)[:200]
+            raise UnreadableFile(f"{path}: not a state dict that can be read safely ({reason})") from None
+
+    sizes, saved = guarded(path, load, "PyTorch", readable(path).stat().st_size)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(saved, dict) and isinstance(saved.get(key), dict):
             saved = saved[key]
-    if not isinstance(saved, dict) or not all(isinstance(t, torch.Tensor) for t in saved.values()):
+    if not isinstance(saved, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in saved.items()
+    ):
         raise NotACheckpoint(f"{path}: holds no state dict (names and tensors)")
-    return unwrapped({str(name): tensor for name, tensor in saved.items()})
+    _check_places(saved, sizes, path)
+    return unwrapped(saved)
+
+
+def _storages(path: Path) -> Counter[int]:
+    """How many stored arrays of each size the zip archive has, whose checksums are seen to here.
+
+    PyTorch maps the file into memory, so nothing in it may be compressed: it would take the numbers for what they
+    are not.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            packed = next((m.filename for m in members if m.compress_type != zipfile.ZIP_STORED), None)
+            if packed is not None:
+                raise UnsafeFile(f"{path}: {quote(packed)} is compressed, which PyTorch never does")
+            pickles = [member for member in members if member.filename.endswith("/data.pkl")]
+            if any(member.file_size > limits.MAX_PICKLE_BYTES for member in pickles):
+                raise UnsafeFile(f"{path}: data.pkl is larger than {limits.MAX_PICKLE_BYTES} bytes, the limit")
+            if damaged := archive.testzip():
+                raise UnreadableFile(f"{path}: damaged ({quote(damaged)} does not have the checksum that it states)")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise UnreadableFile(f"{path}: a damaged or encrypted zip archive ({printable(error)})") from None
+    return Counter(member.file_size for member in members if "/data/" in member.filename)
+
+
+def _check_places(tensors: Mapping[str, Any], sizes: Counter[int], path: Path) -> None:
+    """Every tensor a plain one, with all its numbers in the file, and none of them another's."""
+    spans, storages = [], {}
+    for name, tensor in tensors.items():
+        where = f"{path}: {quote(name)}"
+        if str(tensor.layout) != "torch.strided" or tensor.device.type != "cpu" or tensor.is_quantized:
+            raise NotACheckpoint(f"{where}: not a plain tensor (sparse, quantized or without numbers)")
+        if not tensor.numel():
+            continue
+        reach = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+        if reach < tensor.numel():
+            raise UnsafeFile(f"{where}: stores fewer numbers than its shape has, and repeats them")
+        begin = tensor.data_ptr()
+        spans.append((begin, begin + reach * tensor.element_size(), where))
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+    for (_, end, _), (begin, _, where) in pairwise(sorted(spans)):
+        if begin < end:
+            raise UnsafeFile(f"{where}: shares its numbers with another tensor")
+    if Counter(storages.values()) - sizes:
+        raise UnreadableFile(f"{path}: damaged (declares tensors of other sizes than the archive has)")
 
 
 def unwrapped(tensors: dict[str, Any]) -> dict[str, Any]:
@@ -188,20 +253,23 @@ _WRAPPERS = ("module.", "_orig_mod.")
 
 def read_state_dict(path: Path) -> Checkpoint:
     """Opens a state dict of one of our networks."""
-    tensors = [
-        StoredTensor(
-            name, tuple(t.shape), _dtype(str(t.dtype).removeprefix("torch."), f"{path}: {quote(name)}"), t.numpy
-        )
-        for name, t in state_dict(path).items()
-    ]
+    tensors = []
+    for name, tensor in state_dict(path).items():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        if kind not in NUMBERS:
+            raise NotACheckpoint(f"{path}: {quote(name)}: numbers of type {kind}; expected float32 or float64")
+        tensors.append(StoredTensor(name, tuple(tensor.shape), np.dtype(kind), tensor.detach().numpy))
     return Checkpoint(
         path,
         "PyTorch state dict",
-        _layers(tensors),
+        layers(tensors, ".", path),
         dialects=(PYTORCH,),
         writer="PyTorch",
         architecture=Architecture("PyTorch", padding="half"),
     )
+
+
+NUMBERS = ("float32", "float64")
 
 
 def _bounded(config: Path) -> bytes:
@@ -209,24 +277,26 @@ def _bounded(config: Path) -> bytes:
         return file.read(limits.MAX_CONFIG_BYTES + 1)
 
 
-def _values(view: Any) -> Array:
-    array: Array = view[...] if view.get_shape() else view
-    return array
-
-
-def _dtype(name: str, where: str) -> np.dtype[Any]:
-    known = {"F32": "float32", "F64": "float64"}.get(name, name)
-    if known not in ("float32", "float64"):
-        raise NotACheckpoint(f"{where}: numbers of type {known}; expected float32 or float64")
-    return np.dtype(known)
-
-
-def _layers(tensors: Iterable[StoredTensor]) -> tuple[StoredLayer, ...]:
-    """One layer a module."""
-    layers: dict[str, list[StoredTensor]] = {}
+def layers(tensors: Iterable[StoredTensor], separator: str, path: Path) -> tuple[StoredLayer, ...]:
+    """One layer a module: tensors by what stands before the last separator of their names."""
+    found: dict[str, dict[str, StoredTensor]] = {}
     for tensor in tensors:
-        layers.setdefault(tensor.name.rpartition(".")[0], []).append(tensor)
-    return tuple(StoredLayer(name, tuple(members)) for name, members in layers.items())
+        where = f"{path}: {quote(tensor.name)}"
+        if not 0 < len(tensor.name) <= limits.MAX_NAME:
+            raise UnsafeFile(f"{where}: a name of {len(tensor.name)} characters; the limit is {limits.MAX_NAME}")
+        if tensor.dtype.name not in NUMBERS:
+            raise NotACheckpoint(f"{where}: numbers of type {tensor.dtype}; expected float32 or float64")
+        declared = math.prod(tensor.shape) * tensor.dtype.itemsize
+        if declared > limits.MAX_TENSOR_BYTES:
+            raise UnsafeFile(f"{where}: declares {declared} bytes; the limit is {limits.MAX_TENSOR_BYTES}")
+        members = found.setdefault(tensor.name.rpartition(separator)[0], {})
+        if members.setdefault(tensor.name, tensor) is not tensor:
+            raise NotACheckpoint(f"{where}: two tensors of one name")
+        if len(members) > limits.MAX_WEIGHTS_PER_LAYER or len(found) > limits.MAX_LAYERS:
+            raise UnsafeFile(
+                f"{where}: more than {limits.MAX_LAYERS} layers, or {limits.MAX_WEIGHTS_PER_LAYER} tensors in one"
+            )
+    return tuple(StoredLayer(name, tuple(members.values())) for name, members in found.items())
 
 
 def _card(config: Mapping[str, Any], graph: Graph) -> str:

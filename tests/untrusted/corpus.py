@@ -4,7 +4,8 @@ A case ends in the documented exit code and in one line that holds its phrase; o
 exactly the genuine tensors. ``bench.pipe`` is the canary: a pipe that nobody writes to, which is never to be opened,
 because whoever opens it never returns.
 
-Cases of HDF5 come first, then of ``.keras``. Other formats that the command learns to read belong at the end.
+Cases of HDF5 come first, then of ``.keras``, safetensors, PyTorch and ONNX. Other formats that the command learns to
+read belong at the end.
 """
 
 from __future__ import annotations
@@ -35,12 +36,16 @@ BIAS, KERNEL, VARIANCE = (
 
 @dataclass
 class Bench:
-    """Where a case is built. path: what the command is given; genuine, model, archive: contents to start from."""
+    """Where a case is built. path: what the command is given; genuine, model, archive: contents to start from.
+
+    made: puts there what ror-port writes of the genuine file in a format.
+    """
 
     folder: Path
     genuine: bytes
     model: bytes
     archive: bytes
+    made: Callable[[str, Path], None]
     stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -68,6 +73,10 @@ class Case:
     double: bool = False
     values: bool = True
     """Whether an output has the genuine tensors; else only that there is one."""
+    preloaded: tuple[str, ...] = ()
+    """Libraries that the command needs: imported before, because that alone takes longer than any file may."""
+    seconds: float = 2.0
+    """What it may take."""
 
 
 CASES: list[Case] = []
@@ -719,7 +728,7 @@ def rename(file: h5py.File) -> None:
 edited(
     "a weight of unknown meaning",
     4,
-    "names that Keras never gave",
+    "names that Keras 1 does not give",
     rename,
 )
 replaced(
@@ -1034,3 +1043,700 @@ archived(
     ),
 )
 archived("NaN", 6, "holds NaN", inner(put(FIRST, np.nan)))
+
+# safetensors, PyTorch, ONNX: each made from what ror-port itself writes of the genuine file.
+
+
+@dataclass
+class Safe:
+    """A safetensors file in parts. config: what lies beside it. size: what it says of its header's length."""
+
+    header: Any
+    data: bytes
+    config: dict[str, Any]
+    size: int | None = None
+
+    def packed(self) -> bytes:
+        text = self.header if isinstance(self.header, bytes) else json.dumps(self.header).encode()
+        return (len(text) if self.size is None else self.size).to_bytes(8, "little") + text + self.data
+
+
+def safe(name: str, code: int, says: str, change: Callable[[Safe], Any], **more: Any) -> None:
+    """A folder of safetensors and config, changed."""
+
+    def build(bench: Bench) -> None:
+        bench.made("safetensors", bench.path)
+        weights, config = bench.path / "model.safetensors", bench.path / "config.json"
+        whole = weights.read_bytes()
+        start = 8 + int.from_bytes(whole[:8], "little")
+        parts = Safe(json.loads(whole[8:start]), whole[start:], json.loads(config.read_text()))
+        change(parts)
+        weights.write_bytes(parts.packed())
+        config.write_text(json.dumps(parts.config))
+
+    add(f"safetensors: {name}", code, says, build, **more)
+
+
+def header(change: Callable[[dict[str, Any]], Any]) -> Callable[[Safe], None]:
+    return lambda safe: change(safe.header) and None
+
+
+def entry(**values: Any) -> Callable[[Safe], None]:
+    return lambda safe: safe.header["head.dense.bias"].update(values)
+
+
+def text(make: Callable[[str], str | bytes]) -> Callable[[Safe], None]:
+    """Another text for the header."""
+
+    def change(safe: Safe) -> None:
+        made = make(json.dumps(safe.header))
+        safe.header = made if isinstance(made, bytes) else made.encode()
+
+    return change
+
+
+def twice(old: str) -> str:
+    """The header with a second entry of a name, which lies where another of its shape does."""
+    entries = json.loads(old)
+    return old[:-1] + ', "head.dense.bias": ' + json.dumps(entries["head.dense.bias"]) + "}"
+
+
+def overlap(entries: dict[str, Any]) -> None:
+    first, second = [name for name, value in entries.items() if value.get("shape") == [16]][:2]
+    entries[second]["data_offsets"] = entries[first]["data_offsets"]
+
+
+def hole(safe: Safe) -> None:
+    end = len(safe.data)
+    size = 4 * 10
+    bias = safe.header["head.dense.bias"]
+    if bias["data_offsets"][1] != end:
+        raise AssertionError("the bias is not the last")
+    bias["data_offsets"] = [end, end + size]
+    safe.data += bytes(size)
+
+
+def more_of(kind: str, size: int) -> Callable[[Safe], None]:
+    """The bias as numbers of another type, with as many bytes."""
+
+    def change(safe: Safe) -> None:
+        bias = safe.header["head.dense.bias"]
+        begin = bias["data_offsets"][0]
+        bias.update(dtype=kind, data_offsets=[begin, begin + 10 * size])
+        safe.data = safe.data[:begin] + bytes(10 * size)
+
+    return change
+
+
+def doubled(safe: Safe) -> None:
+    """The same numbers as float64."""
+    safe.data = np.frombuffer(safe.data, "<f4").astype("<f8").tobytes()
+    for item in safe.header.values():
+        if "dtype" in item:
+            item.update(dtype="F64", data_offsets=[2 * place for place in item["data_offsets"]])
+
+
+def counters(safe: Safe) -> None:
+    """BatchNorm's step counters, as PyTorch saves them."""
+    for name in [name for name in safe.header if name.endswith("running_mean")]:
+        at = len(safe.data)
+        counter = name.replace("running_mean", "num_batches_tracked")
+        safe.header[counter] = {"dtype": "I64", "shape": [], "data_offsets": [at, at + 8]}
+        safe.data += bytes(8)
+
+
+def nan(safe: Safe) -> None:
+    begin = safe.header["head.dense.bias"]["data_offsets"][0]
+    safe.data = safe.data[:begin] + np.float32(np.nan).tobytes() + safe.data[begin + 4 :]
+
+
+def renamed(new: str) -> Callable[[Safe], None]:
+    return header(lambda entries: entries.__setitem__(new, entries.pop("head.dense.bias")))
+
+
+def many(count: int, length: int = 1) -> Callable[[Safe], None]:
+    def make(old: str) -> str:
+        more = (f'"{index:0{length}}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for index in range(count))
+        return old[:-1] + "," + ",".join(more) + "}"
+
+    return text(make)
+
+
+safe("as it is", 0, "", lambda _: None)
+safe("as float64", 0, "", doubled, double=True)
+safe("with step counters", 0, "", counters)
+safe(
+    "behind DataParallel",
+    0,
+    "",
+    text(lambda old: json.dumps({f"module.{k}": v for k, v in json.loads(old).items() if k[0] != "_"})),
+)
+safe("a name twice", 3, "stands twice", text(twice))
+safe("a field twice", 3, "stands twice", text(lambda old: old.replace('"shape"', '"dtype": "F64", "shape"', 1)))
+safe("an overlap", 3, "overlap, or leave a hole", header(overlap))
+safe("a hole", 3, "overlap, or leave a hole", hole)
+safe("trailing bytes", 3, "truncated or damaged", lambda safe: setattr(safe, "data", safe.data + b"x"))
+safe("all but one byte", 3, "truncated or damaged", lambda safe: setattr(safe, "data", safe.data[:-1]))
+safe("no data", 3, "truncated or damaged", lambda safe: setattr(safe, "data", b""))
+safe("a header beyond the file", 3, "its header alone has", lambda safe: setattr(safe, "size", 1 << 21))
+safe("a header of 2^40 bytes", 5, "a header of 1099511627776 bytes", lambda safe: setattr(safe, "size", 1 << 40))
+safe("a header of 2^64 - 1 bytes", 5, "the limit is", lambda safe: setattr(safe, "size", (1 << 64) - 1))
+safe("a header of no bytes", 3, "its header", lambda safe: setattr(safe, "size", 0))
+safe("a header a byte short", 3, "its header", text(lambda old: old[:-1]))
+safe("not JSON", 3, "its header", text(lambda _: "{nonsense"))
+safe("not UTF-8", 3, "its header", text(lambda old: old.encode().replace(b"head", b"\xff\xfe\xfd\xfc")))
+safe("UTF-16", 3, "its header", text(lambda old: old.encode("utf-16")))
+safe("a list", 3, "no JSON object", text(lambda _: "[1]"))
+safe("an empty object", 3, "truncated or damaged", text(lambda _: "{}"))
+safe("100,000 deep", 3, "its header", text(lambda _: '{"a":' * 100_000))
+safe("a number of 100,000 digits", 3, "its header", text(lambda _: '{"a": ' + "1" * 100_000 + "}"))
+safe("a million names", 5, "a header of", many(1_000_000))
+safe("50,000 names", 5, "10000 layers, or 64 tensors in one", many(50_000))
+safe("a name of 100,000 characters", 5, "a name of 100000 characters", renamed("x" * 100_000))
+safe("an empty name", 5, "a name of 0 characters", renamed(""))
+safe("control characters in a name", 7, "no known network", renamed("head.\x1b[2J\n.bias"))
+safe("a surrogate in a name", 7, "", renamed("head.\ud800.bias"))
+safe("NaN", 6, "holds NaN", nan)
+safe("a tensor missing", 3, "truncated or damaged", header(lambda entries: entries.pop("head.dense.bias")))
+for kind, size in (("F16", 2), ("I64", 8)):
+    safe(f"of {kind}", 4, "expected float32 or float64", more_of(kind, size))
+for kind in ("BF16", "BOOL", "F8_E4M3", "F8_E5M2", "C64", "\x1b[2J", None, 7, [], {}):
+    safe(f"of {kind!r}", 4, "expected float32 or float64", entry(dtype=kind))
+for title, shape in (
+    ("wrong", [11]),
+    ("of no dimension", []),
+    ("of 2^40", [1 << 40]),
+    ("whose product wraps round", [1 << 32, 1 << 32, 10]),
+    ("below zero", [-10]),
+    ("of fractions", [10.0]),
+    ("of truths", [True] * 3),
+    ("no list", "10"),
+    ("of 40 dimensions", [1] * 39 + [10]),
+):
+    safe(f"a shape {title}", 3, "damaged", entry(shape=shape))
+safe("the right size, another shape", 7, "", entry(shape=[5, 2]))
+for title, offsets in (
+    ("below zero", [-40, 0]),
+    ("the wrong way round", [40, 0]),
+    ("beyond the file", [1 << 40, (1 << 40) + 40]),
+    ("three", [0, 40, 80]),
+    ("of text", ["0", "40"]),
+    ("nothing", None),
+):
+    safe(f"offsets {title}", 3, "damaged", entry(data_offsets=offsets))
+safe("an entry that is a list", 3, "damaged", header(lambda entries: entries.__setitem__("head.dense.bias", [1])))
+safe("an entry of more", 3, "damaged", entry(more=1))
+
+for title, code, says, values in (
+    ("epsilon NaN", 4, "where a number from 0 to 1", {"epsilon": float("nan")}),
+    ("epsilon 7", 4, "where a number from 0 to 1", {"epsilon": 7}),
+    ("epsilon a text", 4, "where a number from 0 to 1", {"epsilon": "\x1b[2J"}),
+    ("momentum null", 4, "where a number from 0 to 1", {"momentum": None}),
+    ("dropout 7", 4, "where a number from 0 to 1", {"dropout": 7}),
+    ("padding odd", 4, "where a padding", {"padding": "\x1b[2J"}),
+    ("padding a list", 4, "where a padding", {"padding": []}),
+    ("input_shape of text", 4, "where an input shape", {"input_shape": "32"}),
+    ("input_shape vast", 4, "where an input shape", {"input_shape": [1 << 40, 32, 3]}),
+    ("input_shape of other images", 7, "", {"input_shape": [4096, 4096, 3]}),
+    ("input_shape of truths", 4, "where an input shape", {"input_shape": [True, True, True]}),
+    ("input_shape of two", 0, "", {"input_shape": [32, 32]}),
+    ("provenance a text", 0, "", {"provenance": "x"}),
+    ("source a list", 0, "", {"provenance": {"source": []}}),
+    ("name of control characters", 0, "", {"name": "\x1b[2J"}),
+):
+    safe(f"config: {title}", code, says, lambda safe, values=values: safe.config.update(values))
+
+
+def beside(name: str, code: int, says: str, change: Callable[[Path, Bench], Any], **more: Any) -> None:
+    """The folder with another config.json, or something else in it."""
+
+    def build(bench: Bench) -> None:
+        bench.made("safetensors", bench.path)
+        change(bench.path, bench)
+
+    add(f"safetensors folder: {name}", code, says, build, **more)
+
+
+def instead(name: str, make: Callable[[Path, Bench], Any]) -> Callable[[Path, Bench], None]:
+    def change(folder: Path, bench: Bench) -> None:
+        (folder / name).unlink(missing_ok=True)
+        make(folder / name, bench)
+
+    return change
+
+
+def canary(path: Path, bench: Bench) -> None:
+    """Python that would block the command, were it ever run."""
+    path.write_text(f"open({str(bench.pipe)!r})\n", encoding="utf-8")
+
+
+CONFIG_JSON = "config.json"
+beside("no config", 0, "", instead(CONFIG_JSON, lambda *_: None))
+beside("config a pipe", 3, "not a regular file", instead(CONFIG_JSON, lambda path, _: os.mkfifo(path)))
+beside("config a folder", 3, "a folder", instead(CONFIG_JSON, lambda path, _: path.mkdir()))
+beside("config a loop of links", 3, "symbolic links", instead(CONFIG_JSON, lambda path, _: path.symlink_to(path)))
+beside("config a device", 3, "not a regular", instead(CONFIG_JSON, lambda path, _: path.symlink_to("/dev/zero")))
+beside("config not JSON", 4, "not JSON", instead(CONFIG_JSON, lambda path, _: path.write_text("{")))
+beside("config a list", 4, "JSON object", instead(CONFIG_JSON, lambda path, _: path.write_text("[]")))
+beside("config not UTF-8", 4, "not JSON", instead(CONFIG_JSON, lambda path, _: path.write_bytes(b"{\xff\xff")))
+beside("config of 20 MB", 5, "the limit is", instead(CONFIG_JSON, lambda path, _: path.write_text(" " * (20 << 20))))
+beside("config 100,000 deep", 4, "not JSON", instead(CONFIG_JSON, lambda path, _: path.write_text("[" * 100_000)))
+beside("a definition with other code", 0, "", instead("modeling_ror.py", canary))
+beside(
+    "code of every name",
+    0,
+    "",
+    lambda folder, bench: [
+        canary(folder / f"{name}.py", bench) for name in ("__init__", "torch", "json", "numpy", "setup", "conftest")
+    ],
+)
+beside("weights a pipe", 3, "", instead("model.safetensors", lambda path, _: os.mkfifo(path)))
+beside("weights a loop of links", 3, "", instead("model.safetensors", lambda path, _: path.symlink_to(path)))
+beside("weights empty", 3, "empty", instead("model.safetensors", lambda path, _: path.touch()))
+
+# PyTorch state dicts. torch is imported here within functions: it takes seconds, and only these cases need it.
+
+
+def torch_saved(
+    name: str, code: int, says: str, change: Callable[[Any, dict[str, Any], Bench], Any], **more: Any
+) -> None:
+    """What `change` makes of torch and the genuine state dict, or returns, saved by PyTorch."""
+
+    def build(bench: Bench) -> None:
+        import torch
+
+        bench.made("pt", bench.path)
+        state = torch.load(bench.path, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # kinds of tensors that PyTorch would rather not make
+            made = change(torch, state, bench)
+        torch.save(state if made is None else made, bench.path)
+
+    add(f"pt: {name}", code, says, build, **TORCH | more)
+
+
+TORCH: dict[str, Any] = {"preloaded": ("torch",), "seconds": 4.0}
+"""Copying a process of PyTorch's size, and taking it down again, takes longer than another's."""
+
+
+def torch_bytes(name: str, code: int, says: str, change: Callable[[bytes], bytes], **more: Any) -> None:
+    """A genuine state dict's bytes, changed."""
+
+    def build(bench: Bench) -> None:
+        bench.made("pt", bench.path)
+        bench.path.write_bytes(change(bench.path.read_bytes()))
+
+    add(f"pt: {name}", code, says, build, **TORCH | more)
+
+
+def torch_zip(
+    name: str,
+    code: int,
+    says: str,
+    change: Callable[[dict[str, bytes], Bench], Any],
+    pack: int = zipfile.ZIP_STORED,
+    **more: Any,
+) -> None:
+    """A genuine state dict with other members."""
+
+    def build(bench: Bench) -> None:
+        bench.made("pt", bench.path)
+        with zipfile.ZipFile(bench.path) as old:
+            members = {member: old.read(member) for member in old.namelist()}
+        change(members, bench)
+        with zipfile.ZipFile(bench.path, "w", pack) as new:
+            for member, content in members.items():
+                new.writestr(member, content)
+
+    add(f"pt: {name}", code, says, build, **TORCH | more)
+
+
+def pickled(name: str, code: int, says: str, make: Callable[[bytes, Bench], bytes], **more: Any) -> None:
+    """Another ``data.pkl``, made from the genuine one."""
+
+    def change(members: dict[str, bytes], bench: Bench) -> None:
+        (at,) = (member for member in members if member.endswith("/data.pkl"))
+        members[at] = make(members[at], bench)
+
+    torch_zip(name, code, says, change, **more)
+
+
+class Opens:
+    """An object whose pickle opens a path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return open, (str(self.path),)
+
+
+def of_kind(kind: str) -> Callable[[Any, dict[str, Any], Bench], None]:
+    def change(torch: Any, state: dict[str, Any], _: Bench) -> None:
+        state["head.dense.bias"] = state["head.dense.bias"].to(getattr(torch, kind))
+
+    return change
+
+
+def bias(change: Callable[[Any, Any], Any]) -> Callable[[Any, dict[str, Any], Bench], None]:
+    def edit(torch: Any, state: dict[str, Any], _: Bench) -> None:
+        state["head.dense.bias"] = change(torch, state["head.dense.bias"])
+
+    return edit
+
+
+def one_storage(torch: Any, state: dict[str, Any], _: Bench) -> dict[str, Any]:
+    """All tensors next to one another in one storage, as flattened parameters are."""
+    whole = torch.cat([tensor.flatten() for tensor in state.values()])
+    pieces = whole.split([tensor.numel() for tensor in state.values()])
+    return {name: piece.view(tensor.shape) for (name, tensor), piece in zip(state.items(), pieces, strict=True)}
+
+
+def tied(_: Any, state: dict[str, Any], __: Bench) -> None:
+    first, second = [name for name, tensor in state.items() if tuple(tensor.shape) == (16,)][:2]
+    state[first] = state[second]
+
+
+def whole_module(torch: Any, _: dict[str, Any], __: Bench) -> Any:
+    return torch.nn.Linear(3, 2)
+
+
+SETUP = b"\x80\x02"
+"""Begins a pickle of protocol 2."""
+
+
+def doubling(_: bytes, __: Bench) -> bytes:
+    """A key of 60 pairs in pairs, each of them the same twice: its hash takes 2^60 steps."""
+    pairs = b"".join(b"q%ch%c\x86" % (n, n) for n in range(60))
+    return SETUP + b"}K\x01" + pairs + b"K\x01s."
+
+
+def vast_array(_: bytes, __: Bench) -> bytes:
+    """bytearray(2^34), which is among what PyTorch admits."""
+    return SETUP + b"c__builtin__\nbytearray\n" + b"\x8a\x05" + (1 << 34).to_bytes(5, "little") + b"\x85R."
+
+
+def swell_pickle(bench: Bench) -> None:
+    bench.made("pt", bench.path)
+    with zipfile.ZipFile(bench.path) as old:
+        name = next(member for member in old.namelist() if member.endswith("/data.pkl"))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as new:
+        new.writestr(name, deflated(1 << 30, -15))
+    bench.path.write_bytes(relabelled(packed.getvalue(), name, 1 << 30))
+
+
+def flipped_number(whole: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+        at = whole.index(archive.read(largest))
+    return whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+
+
+def declared(more: int) -> Callable[[bytes, Bench], bytes]:
+    """The bias's storage, of 10 numbers, declared to have others."""
+
+    def make(old: bytes, _: Bench) -> bytes:
+        at = old.index(b"head.dense.bias")
+        place = old.index(b"K\n", at)  # the number 10, at first that of its storage
+        return old[:place] + b"\x8a\x06" + more.to_bytes(6, "little") + old[place + 2 :]
+
+    return make
+
+
+torch_bytes("as it is", 0, "", lambda whole: whole)
+torch_saved("of Python's ordered dict", 0, "", lambda _, state, __: {"state_dict": state, "epoch": 3})
+torch_saved("one storage", 0, "", one_storage)
+torch_saved("parameters", 0, "", bias(lambda torch, tensor: torch.nn.Parameter(tensor)))
+torch_saved("strided", 0, "", bias(lambda torch, tensor: torch.stack([tensor, tensor * 2], 1)[:, 0]))
+torch_saved("within a larger storage", 0, "", bias(lambda torch, tensor: torch.cat([tensor * 2, tensor])[10:]))
+torch_saved(
+    "float64", 0, "", lambda _, state, __: {name: tensor.double() for name, tensor in state.items()}, double=True
+)
+torch_saved("expanded", 5, "repeats them", bias(lambda _, tensor: tensor[:1].expand(10)))
+torch_saved("vastly expanded", 5, "repeats them", bias(lambda _, tensor: tensor[:1].expand(1 << 40)))
+torch_saved("tied", 5, "shares its numbers", tied)
+for kind in ("int8", "bfloat16", "float16", "complex64", "bool", "int64"):
+    torch_saved(f"of {kind}", 4, "expected float32 or float64", of_kind(kind))
+torch_saved("sparse", 4, "not a plain tensor", bias(lambda _, tensor: tensor.to_sparse()))
+torch_saved(
+    "compressed rows",
+    4,
+    "not a plain tensor",
+    lambda _, state, __: state.update({"head.dense.weight": state["head.dense.weight"].to_sparse_csr()}),
+)
+torch_saved(
+    "quantized",
+    4,
+    "not a plain tensor",
+    bias(lambda torch, tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)),
+)
+torch_saved("without numbers", 4, "not a plain tensor", bias(lambda _, tensor: tensor.to("meta")))
+torch_saved("a tensor that is a list", 4, "no state dict", bias(lambda _, tensor: tensor.tolist()))
+torch_saved("a tensor alone", 4, "no state dict", lambda _, state, __: state["head.dense.bias"])
+torch_saved("nested", 4, "no state dict", lambda _, state, __: {"a": {"b": state}})
+torch_saved("names that are numbers", 4, "no state dict", lambda _, state, __: dict(enumerate(state.values())))
+torch_saved("empty", 4, "no layer holds", lambda *_: {})
+torch_saved("a tensor missing", 7, "", lambda _, state, __: {name: state[name] for name in list(state)[:-1]})
+torch_saved(
+    "control characters",
+    4,
+    r"\x1b[2J",
+    lambda _, state, __: {f"{name}\x1b[2J\n": tensor for name, tensor in state.items()},
+)
+torch_saved(
+    "a long name", 5, "characters; the limit", lambda torch, state, _: state.update({"x" * 100_000: torch.ones(1)})
+)
+torch_saved("NaN", 6, "holds NaN", bias(lambda _, tensor: tensor * float("nan")))
+torch_saved("a module whole", 3, "not a state dict", whole_module)
+torch_saved("code", 3, "not a state dict", lambda _, state, bench: state.update(evil=Opens(bench.pipe)))
+pickled(
+    "code instead", 3, "not a state dict", lambda _, bench: b"cbuiltins\nopen\n(V" + str(bench.pipe).encode() + b"\ntR."
+)
+pickled("a key that is hashed for ever", 3, "takes more than", doubling)
+pickled("an array of 2^34 bytes", 5, "more memory than any network", vast_array)
+pickled("no pickle", 3, "not a state dict", lambda *_: b"hello")
+pickled("half a pickle", 3, "not a state dict", lambda old, _: old[: len(old) // 2])
+pickled("an empty pickle", 3, "not a state dict", lambda *_: b"")
+pickled("a pickle of 5 MB", 5, "data.pkl is larger", lambda old, _: old + bytes(5 << 20))
+pickled("100,000 deep", 4, "no state dict", lambda *_: SETUP + b"]" * 100_000 + b"a" * 99_999 + b".")
+pickled("2^40 numbers declared", 3, "", declared(1 << 40))
+pickled("a number too many declared", 3, "", declared(11))
+torch_zip("deflated", 5, "is compressed", lambda *_: None, pack=zipfile.ZIP_DEFLATED)
+torch_zip("a storage missing", 3, "", lambda members, _: members.pop(next(n for n in members if n.endswith("/data/0"))))
+torch_zip(
+    "a storage cut",
+    3,
+    "",
+    lambda members, _: members.update({n: c[:-4] for n, c in members.items() if n.endswith("/data/0")}),
+)
+torch_zip(
+    "20,000 members more", 3, "", lambda members, _: members.update({f"x{i}": b"" for i in range(20_000)}), values=False
+)
+add("pt: a pickle of 1 GiB", 5, "is compressed", swell_pickle, **TORCH)
+torch_bytes("a flipped bit", 3, "checksum", flipped_number)
+torch_bytes("all but one byte", 3, "", lambda whole: whole[:-1])
+torch_bytes("half of it", 3, "", lambda whole: whole[: len(whole) // 2])
+
+
+def legacy(bench: Bench) -> None:
+    import torch
+
+    bench.made("pt", bench.path)
+    torch.save(torch.load(bench.path, weights_only=True), bench.path, _use_new_zipfile_serialization=False)
+
+
+add("pt: of before 1.6", 3, "pickle, which is never opened", legacy, **TORCH)
+
+
+# ONNX.
+
+
+def onnx_bytes(name: str, code: int, says: str, change: Callable[[bytes], bytes], **more: Any) -> None:
+    """A genuine model's bytes, changed."""
+
+    def build(bench: Bench) -> None:
+        bench.made("onnx", bench.path)
+        bench.path.write_bytes(change(bench.path.read_bytes()))
+
+    add(f"onnx: {name}", code, says, build, **{"preloaded": ("onnx",)} | more)
+
+
+def onnx_edited(name: str, code: int, says: str, change: Callable[[Any, Any, Bench], Any], **more: Any) -> None:
+    """A genuine model, edited: `change` gets the onnx package and the model."""
+
+    def build(bench: Bench) -> None:
+        import onnx
+
+        bench.made("onnx", bench.path)
+        model = onnx.load(bench.path)
+        change(onnx, model, bench)
+        bench.path.write_bytes(model.SerializeToString())
+
+    add(f"onnx: {name}", code, says, build, **{"preloaded": ("onnx",)} | more)
+
+
+def weight(change: Callable[[Any, Any, Bench], Any]) -> Callable[[Any, Any, Bench], None]:
+    """Edits the bias of the Dense layer, (10,)."""
+
+    def edit(onnx: Any, model: Any, bench: Bench) -> None:
+        change(onnx, next(t for t in model.graph.initializer if t.name == "head/dense/bias"), bench)
+
+    return edit
+
+
+def operator(kind: str, change: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Bench], None]:
+    """Edits the last node of a kind: `change` gets the package's helper, the model and the node."""
+
+    def edit(onnx: Any, model: Any, _: Bench) -> None:
+        change(onnx.helper, model, [node for node in model.graph.node if node.op_type == kind][-1])
+
+    return edit
+
+
+def says_of_itself(make: Callable[[dict[str, Any]], Any]) -> Callable[[Any, Any, Bench], None]:
+    """Other metadata ror_port: the text that `make` returns, or what it makes of its argument."""
+
+    def edit(_: Any, model: Any, __: Bench) -> None:
+        entry = next(entry for entry in model.metadata_props if entry.key == "ror_port")
+        old = json.loads(entry.value)
+        new = make(old)
+        entry.value = new if isinstance(new, str) else json.dumps(old)
+
+    return edit
+
+
+def points_out(_: Any, tensor: Any, bench: Bench) -> None:
+    tensor.ClearField("raw_data")
+    tensor.data_location = 1
+    tensor.external_data.add(key="location", value=bench.pipe.name)
+
+
+def points_out_elsewhere(onnx: Any, model: Any, bench: Bench) -> None:
+    """External data in a constant, which is no initializer."""
+    node = onnx.helper.make_node("Constant", [], ["c"], "c", value=onnx.numpy_helper.from_array(np.zeros(3, "f4")))
+    points_out(onnx, node.attribute[0].t, bench)
+    model.graph.node.insert(0, node)
+
+
+def listed_numbers(_: Any, tensor: Any, __: Bench) -> None:
+    tensor.float_data.extend(np.frombuffer(tensor.raw_data, "<f4"))
+    tensor.ClearField("raw_data")
+
+
+def all_double(onnx: Any, model: Any, _: Bench) -> None:
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor).astype("f8"), tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = 11
+
+
+def as_kind(kind: int, dtype: str) -> Callable[[Any, Any, Bench], None]:
+    def change(_: Any, tensor: Any, __: Bench) -> None:
+        tensor.data_type, tensor.raw_data = kind, np.zeros(10, dtype).tobytes()
+
+    return weight(change)
+
+
+def dims(*sizes: int) -> Callable[[Any, Any, Bench], None]:
+    def change(_: Any, tensor: Any, __: Bench) -> None:
+        tensor.dims[:] = sizes
+
+    return weight(change)
+
+
+def branch(kind: str, **fields: str) -> Callable[[Any, Any, Bench], None]:
+    """A node with graphs inside it."""
+
+    def edit(onnx: Any, model: Any, _: Bench) -> None:
+        inner = onnx.helper.make_graph([], "inner", [], [])
+        model.graph.node.append(onnx.helper.make_node(kind, ["image"], ["more"], **{f: inner for f in fields}))
+
+    return edit
+
+
+def function(onnx: Any, model: Any, _: Bench) -> None:
+    """A function that calls itself."""
+    node = onnx.helper.make_node("Again", ["x"], ["y"], domain="stranger")
+    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("stranger", 1)]
+    model.functions.append(onnx.helper.make_function("stranger", "Again", ["x"], ["y"], [node], opsets))
+    model.opset_import.append(opsets[1])
+    next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Again"
+    next(node for node in model.graph.node if node.op_type == "Again").domain = "stranger"
+
+
+def own_domain(helper: Any, model: Any, node: Any) -> None:
+    node.domain = "stranger"
+    model.opset_import.append(helper.make_opsetid("stranger", 1))
+
+
+def attribute_of(name: str, value: Any) -> Callable[[Any, Any, Any], None]:
+    return lambda helper, _, node: node.attribute.append(helper.make_attribute(name, value))
+
+
+def crowded_model(whole: bytes) -> bytes:
+    """Two million nodes of two bytes, which take two hundred each in memory."""
+    nodes = b"\x0a\x00" * 2_000_000
+    size, length = len(nodes), b""
+    while size:
+        length += bytes([size & 127 | (128 if size > 127 else 0)])
+        size >>= 7
+    return whole + b"\x3a" + length + nodes
+
+
+NO_NEED = "which no network here needs"
+onnx_bytes("as it is", 0, "", lambda whole: whole)
+onnx_bytes("not protobuf", 3, "neither HDF5 nor", lambda _: b"\x08" + b"\xff" * 1000)
+onnx_bytes("half of it", 3, "neither HDF5 nor", lambda whole: whole[: len(whole) // 2])
+onnx_bytes("all but one byte", 3, "neither HDF5 nor", lambda whole: whole[:-1])
+onnx_bytes("an IR version alone", 4, "", lambda _: b"\x08\x09")
+onnx_bytes("two million nodes", 3, "alloc failed", crowded_model)
+onnx_bytes("1,000 deep", 3, "neither HDF5 nor", lambda whole: whole + b"\x3a\x02\x0a\x00" + b"\x3a" * 1000)
+onnx_edited("numbers in a list", 0, "", weight(listed_numbers))
+onnx_edited("float64", 0, "", all_double, double=True)
+onnx_edited("data in a pipe", 5, "another file", weight(points_out))
+onnx_edited("a constant in a pipe", 4, NO_NEED, points_out_elsewhere)
+onnx_edited("a few bytes short", 4, "", weight(lambda _, t, __: setattr(t, "raw_data", t.raw_data[:-4])))
+onnx_edited("no bytes", 4, "", weight(lambda _, t, __: t.ClearField("raw_data")))
+onnx_edited("bytes and a list", 4, "", weight(lambda _, t, __: t.float_data.extend([1.0] * 10)))
+onnx_edited("dims of 2^40", 4, "", dims(1 << 40))
+onnx_edited("dims whose product wraps round", 4, "", dims(1 << 32, 1 << 32, 10))
+onnx_edited("dims below zero", 4, "", dims(-2, -5))
+onnx_edited("dims of another shape", 7, "", dims(5, 2))
+onnx_edited("half precision", 4, "", as_kind(10, "f2"))
+onnx_edited("bytes for numbers", 4, "", as_kind(2, "u1"))
+onnx_edited("a type of no name", 4, "", as_kind(999, "f4"))
+onnx_edited("a segment", 4, NO_NEED, weight(lambda _, t, __: setattr(t.segment, "end", 5)))
+onnx_edited("a name twice", 4, "", lambda _, m, __: m.graph.initializer.append(m.graph.initializer[0]))
+onnx_edited("a weight missing", 4, "", lambda _, m, __: m.graph.initializer.pop())
+onnx_edited("a sparse weight", 4, NO_NEED, lambda _, m, __: m.graph.sparse_initializer.add())
+onnx_edited("a branch", 4, NO_NEED, branch("If", then_branch="", else_branch=""))
+onnx_edited("a loop", 4, NO_NEED, branch("Loop", body=""))
+onnx_edited("a function without end", 4, NO_NEED, function)
+onnx_edited("training", 4, NO_NEED, lambda _, m, __: m.training_info.add())
+onnx_edited("a domain of the stranger's", 4, NO_NEED, operator("Relu", own_domain))
+onnx_edited("no inputs", 4, "", lambda _, m, __: m.graph.ClearField("input"))
+onnx_edited("two images", 4, "", lambda _, m, __: m.graph.input.append(m.graph.input[0]))
+onnx_edited("an image without shape", 4, "", lambda _, m, __: m.graph.input[0].type.tensor_type.ClearField("shape"))
+onnx_edited("an image without type", 4, "", lambda _, m, __: m.graph.input[0].ClearField("type"))
+onnx_edited(
+    "an image of 2^40",
+    4,
+    "",
+    lambda _, m, __: setattr(m.graph.input[0].type.tensor_type.shape.dim[2], "dim_value", 1 << 40),
+)
+onnx_edited("no nodes", 4, "", lambda _, m, __: m.graph.ClearField("node"))
+onnx_edited("no graph", 4, "", lambda _, m, __: m.ClearField("graph"))
+onnx_edited("no opset", 4, "", lambda _, m, __: m.ClearField("opset_import"))
+onnx_edited("control characters", 4, "", operator("Relu", lambda _, __, node: setattr(node, "op_type", "\x1b[2J\n")))
+onnx_edited(
+    "another epsilon in one",
+    4,
+    "different epsilons",
+    operator("BatchNormalization", lambda _, __, n: setattr(n.attribute[0], "f", 0.5)),
+)
+for kind, name, value in (
+    ("Gemm", "alpha", 2.0),
+    ("Gemm", "transB", 0),
+    ("Conv", "dilations", [1, 1]),
+    ("Conv", "group", 1),
+    ("AveragePool", "ceil_mode", 1),
+    ("BatchNormalization", "training_mode", 0),
+):
+    onnx_edited(f"{kind} with {name}", 4, NO_NEED, operator(kind, attribute_of(name, value)))
+onnx_edited(
+    "Softmax of another axis", 4, NO_NEED, operator("Softmax", lambda _, __, n: setattr(n.attribute[0], "i", 0))
+)
+onnx_edited("metadata not JSON", 4, "not JSON", says_of_itself(lambda _: "{"))
+onnx_edited("metadata of 20 MB", 5, "the limit is", says_of_itself(lambda _: " " * (20 << 20)))
+onnx_edited("metadata twice", 4, "", lambda _, m, __: m.metadata_props.append(m.metadata_props[0]))
+for name, value in (("epsilon", float("nan")), ("epsilon", 7), ("momentum", "x"), ("dropout", 7)):
+    onnx_edited(
+        f"metadata: {name} {value}",
+        4,
+        "where a number from 0 to 1",
+        says_of_itself(lambda old, name=name, value=value: old["network"].update({name: value})),
+    )
+onnx_edited("metadata: padding odd", 0, "", says_of_itself(lambda old: old["network"].update(padding="odd")))
+onnx_edited("metadata: network a list", 0, "", says_of_itself(lambda old: old.update(network=[])), values=False)
+onnx_edited("metadata: folded, it says", 4, "folded", says_of_itself(lambda old: old.update(folded="no")))

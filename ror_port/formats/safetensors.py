@@ -1,0 +1,95 @@
+"""safetensors: a JSON header behind its length in 8 bytes, then the tensors, one right after the other.
+
+Read without the package of that name, which takes the last of two tensors of one name and headers of 100 MB.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ror_port import limits
+from ror_port.checkpoint import StoredTensor
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
+from ror_port.formats.hdf5 import quote
+from ror_port.layout import Array
+
+DTYPES = {name: np.dtype(code) for name, code in (("F64", "<f8"), ("F32", "<f4"), ("F16", "<f2"), ("I64", "<i8"))}
+"""Types that a network may come with: BatchNorm's step counter is an integer. The caller says which he wants."""
+
+
+def tensors(file: BinaryIO, where: str) -> list[StoredTensor]:
+    """All tensors; raises UnreadableFile where they do not fill the file, each byte of it once."""
+    size = file.seek(0, 2)
+    header, start = _header(file, size, where)
+    header.pop("__metadata__", None)
+    found, spans = [], []
+    for name, entry in header.items():
+        at = f"{where}: {quote(name)}"
+        dtype, shape, begin, end = _entry(entry, at)
+        if end - begin != math.prod(shape) * dtype.itemsize:
+            raise UnreadableFile(f"{at}: damaged ({end - begin} bytes do not make the shape that it states)")
+        spans.append((begin, end))
+        found.append(StoredTensor(name, shape, dtype, partial(_values, file, start + begin, shape, dtype, at)))
+    expected = 0
+    for begin, end in sorted(spans):
+        if begin != expected:
+            raise UnreadableFile(f"{where}: damaged (tensors overlap, or leave a hole, at byte {begin} of the data)")
+        expected = end
+    if start + expected != size:
+        raise UnreadableFile(f"{where}: truncated or damaged ({size} bytes; its header speaks of {start + expected})")
+    return found
+
+
+def _header(file: BinaryIO, size: int, where: str) -> tuple[dict[str, Any], int]:
+    """The header, and where the data begin."""
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if length > limits.MAX_CONFIG_BYTES:
+        raise UnsafeFile(f"{where}: a header of {length} bytes; the limit is {limits.MAX_CONFIG_BYTES}")
+    if 8 + length > size:
+        raise UnreadableFile(f"{where}: truncated or damaged ({size} bytes; its header alone has {length})")
+    try:
+        header = json.loads(file.read(length).decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFile(f"{where}: damaged (its header: {quote(str(error))})") from None
+    if not isinstance(header, dict):
+        raise UnreadableFile(f"{where}: damaged (its header is no JSON object)")
+    return header, 8 + length
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which no name stands twice: which of the two counts would depend on the reader."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name that stands twice")
+    return found
+
+
+def _entry(entry: Any, at: str) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+    """Type, shape and place of a tensor."""
+    if not isinstance(entry, Mapping) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise UnreadableFile(f"{at}: damaged (expected dtype, shape and data_offsets)")
+    kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 32:
+        raise UnreadableFile(f"{at}: damaged (shape or data_offsets are no sizes)")
+    if not isinstance(kind, str) or kind not in DTYPES:
+        raise NotACheckpoint(f"{at}: numbers of type {quote(str(kind))}; expected float32 or float64")
+    return DTYPES[kind], tuple(shape), offsets[0], offsets[1]
+
+
+def _naturals(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 63 for item in value)
+
+
+def _values(file: BinaryIO, start: int, shape: tuple[int, ...], dtype: np.dtype[Any], at: str) -> Array:
+    file.seek(start)
+    array: Array = np.fromfile(file, dtype, math.prod(shape))
+    if array.size != math.prod(shape):
+        raise UnreadableFile(f"{at}: was cut short while it was read")
+    return array.reshape(shape)
