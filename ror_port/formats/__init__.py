@@ -30,10 +30,8 @@ def kind_of(path: Path) -> str:
 
 def _kind_of_others(path: Path) -> str | None:
     """The kind of what is not HDF5, by how it begins."""
-    if _holds(path, pytorch.WEIGHTS):
-        return "safetensors"
-    if _holds(path, "saved_model.pb"):
-        return "savedmodel"
+    if folder := _kind_of_folder(path):
+        return folder
     start = hdf5.first_bytes(path)
     if start.startswith(b"PK\x03\x04"):
         return "pt" if _saved_by_torch(path) else "keras"
@@ -45,6 +43,12 @@ def _kind_of_others(path: Path) -> str | None:
         guess = next((text for magic, text in _LOOKALIKES if start.lstrip().startswith(magic)), "not an HDF5 file")
         raise UnreadableFile(f"{path}: {guess}; expected the HDF5 file that Keras' save_weights or save wrote")
     return None
+
+
+def _kind_of_folder(path: Path) -> str | None:
+    if _holds(path, pytorch.WEIGHTS):
+        return "safetensors"
+    return "savedmodel" if _holds(path, "saved_model.pb") else None
 
 
 def _holds(folder: Path, name: str) -> bool:
@@ -84,14 +88,14 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
 
     expected: the sha256 that it must have, seen to before anything in it is interpreted.
     """
+    stamp = Stamp.of(path if _kind_of_folder(path) else hdf5.readable(path))
+    if expected and sha256(path) != expected.lower():
+        raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
     kind = _kind_of_others(path)
     if kind == "savedmodel":
         raise NotACheckpoint(
             f"{path}: a SavedModel, which keeps no names that could be relied on; give the .keras or .h5 file instead"
         )
-    stamp = Stamp.of(path)
-    if expected and sha256(path) != expected.lower():
-        raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
     if kind in (None, "keras"):
         checkpoint = guarded(path, lambda: READERS[kind or _kind_of_hdf5(path)](path))
     else:
