@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ror_port import __version__, limits, output
-from ror_port.checkpoint import files, sha256
+from ror_port.checkpoint import sha256, size
 from ror_port.datasets import open_images
 from ror_port.diagnose import explain
 from ror_port.errors import MissingExtra, NotACheckpoint, ParityError, UnreadableFile
@@ -110,7 +110,7 @@ def prove(
                 **port.statement(),
                 "file": os.path.relpath(source, folder),
                 "sha256": port.checkpoint.sha256,
-                "bytes": sum(file.stat().st_size for file in files(source)),
+                "bytes": size(source),
                 "parameters": port.size,
                 "dtype": port.dtype,
                 "given": asdict(given),

@@ -27,6 +27,11 @@ def files(path: Path) -> list[Path]:
     return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
 
 
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in files(path))
+
+
 def sha256(path: Path) -> str:
     """Of a file; of a folder, of its files' hashes in the order of their names."""
     digests = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ror_port import output
-from ror_port.checkpoint import files, sha256
+from ror_port.checkpoint import sha256, size
 from ror_port.errors import UnknownNetwork
 from ror_port.folding import fold
 from ror_port.formats import keras3, keras_hdf5, onnx, pytorch
@@ -93,7 +93,7 @@ class Written:
 
 
 def _written(target: Path, format: str) -> Written:
-    return Written(str(target), format, sum(file.stat().st_size for file in files(target)), sha256(target))
+    return Written(str(target), format, size(target), sha256(target))
 
 
 def to_tensorflow(
@@ -181,7 +181,7 @@ def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Pr
     graph, ledger = port.target.graph(), Ledger(port.dtype)
     for node in graph:
         operation = node.operation
-        if isinstance(operation, Conv) and operation.padding == "same" and min(operation.size, operation.stride) > 1:
+        if isinstance(operation, Conv) and operation.padding == "same" and operation.strided:
             raise UnknownNetwork(
                 f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"
             )

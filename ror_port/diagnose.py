@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ror_port import theano_numpy, tolerances
-from ror_port.graph import BatchNorm, Padding
+from ror_port.graph import BatchNorm, Conv, Padding
 from ror_port.layout import NHWC_TO_NCHW, Array
 from ror_port.mapping.convention import Deviation
 from ror_port.parity import Explanation, compare
@@ -100,7 +100,7 @@ def mistakes(port: Port) -> Iterator[Mistake]:
 
 
 def _strided(port: Port) -> bool:
-    return any(min(getattr(n.operation, "size", 1), getattr(n.operation, "stride", 1)) > 1 for n in port.graph)
+    return any(isinstance(node.operation, Conv) and node.operation.strided for node in port.graph)
 
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]

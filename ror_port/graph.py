@@ -65,6 +65,11 @@ class Conv(Operation):
     bias: bool = True
     padding: Padding = "half"
 
+    @property
+    def strided(self) -> bool:
+        """Whether it makes a difference which padding 'same' stands for."""
+        return min(self.size, self.stride) > 1
+
     def output(self, *inputs: Shape) -> Shape:
         height, width, _ = inputs[0]
         rows, columns = (
@@ -256,11 +261,7 @@ class Graph:
         g = GraphBuilder(taps=list(self.taps))
         for node in self.nodes:
             operation, inputs = node.operation, node.inputs
-            if (
-                isinstance(operation, Conv)
-                and operation.padding == "half"
-                and min(operation.size, operation.stride) > 1
-            ):
+            if isinstance(operation, Conv) and operation.padding == "half" and operation.strided:
                 inputs = (g.add(f"{node.name}_pad", Pad(operation.size // 2), *inputs),)
                 operation = replace(operation, padding="valid")
             g.add(node.name, operation, *inputs, original_name=node.original_name)

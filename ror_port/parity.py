@@ -148,5 +148,5 @@ def check(port: Port, artifact: Runtime, pictures: Array, reference: NDArray[np.
     """Compares an artifact of `port` with the reference's logits of the same pictures (`expected`)."""
     scores = artifact.run(pictures)
     wanted = theano_numpy.softmax(reference) if artifact.probabilities else reference
-    exact = artifact.exact and (port.dtype == "float64" or port.target is port.network)  # else variances were rounded
+    exact = artifact.exact and not port.rounds
     return Check(artifact.name, compare(scores, wanted), tolerances.FLOAT64 if exact else tolerances.FLOAT32)

@@ -97,6 +97,11 @@ class Port:
         """
         return self.network if self.convention.deviation == CANONICAL.deviation else replace(self.network, epsilon=0.0)
 
+    @property
+    def rounds(self) -> bool:
+        """Whether writing rounds: variances of Keras up to 1.0.7 become others (see `target`), in `dtype`."""
+        return self.target is not self.network and self.dtype == "float32"
+
     def parameters(self) -> Iterator[tuple[Parameter, Array]]:
         """Every parameter in canonical form, read one after the other.
 

@@ -206,7 +206,7 @@ def padding(checkpoint: Checkpoint, graph: Graph, flipped: bool) -> tuple[Paddin
         taken = "half", "assumed", "what ror-port's networks have"
     else:
         taken = "same", "assumed", "what 'same' means in TensorFlow"
-    if not any(isinstance(op, Conv) and min(op.size, op.stride) > 1 for op in (node.operation for node in graph)):
+    if not any(isinstance(op, Conv) and op.strided for op in (node.operation for node in graph)):
         return taken[0], None
     kind, basis, evidence = taken
     words = {"half": "even on all sides", "same": "more at the end", "valid": "none"}

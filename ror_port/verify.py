@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ror_port import theano_numpy, tolerances
-from ror_port.checkpoint import files, sha256
+from ror_port.checkpoint import sha256, size
 from ror_port.errors import MissingExtra, NotACheckpoint
 from ror_port.formats import kind_of
 from ror_port.graph import Conv, Dense, Flatten, Graph
@@ -46,12 +46,6 @@ class Tolerance:
     @property
     def value(self) -> float:
         return tolerances.MARGIN * self.noise
-
-    def __str__(self) -> str:
-        return (
-            f"{self.value:.1e}: {tolerances.MARGIN} × {self.noise:.1e}, what {self.precision} costs the reference "
-            f"itself on these inputs through {self.depth} layers"
-        )
 
     def as_json(self) -> dict[str, Any]:
         return {"value": self.value, "margin": tolerances.MARGIN, **asdict(self)}
@@ -174,7 +168,7 @@ class Verification:
 
 def verify(expectation: Expectation, path: Path, *, per_layer: bool = False) -> Verification:
     """Loads an artifact from disk in its own framework and compares it. per_layer: look inside, where that works."""
-    found = Verification(path, sha256(path), sum(file.stat().st_size for file in files(path)), kind_of(path))
+    found = Verification(path, sha256(path), size(path), kind_of(path))
     try:
         artifact = open_artifact(path, expectation.port if found.kind == "pt" else None)
     except MissingExtra as error:
@@ -192,14 +186,9 @@ def verify(expectation: Expectation, path: Path, *, per_layer: bool = False) -> 
         probabilities=artifact.probabilities,
         runtime=artifact.name,
         difference=compare(scores, expectation.scores(artifact.probabilities)),
-        tolerance=expectation.tolerance(artifact.exact and not _rounded(expectation.port), artifact.probabilities),
+        tolerance=expectation.tolerance(artifact.exact and not expectation.port.rounds, artifact.probabilities),
         layers=tuple(look_inside(expectation, artifact)) if per_layer else (),
     )
-
-
-def _rounded(port: Port) -> bool:
-    """Whether writing a port rounds: variances of Keras up to 1.0.7 become others, in the file's precision."""
-    return port.target is not port.network and port.dtype == "float32"
 
 
 def look_inside(expectation: Expectation, artifact: Runtime) -> list[Layer]:

@@ -119,14 +119,17 @@ def _write_model(
     graph = model.graph.SerializeToString(deterministic=True)
     model.ClearField("graph")
     heads = {}
-    for name, shape in shapes.items():
-        size = math.prod(shape) * {1: 4, 11: 8}[element]
-        about = _package().TensorProto(name=name, dims=shape, data_type=element).SerializeToString(deterministic=True)
+    sizes = {name: math.prod(shape) * _KINDS[element][0].itemsize for name, shape in shapes.items()}
+    for name, size in sizes.items():
+        about = (
+            _package()
+            .TensorProto(name=name, dims=shapes[name], data_type=element)
+            .SerializeToString(deterministic=True)
+        )
         about += _prefix(_RAW_DATA_OF_TENSOR, size)
         heads[name] = _prefix(_INITIALIZER_OF_GRAPH, len(about) + size) + about
-    data = sum(math.prod(shape) for shape in shapes.values()) * {1: 4, 11: 8}[element]
     file.write(model.SerializeToString(deterministic=True))
-    file.write(_prefix(_GRAPH_OF_MODEL, len(graph) + sum(map(len, heads.values())) + data))
+    file.write(_prefix(_GRAPH_OF_MODEL, len(graph) + sum(map(len, heads.values())) + sum(sizes.values())))
     file.write(graph)
     for name, array in tensors:
         file.write(heads[name])

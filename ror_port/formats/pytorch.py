@@ -49,8 +49,6 @@ CLASSES = {
 }
 """Family → class and model type in `ror_port.models.networks_torch`."""
 
-WEIGHTS = "model.safetensors"
-
 DEFINITION = "modeling_ror.py"
 """What the definition is called beside the weights."""
 
