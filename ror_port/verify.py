@@ -168,7 +168,8 @@ class Verification:
 
 def verify(expectation: Expectation, path: Path, *, per_layer: bool = False) -> Verification:
     """Loads an artifact from disk in its own framework and compares it. per_layer: look inside, where that works."""
-    found = Verification(path, sha256(path), size(path), kind_of(path))
+    kind = kind_of(path)  # which says in one line what is missing or no artifact at all
+    found = Verification(path, sha256(path), size(path), kind)
     try:
         artifact = open_artifact(path, expectation.port if found.kind == "pt" else None)
     except MissingExtra as error:

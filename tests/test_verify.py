@@ -323,6 +323,14 @@ def test_every_kind_of_artifact_is_verified(genuine, tmp_path) -> None:
             assert bool(found.layers) == (name != "saved") or all(layer.alone is None for layer in found.layers)
 
 
+@pytest.mark.parametrize("name", ["missing.keras", "page.html"])
+def test_a_missing_or_wrong_artifact_gets_one_line(genuine, tmp_path, name) -> None:
+    (tmp_path / "page.html").write_text("<html>")
+    done = run("verify", genuine(DIGITS).weights, tmp_path / name)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+
+
 def test_another_networks_artifact_is_refused(genuine, tmp_path) -> None:
     with load(genuine("pre-ror-3-10-100-classes_keras-1.2.2").weights) as other:
         other.to_onnx(tmp_path / "other.onnx")
