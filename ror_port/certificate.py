@@ -23,8 +23,8 @@ from ror_port import __version__, limits, output
 from ror_port.checkpoint import sha256, size
 from ror_port.datasets import open_images
 from ror_port.diagnose import explain
-from ror_port.errors import MissingExtra, NotACheckpoint, ParityError, UnreadableFile
-from ror_port.formats.hdf5 import quote, readable
+from ror_port.errors import MissingExtra, NotACheckpoint, ParityError, UnreadableFile, quote
+from ror_port.formats.file import readable
 from ror_port.formats.model_config import json_object
 from ror_port.graph import Shape
 from ror_port.layout import Array

@@ -127,7 +127,7 @@ def inspect(files: Sequence[Path], layers: bool, **reading: Any) -> None:
     """What is this file, and how do we know?"""
 
     def one(port: Port) -> Account:
-        from ror_port.formats.hdf5 import quote
+        from ror_port.errors import quote
         from ror_port.report import Account
 
         account = Account(port)
@@ -651,7 +651,7 @@ def _attempt(path: Path, one: Callable[[Port], Account], *, as_json: bool, debug
 
 
 def _fail(path: Path, kind: str, message: str, code: int, *, as_json: bool) -> None:
-    from ror_port.formats.hdf5 import printable
+    from ror_port.errors import printable
 
     click.echo(f"ror-port: {printable(message)}", err=True)
     if as_json:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ror_port import limits
-from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats.hdf5 import quote, readable
+from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, quote
+from ror_port.formats.file import readable
 from ror_port.graph import Shape
 from ror_port.layout import NCHW_TO_NHWC, Array
 

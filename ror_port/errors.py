@@ -51,3 +51,17 @@ class ParityError(RorPortError):
 
 class MissingExtra(RorPortError):
     exit_code = 10
+
+
+def quote(name: str) -> str:
+    """A name out of a file, fit for a terminal: control characters escaped, length cut."""
+    shown = printable(name[:121])
+    return f"'{shown if len(shown) <= 120 else shown[:117] + '...'}'"
+
+
+def printable(text: object) -> str:
+    """What a terminal shows as one line and does not obey: whatever is not printable is escaped."""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)

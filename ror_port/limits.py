@@ -16,7 +16,7 @@ MAX_CHUNK_BYTES = 64 << 20
 """HDF5 takes a chunk into memory whole. h5py makes them of 1 MiB at most; one for each tensor would have 59 MB."""
 
 MAX_CHUNKS = 1 << 16
-"""In one tensor: the largest there may be, in chunks of 16 KiB, the smallest that h5py chooses for it."""
+"""In one file: the largest tensor there may be, in chunks of 16 KiB, the smallest that h5py chooses for it."""
 
 MAX_EXPANSION = 16
 """Bytes that one byte on the disk may stand for, by compression or by holes. Trained weights are noise, which gzip
@@ -24,6 +24,9 @@ shrinks by some per cent; with nine in ten of them pruned away, to a tenth."""
 
 MAX_GROWTH = 192 << 20
 """Memory that a file's description of its tensors may take. That of RoR-3-1202 takes 36 MB."""
+
+MAX_DESCRIPTION_BYTES = 32 << 20
+"""What is told of a file, as JSON: 0.1 kB a tensor, 0.7 MB for RoR-3-1202, and 40 bytes for each of MAX_CHUNKS."""
 
 BYTES_A_SECOND = 1 << 20
 """Of a file whose description is taken apart: the slowest there is, thousands of tiny layers, takes 4 s for 20 MB."""

@@ -12,9 +12,8 @@ import numpy as np
 
 from ror_port import __version__, output, provenance, theano_numpy
 from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
-from ror_port.errors import BadValues, UnknownNetwork
+from ror_port.errors import BadValues, UnknownNetwork, quote
 from ror_port.formats import open_checkpoint
-from ror_port.formats.hdf5 import quote
 from ror_port.formats.model_config import input_shape, number, operations
 from ror_port.graph import Graph, Padding, Parameter
 from ror_port.layout import IO_TO_OI, NHWC_TO_NCHW, SAME, Array

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ror_port.checkpoint import Checkpoint
-from ror_port.errors import NotACheckpoint
-from ror_port.formats.hdf5 import quote
+from ror_port.errors import NotACheckpoint, quote
 from ror_port.formats.model_config import number
 from ror_port.graph import Conv, Graph, Padding
 from ror_port.mapping.convention import Deviation

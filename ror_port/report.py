@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ror_port import tolerances
-from ror_port.formats.hdf5 import printable, quote
+from ror_port.errors import printable, quote
 from ror_port.port import Port
 from ror_port.provenance import Fact
 

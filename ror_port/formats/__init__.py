@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from ror_port import limits
 from ror_port.checkpoint import Checkpoint, Stamp, sha256
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, keras3, keras_hdf5, onnx, pytorch
-from ror_port.formats.guard import guarded
+from ror_port.formats.file import first_bytes, readable
+from ror_port.formats.guard import damage, described
 
 _LOOKALIKES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves; fetch them with 'git lfs pull'"),
@@ -21,18 +24,22 @@ _LOOKALIKES = (
 
 
 def kind_of(path: Path) -> str:
-    """Which format a file or folder has, a key of READERS or "savedmodel"; told by its content, never by its name.
+    """Which format a file or folder has; told by its content, never by its name.
 
-    Raises UnreadableFile where it is none.
+    "hdf5-weights" and "hdf5-model" of Keras 1 and 2, "weights" of Keras 3 (.weights.h5), "keras", "safetensors", "pt",
+    "onnx" or "savedmodel". Raises UnreadableFile where it is none.
     """
-    return _kind_of_others(path) or guarded(path, lambda: _kind_of_hdf5(path))
+    if kind := _kind_of_others(path):
+        return kind
+    kind, _ = described(path, lambda: _described(path, whole=False))
+    return str(kind)
 
 
 def _kind_of_others(path: Path) -> str | None:
     """The kind of what is not HDF5, by how it begins."""
     if folder := _kind_of_folder(path):
         return folder
-    start = hdf5.first_bytes(path)
+    start = first_bytes(path)
     if start.startswith(b"PK\x03\x04"):
         return "pt" if _saved_by_torch(path) else "keras"
     if start[8:9] == b"{":  # behind the length of the header
@@ -58,29 +65,28 @@ def _holds(folder: Path, name: str) -> bool:
         return False
 
 
-def _kind_of_hdf5(path: Path) -> str:
-    with hdf5.hdf5(path, path) as file:
-        if "layers" in file and not any(name in file.attrs for name in ("layer_names", "layer_names0")):
-            return "weights"
-        return "hdf5-model" if "model_config" in file.attrs else "hdf5-weights"
+def _described(path: Path, *, whole: bool = True) -> tuple[str, Any]:
+    """Kind and description of an HDF5 file."""
+    with hdf5.hdf5(path, path) as root:
+        if hdf5.has_member(root, "layers") and not keras_hdf5.is_list(root):
+            return "weights", keras3.describe(root, path) if whole else None
+        kind = "hdf5-model" if hdf5.has_attribute(root, "model_config") else "hdf5-weights"
+        return kind, keras_hdf5.describe(root, path) if whole else None
 
 
 def _saved_by_torch(path: Path) -> bool:
     """By the name of the first member, behind its header of 30 bytes; whole, a list of members may be endless."""
-    start = hdf5.first_bytes(path, 30 + limits.MAX_NAME)
+    start = first_bytes(path, 30 + limits.MAX_NAME)
     return start[30 : 30 + int.from_bytes(start[26:28], "little")].endswith(b"/data.pkl")
 
 
-READERS: Mapping[str, Callable[[Path], Checkpoint]] = {
-    "hdf5-weights": keras_hdf5.read,
-    "hdf5-model": keras_hdf5.read,
-    "weights": keras3.read_weights,
+_READERS: Mapping[str, Callable[[Path], Checkpoint]] = {
     "keras": keras3.read_archive,
     "safetensors": pytorch.read_safetensors,
     "pt": pytorch.read_state_dict,
     "onnx": onnx.read,
 }
-"""Kind of file → who reads it."""
+"""Kind of file, where it is not HDF5 → who reads it."""
 
 
 def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
@@ -88,7 +94,7 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
 
     expected: the sha256 that it must have, seen to before anything in it is interpreted.
     """
-    stamp = Stamp.of(path if _kind_of_folder(path) else hdf5.readable(path))
+    stamp = Stamp.of(path if _kind_of_folder(path) else readable(path))
     if expected and sha256(path) != expected.lower():
         raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
     kind = _kind_of_others(path)
@@ -96,10 +102,19 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
         raise NotACheckpoint(
             f"{path}: a SavedModel, which keeps no names that could be relied on; give the .keras or .h5 file instead"
         )
-    if kind in (None, "keras"):
-        checkpoint = guarded(path, lambda: READERS[kind or _kind_of_hdf5(path)](path))
+    if kind:
+        with damage(path):
+            checkpoint = _READERS[kind](path)
     else:
-        with hdf5.damage(path):
-            checkpoint = READERS[kind](path)
+        checkpoint = _open_hdf5(path)
     checkpoint.stamp = stamp
+    return checkpoint
+
+
+def _open_hdf5(path: Path) -> Checkpoint:
+    with ExitStack() as on_error:
+        file = on_error.enter_context(path.open("rb"))
+        kind, said = described(path, lambda: _described(path))
+        checkpoint = (keras3.read_weights if kind == "weights" else keras_hdf5.read)(file, said, path)
+        on_error.pop_all()
     return checkpoint

@@ -1,29 +1,52 @@
-"""Lets a library at a stranger's file: within bounds of memory, and in a copy of the process first."""
+"""Lets a library at a stranger's file: in a copy of the process, within bounds of memory and time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ror_port import confine, limits
-from ror_port.errors import UnreadableFile
-from ror_port.formats import hdf5
+from ror_port.errors import UnreadableFile, UnsafeFile
 
 T = TypeVar("T")
 
 
-def guarded(path: Path, work: Callable[[], T], library: str = "the HDF5 library", growth: int = 0) -> T:
-    """What `work` makes of a file. growth: bytes of memory that it may take beside its description of the tensors.
+def described(path: Path, work: Callable[[], Any]) -> Any:
+    """What `work` says of an HDF5 file, as JSON has it; the library meets the file in a copy of the process alone."""
+    return _in_copy(path, work, "the HDF5 library", limits.MAX_GROWTH)
 
-    The library must be imported before: that takes more memory and time than any file may.
+
+def rehearsed(path: Path, work: Callable[[], T], library: str, growth: int) -> T:
+    """What `work` makes of a file, once a copy of the process came through it: for what cannot be told as JSON.
+
+    growth: bytes of memory that it may take. The library must be imported before: that takes more memory and time
+    than any file may.
     """
+    _in_copy(path, lambda: work() is None, library, growth)
+    with damage(path), confine.bounded(growth):
+        return work()
 
-    def confined() -> T:
-        with hdf5.damage(path), confine.bounded(limits.MAX_GROWTH + growth):
+
+def _in_copy(path: Path, work: Callable[[], Any], library: str, growth: int) -> Any:
+    def confined() -> Any:
+        with damage(path), confine.bounded(growth):
             return work()
 
     seconds = 1 + min(path.stat().st_size // limits.BYTES_A_SECOND, limits.MAX_SECONDS)
-    if trouble := confine.rehearse(confined, seconds):
-        raise UnreadableFile(f"{path}: damaged ({library} cannot take it apart: {trouble})")
-    return confined()
+    try:
+        return confine.in_copy(confined, seconds)
+    except confine.Grief as grief:
+        raise UnreadableFile(f"{path}: damaged ({library} cannot take it apart: {grief})") from None
+
+
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Turns whatever a library raises over a damaged file into one error of ours."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
+            raise UnsafeFile(f"{path}: asks for more memory than any network needs") from None
+        raise UnreadableFile(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None

@@ -18,12 +18,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import h5py
+from h5py import h5g
 
 from ror_port import limits
-from ror_port.checkpoint import Checkpoint, StoredLayer
-from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats import hdf5, keras_config
+from ror_port.checkpoint import Checkpoint
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
+from ror_port.formats import hdf5, hdf5_writer, keras_config
+from ror_port.formats.guard import described
 from ror_port.formats.model_config import architecture, json_object
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
@@ -41,47 +42,61 @@ ROLES = {
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
 
-def read_weights(path: Path) -> Checkpoint:
-    """Opens a ``.weights.h5`` file."""
-    stack = ExitStack()
-    with ExitStack() as on_error:
-        on_error.callback(stack.close)
-        file = stack.enter_context(hdf5.hdf5(path, path))
-        stated = json_object(hdf5.text(file, "ror_port", path) or "{}", f"{path}: attribute ror_port")
-        checkpoint = Checkpoint(
-            path, "Keras 3 weights, HDF5", _layers(file, path), (KERAS_2,), "Keras 3", stated=stated, close=stack.close
-        )
-        on_error.pop_all()
-    return checkpoint
+def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
+    """What the library says of a ``.weights.h5`` file, as JSON; `read_weights` makes a checkpoint of it."""
+    layers = _described(root, path)
+    return {
+        "layers": layers,
+        "optimizer": hdf5.has_member(root, "optimizer"),
+        "ror_port": hdf5.text(root, "ror_port", path),
+    }
+
+
+def read_weights(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint:
+    """A checkpoint of an open ``.weights.h5`` file that `describe` described."""
+    return Checkpoint(
+        path,
+        "Keras 3 weights, HDF5",
+        hdf5.layers(described["layers"], file, path),
+        (KERAS_2,),
+        "Keras 3",
+        stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
+        close=file.close,
+    )
 
 
 def read_archive(path: Path) -> Checkpoint:
     """Opens a ``.keras`` file."""
-    stack = ExitStack()
     with ExitStack() as on_error:
-        on_error.callback(stack.close)
+        weights = on_error.enter_context(tempfile.TemporaryFile())
         try:
-            archive = stack.enter_context(_archive(path))
-            metadata = json_object(_member(archive, _METADATA, path, limits.MAX_CONFIG_BYTES), f"{path}: {_METADATA}")
-            config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).decode("utf-8", "replace")
-            weights = stack.enter_context(tempfile.TemporaryFile())
-            with archive.open(_info(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES)) as member:
-                shutil.copyfileobj(member, weights, 1 << 20)
+            with _archive(path) as archive:
+                metadata = json_object(
+                    _member(archive, _METADATA, path, limits.MAX_CONFIG_BYTES), f"{path}: {_METADATA}"
+                )
+                config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).decode("utf-8", "replace")
+                with archive.open(_info(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES)) as member:
+                    shutil.copyfileobj(member, weights, 1 << 20)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise UnreadableFile(f"{path}: a damaged or encrypted zip archive ({error})") from None
-        file = stack.enter_context(hdf5.hdf5(weights, path))
+
+        def work() -> dict[str, Any]:
+            with hdf5.hdf5(weights, path) as root:
+                return describe(root, path)
+
+        said = described(path, work)
         version, stated = metadata.get("keras_version"), metadata.get("ror_port", {})
         checkpoint = Checkpoint(
             path=path,
             format="Keras 3 model, .keras",
-            layers=_layers(file, path),
+            layers=hdf5.layers(said["layers"], weights, path),
             dialects=(KERAS_2,),
             writer="Keras 3",
             keras_version=version if isinstance(version, str) else None,
             architecture=architecture(config, path),
             stated=stated if isinstance(stated, dict) else {},
-            omitted=("optimizer state",) if "optimizer" in file else (),
-            close=stack.close,
+            omitted=("optimizer state",) if said["optimizer"] else (),
+            close=weights.close,
         )
         on_error.pop_all()
     return checkpoint
@@ -111,7 +126,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
     outside = [name for name in archive.namelist() if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name)]
     if outside:
         archive.close()
-        raise UnsafeFile(f"{path}: a zip archive with the member {hdf5.quote(outside[0])}, a path out of it")
+        raise UnsafeFile(f"{path}: a zip archive with the member {quote(outside[0])}, a path out of it")
     return archive
 
 
@@ -132,29 +147,28 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> byte
     return archive.read(_info(archive, name, path, limit))
 
 
-def _layers(file: h5py.File, path: Path) -> tuple[StoredLayer, ...]:
-    group = hdf5.group(file, "layers", path)
-    if len(group) > limits.MAX_LAYERS:
-        raise UnsafeFile(f"{path}: {len(group)} layers; the limit is {limits.MAX_LAYERS}")
-    layers, fetched = [], hdf5.Tensors(path)
-    for container in group:
+def _described(root: h5g.GroupID, path: Path) -> list[list[Any]]:
+    group = hdf5.group(root, "layers", path)
+    if group.get_num_objs() > limits.MAX_LAYERS:
+        raise UnsafeFile(f"{path}: {group.get_num_objs()} layers; the limit is {limits.MAX_LAYERS}")
+    layers, tensors = [], hdf5.Tensors(root, path)
+    for container in [name.decode("utf-8", "replace") for name in group]:
         match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
         variables = hdf5.group(group, f"{container}/vars", path)
-        roles = ROLES.get(match[1], ()) if match else ()
-        if len(variables) == 0:
+        roles, count = ROLES.get(match[1], ()) if match else (), variables.get_num_objs()
+        if count == 0:
             continue
-        if len(variables) not in (len(roles), 1 if "bias" in roles else len(roles)):
+        if count not in (len(roles), 1 if "bias" in roles else len(roles)):
             raise NotACheckpoint(
-                f"{path}: {hdf5.quote(variables.name)}: {len(variables)} tensors; expected {', '.join(roles) or 'none'}"
+                f"{path}: {hdf5.name_of(variables)}: {count} tensors; expected {', '.join(roles) or 'none'}"
             )
         name = hdf5.text(variables, "name", path) or container
-        present = enumerate(roles[: len(variables)])
-        tensors = (fetched.fetch(variables, str(index), f"{name}/{role}") for index, role in present)
-        layers.append(StoredLayer(name, tuple(tensors)))
-    fetched.check()
-    if len({layer.name for layer in layers}) < len(layers):
+        present = enumerate(roles[:count])
+        layers.append([name, [tensors.describe(variables, str(index), f"{name}/{role}") for index, role in present]])
+    tensors.check()
+    if len({name for name, _ in layers}) < len(layers):
         raise NotACheckpoint(f"{path}: two layers of one name")
-    return tuple(layers)
+    return layers
 
 
 def write_weights(
@@ -175,14 +189,14 @@ def write_weights(
             containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
             counts[class_name] += 1
     entries = {entry.parameter.name: entry for entry in KERAS_3.bind(graph.parameters, containers.__getitem__)}
-    with hdf5.writing(disk) as file:
+    with hdf5_writer.writing(disk) as file:
         file.attrs["ror_port"] = json.dumps(stated)
         file.create_group("vars")
         for name, container in containers.items():
             file.create_group(f"{container}/vars").attrs["name"] = keras_layer_name(name)
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            hdf5.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
+            hdf5_writer.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
 
 
 def write_archive(

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
+from h5py import h5g
 
 from ror_port import limits
-from ror_port.checkpoint import Checkpoint, StoredLayer
+from ror_port.checkpoint import Checkpoint
 from ror_port.errors import NotACheckpoint
-from ror_port.formats import hdf5, keras_config
+from ror_port.formats import hdf5, hdf5_writer, keras_config
 from ror_port.formats.model_config import architecture, json_object
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
@@ -29,46 +29,54 @@ ATTRIBUTE_BYTES = 60_000
 """HDF5 keeps an attribute within 64 KiB; longer lists of names are split, as Keras splits them."""
 
 
-def read(path: Path) -> Checkpoint:
-    """Opens a weights-only file or a full model. Tensors are read on demand."""
-    stack = ExitStack()
-    with ExitStack() as on_error:
-        file = stack.enter_context(hdf5.hdf5(path, path))
-        on_error.callback(stack.close)
-        full = "model_weights" in file
-        root = hdf5.group(file, "model_weights", path) if full else file
-        if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
-            raise NotACheckpoint(
-                f"{path}: an HDF5 file, but not of Keras weights: no attribute 'layer_names'; "
-                f"it holds {hdf5.content(file)}"
-            )
-        names = hdf5.names(root, "layer_names", path, limits.MAX_LAYERS)
-        tensors = hdf5.Tensors(path)
-        layers = tuple(_layer(root, name, tensors) for name in names)
-        tensors.check()
-        config = hdf5.text(file, "model_config", path)
-        version = hdf5.text(root, "keras_version", path) or hdf5.text(file, "keras_version", path)
-        backend = hdf5.text(root, "backend", path) or hdf5.text(file, "backend", path)
-        checkpoint = Checkpoint(
-            path=path,
-            format="Keras full model, HDF5" if full else "Keras weights, HDF5",
-            layers=layers,
-            dialects=(KERAS_1, KERAS_2),
-            keras_version=version,
-            backend=backend,
-            architecture=architecture(config, path) if config else None,
-            stated=json_object(hdf5.text(file, "ror_port", path) or "{}", f"{path}: attribute ror_port"),
-            omitted=("optimizer state",) if "optimizer_weights" in file else (),
-            close=stack.close,
+def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
+    """What the library says of a weights-only file or a full model, as JSON; `read` makes a checkpoint of it."""
+    full = hdf5.has_member(root, "model_weights")
+    owner = hdf5.group(root, "model_weights", path) if full else root
+    if not is_list(owner):
+        raise NotACheckpoint(
+            f"{path}: an HDF5 file, but not of Keras weights: no attribute 'layer_names'; it holds {hdf5.content(root)}"
         )
-        on_error.pop_all()
-    return checkpoint
+    tensors = hdf5.Tensors(root, path)
+    layers = [
+        [name, _described(hdf5.group(owner, name, path), tensors)]
+        for name in hdf5.names(owner, "layer_names", path, limits.MAX_LAYERS)
+    ]
+    tensors.check()
+    return {
+        "full": full,
+        "layers": layers,
+        "optimizer": hdf5.has_member(root, "optimizer_weights"),
+        **{name: hdf5.text(root, name, path) for name in ("model_config", "ror_port")},
+        **{name: hdf5.text(owner, name, path) or hdf5.text(root, name, path) for name in ("keras_version", "backend")},
+    }
 
 
-def _layer(root: h5py.Group, name: str, tensors: hdf5.Tensors) -> StoredLayer:
-    group = hdf5.group(root, name, tensors.path)
+def is_list(owner: h5g.GroupID) -> bool:
+    """Whether a group says which layers it has, in one attribute or in several."""
+    return hdf5.has_attribute(owner, "layer_names") or hdf5.has_attribute(owner, "layer_names0")
+
+
+def _described(group: h5g.GroupID, tensors: hdf5.Tensors) -> list[list[Any]]:
     weights = hdf5.names(group, "weight_names", tensors.path, limits.MAX_WEIGHTS_PER_LAYER)
-    return StoredLayer(name, tuple(tensors.fetch(group, weight, weight) for weight in weights))
+    return [tensors.describe(group, weight, weight) for weight in weights]
+
+
+def read(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint:
+    """A checkpoint of an open file that `describe` described. Tensors are read on demand."""
+    config = described["model_config"]
+    return Checkpoint(
+        path=path,
+        format="Keras full model, HDF5" if described["full"] else "Keras weights, HDF5",
+        layers=hdf5.layers(described["layers"], file, path),
+        dialects=(KERAS_1, KERAS_2),
+        keras_version=described["keras_version"],
+        backend=described["backend"],
+        architecture=architecture(config, path) if config else None,
+        stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
+        omitted=("optimizer state",) if described["optimizer"] else (),
+        close=file.close,
+    )
 
 
 def write(
@@ -86,7 +94,7 @@ def write(
     """
     layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
     entries = {entry.parameter.name: entry for entry in keras_2(CANONICAL).bind(graph.parameters, keras_layer_name)}
-    with path.open("w+b") as disk, hdf5.writing(disk) as file:
+    with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.create_group("model_weights")
         for owner in (file, root):
             _write_text(owner, "keras_version", "2.3.1")
@@ -101,7 +109,7 @@ def write(
             _write_names(group, "weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            hdf5.store(root, entry.foreign, entry.layout(array).astype(dtype, copy=False))
+            hdf5_writer.store(root, entry.foreign, entry.layout(array).astype(dtype, copy=False))
 
 
 def write_keras_1(
@@ -113,7 +121,7 @@ def write_keras_1(
     """
     names = keras_1_layer_names(graph)
     entries = {entry.parameter.name: entry for entry in keras_1(THEANO).bind(graph.parameters, names.__getitem__)}
-    with path.open("w+b") as disk, hdf5.writing(disk) as file:
+    with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         file.attrs["ror_port"] = json.dumps(stated)
         _write_names(file, "layer_names", list(names.values()))
         for node, layer in names.items():
@@ -121,7 +129,7 @@ def write_keras_1(
             _write_names(file.create_group(layer), "weight_names", [name.removeprefix(f"{layer}/") for name in foreign])
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            hdf5.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
+            hdf5_writer.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
 
 
 def _write_text(owner: h5py.Group, attribute: str, text: str) -> None:

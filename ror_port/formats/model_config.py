@@ -13,8 +13,7 @@ from typing import Any
 
 from ror_port import limits
 from ror_port.checkpoint import Architecture
-from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile
-from ror_port.formats.hdf5 import quote
+from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
 from ror_port.graph import Add, AveragePool, BatchNorm, Conv, Dense, Flatten, Graph, MaxPool, Padding, Relu
 
 _ORDERINGS = {"th": "th", "tf": "tf", "channels_first": "th", "channels_last": "tf"}

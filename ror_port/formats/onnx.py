@@ -17,9 +17,9 @@ import numpy as np
 
 from ror_port import __version__, limits
 from ror_port.checkpoint import Architecture, Checkpoint, StoredTensor
-from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats.guard import guarded
-from ror_port.formats.hdf5 import printable, quote, readable
+from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
+from ror_port.formats.file import readable
+from ror_port.formats.guard import rehearsed
 from ror_port.formats.model_config import json_object, number
 from ror_port.formats.pytorch import PREPROCESSING, layers
 from ror_port.graph import (
@@ -199,7 +199,7 @@ def checked(path: Path) -> Any:
             raise NotACheckpoint(f"{path}: not valid ONNX ({reason})") from None
         return model
 
-    return guarded(path, parsed, "the onnx package", limits.ONNX_COPIES * size)
+    return rehearsed(path, parsed, "the onnx package", limits.MAX_GROWTH + limits.ONNX_COPIES * size)
 
 
 _PLAIN = {

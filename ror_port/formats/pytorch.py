@@ -25,10 +25,10 @@ import numpy as np
 
 from ror_port import limits
 from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
-from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile
+from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import safetensors
-from ror_port.formats.guard import guarded
-from ror_port.formats.hdf5 import printable, quote, readable
+from ror_port.formats.file import readable
+from ror_port.formats.guard import rehearsed
 from ror_port.formats.model_config import input_shape, json_object, number, padding
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
@@ -180,7 +180,7 @@ def state_dict(path: Path) -> dict[str, Any]:
             reason = printable(" ".join(reason.split()) or type(error).__name__)[:200]
             raise UnreadableFile(f"{path}: not a state dict that can be read safely ({reason})") from None
 
-    sizes, saved = guarded(path, load, "PyTorch", readable(path).stat().st_size)
+    sizes, saved = rehearsed(path, load, "PyTorch", limits.MAX_GROWTH + readable(path).stat().st_size)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(saved, dict) and isinstance(saved.get(key), dict):
             saved = saved[key]

@@ -15,9 +15,8 @@ import numpy as np
 
 from ror_port import limits
 from ror_port.checkpoint import StoredTensor
-from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats.hdf5 import quote
-from ror_port.layout import Array
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
+from ror_port.formats.place import Piece, read
 
 DTYPES = {name: np.dtype(code) for name, code in (("F64", "<f8"), ("F32", "<f4"), ("F16", "<f2"), ("I64", "<i8"))}
 """Types that a network may come with: BatchNorm's step counter is an integer. The caller says which he wants."""
@@ -35,7 +34,7 @@ def tensors(file: BinaryIO, where: str) -> list[StoredTensor]:
         if end - begin != math.prod(shape) * dtype.itemsize:
             raise UnreadableFile(f"{at}: damaged ({end - begin} bytes do not make the shape that it states)")
         spans.append((begin, end))
-        found.append(StoredTensor(name, shape, dtype, partial(_values, file, start + begin, shape, dtype, at)))
+        found.append(StoredTensor(name, shape, dtype, partial(read, file, Piece(start + begin), shape, dtype, at)))
     expected = 0
     for begin, end in sorted(spans):
         if begin != expected:
@@ -85,11 +84,3 @@ def _entry(entry: Any, at: str) -> tuple[np.dtype[Any], tuple[int, ...], int, in
 
 def _naturals(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 63 for item in value)
-
-
-def _values(file: BinaryIO, start: int, shape: tuple[int, ...], dtype: np.dtype[Any], at: str) -> Array:
-    file.seek(start)
-    array: Array = np.fromfile(file, dtype, math.prod(shape))
-    if array.size != math.prod(shape):
-        raise UnreadableFile(f"{at}: was cut short while it was read")
-    return array.reshape(shape)

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from ror_port.errors import NotACheckpoint, UnknownNetwork
-from ror_port.formats.hdf5 import quote
+from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
 from ror_port.graph import Graph, Kind, Node
 from ror_port.mapping.dialect import Dialect
 from ror_port.networks import FAMILIES, Network

@@ -210,7 +210,7 @@ def test_a_long_list_of_names_is_split_as_keras_splits_it(tmp_path) -> None:
     with warnings.catch_warnings(), h5py.File(tmp_path / "names.h5", "w") as file:
         _write_names(file, "layer_names", names)
         assert "layer_names1" in file.attrs
-        assert hdf5.names(file, "layer_names", tmp_path, 10_000) == names
+        assert hdf5.names(file.id, "layer_names", tmp_path, 10_000) == names
 
 
 def corrupt(source: Path, target: Path, **members: bytes | None) -> None:

@@ -55,7 +55,7 @@ def test_names_come_back_or_are_refused(pieces, variable, split) -> None:
         for index, piece in enumerate(pieces):
             expected += store(file, f"names{index}" if split else "names", piece, variable)
         try:
-            found = hdf5.names(file, "names", FILE, LIMIT)
+            found = hdf5.names(file.id, "names", FILE, LIMIT)
         except UnsafeFile:
             assert len(expected) > LIMIT or b"" in expected
         except NotACheckpoint:
@@ -78,7 +78,7 @@ def valid(names: list[bytes]) -> bool:
 def test_an_attribute_of_any_type_and_shape(kind, shape) -> None:
     with h5py.File(io.BytesIO(), "w") as file:
         file.attrs["names"] = np.zeros(shape, kind)
-        for read in (lambda: hdf5.names(file, "names", FILE, LIMIT), lambda: hdf5.text(file, "names", FILE)):
+        for read in (lambda: hdf5.names(file.id, "names", FILE, LIMIT), lambda: hdf5.text(file.id, "names", FILE)):
             with suppress(RorPortError):
                 assert read() in ([], "")
 
