@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,8 +41,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest() if path.is_dir() else digests[0]
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What tells, without reading it again, that a file is still the same."""
 
     device: int
@@ -57,18 +56,16 @@ class Stamp:
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-@dataclass(frozen=True)
-class StoredTensor:
+class StoredTensor(NamedTuple):
     """A tensor of the file, unread. name: as its layer lists it."""
 
     name: str
     shape: Shape
     dtype: np.dtype[Any]
-    read: Callable[[], Array] = field(repr=False, compare=False)
+    read: Callable[[], Array]
 
 
-@dataclass(frozen=True)
-class StoredLayer:
+class StoredLayer(NamedTuple):
     name: str
     tensors: tuple[StoredTensor, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -707,6 +708,7 @@ def main() -> Any:
             signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the removing
         raise SystemExit(128 + number)
 
+    gc.set_threshold(100_000)  # what is imported stays, and is not to be looked through every 700 objects
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
     for number in endings:
         signal.signal(number, end)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ror_port import output
 from ror_port.checkpoint import sha256, size
@@ -35,8 +34,7 @@ def _untried(_: Path) -> None:
     pass
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """What can be written. suffix: of an output that the user gave no name; endings: what a given name may end in.
 
     A format without endings is a folder.
@@ -79,8 +77,7 @@ def stem(source: Path) -> str:
     return name.removesuffix(TORCH[0].suffix)
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names."""
 
     path: str
@@ -89,7 +86,7 @@ class Written:
     sha256: str
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return self._asdict()
 
 
 def _written(target: Path, format: str) -> Written:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Shape = tuple[int, ...]
 Kind = Literal["conv", "batch_norm", "dense"]
@@ -30,6 +30,8 @@ class Operation:
 
 @dataclass(frozen=True)
 class Input(Operation):
+    """The image. shape: (height, width, channels)."""
+
     shape: Shape
 
     def output(self, *inputs: Shape) -> Shape:
@@ -170,8 +172,7 @@ class Softmax(Operation):
 KINDS: Mapping[type[Operation], Kind] = {Conv: "conv", BatchNorm: "batch_norm", Dense: "dense"}
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A canonical parameter, e.g. ``stage2/block0/conv1/kernel``."""
 
     node: str
@@ -186,8 +187,7 @@ class Parameter:
         return f"{self.node}/{self.role}"
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     name: str
     operation: Operation
     inputs: tuple[str, ...]

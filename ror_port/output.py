@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,7 +63,7 @@ def staged(path: Path) -> Iterator[Path]:
     was written can be tried before it counts. The folder is made where there is none, and taken back on failure.
     """
     target = path.resolve()
-    stage = target.with_name(f".part-{secrets.token_hex(4)}-{target.name[-48:]}")
+    stage = target.with_name(f".part-{os.urandom(4).hex()}-{target.name[-48:]}")
     replaces, made = target.exists(), False
     try:
         if not target.parent.exists():

@@ -206,18 +206,15 @@ def _understand(checkpoint: Checkpoint, given: Given) -> Port:
     padding, padding_fact = provenance.padding(checkpoint, found.graph, flipped)
     network, graph = _settle(checkpoint, found, norm, given, padding)
     _compare_architecture(checkpoint, network, graph)
-    by_name = {layer.name: layer for layer in checkpoint.weighted}
-    stored = {
-        parameter.name: _tensor(by_name[found.layers[parameter.node]], parameter.role, dialect)
-        for parameter in graph.parameters
-    }
+    by_role = {layer.name: _by_role(layer, dialect) for layer in checkpoint.weighted}
+    stored = {parameter.name: by_role[found.layers[parameter.node]][parameter.role] for parameter in graph.parameters}
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         *([dialect_fact] if dialect_fact else []),
         backend,
         *([ordering] if ordering else []),
         Fact("network", network.name, "inferred", f"shapes of {len(stored)} tensors: {network.summary}"),
-        Fact("pairing", f"{len(by_name)} layers", "inferred", found.evidence),
+        Fact("pairing", f"{len(by_role)} layers", "inferred", found.evidence),
         *([padding_fact] if padding_fact else []),
         *norm.facts,
     )
@@ -292,15 +289,14 @@ def _shapes(layer: StoredLayer, dialect: Dialect, kernels: str) -> LayerShape:
     """A layer's shapes as they would be in canonical form, where its kernels lie as assumed."""
     convention = replace(dialect.convention or CANONICAL, kernels=kernels)
     layouts = {4: conv_kernel(convention), 2: {"IO": SAME, "OI": IO_TO_OI}[convention.dense]}
-    roles = dialect.roles(layer.name, layer.weights) or ()
     return LayerShape(
         layer.name,
         {
             role: layouts.get(len(tensor.shape), SAME).inverse.shape(tensor.shape)
-            for role, tensor in zip(roles, layer.tensors, strict=True)
+            for role, tensor in _by_role(layer, dialect).items()
         },
     )
 
 
-def _tensor(layer: StoredLayer, role: str, dialect: Dialect) -> StoredTensor:
-    return layer.tensors[(dialect.roles(layer.name, layer.weights) or ()).index(role)]
+def _by_role(layer: StoredLayer, dialect: Dialect) -> dict[str, StoredTensor]:
+    return dict(zip(dialect.roles(layer.name, layer.weights) or (), layer.tensors, strict=True))

@@ -7,8 +7,8 @@ Each fact is *recorded* in the file, *inferred* from it (with the evidence), *gi
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from ror_port.checkpoint import Checkpoint
 from ror_port.errors import NotACheckpoint, quote
@@ -24,8 +24,7 @@ Basis = Literal["recorded", "inferred", "given", "assumed"]
 Version = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """One thing known about a file. option: the command line's way to say otherwise."""
 
     name: str
@@ -35,7 +34,7 @@ class Fact:
     option: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in self._asdict().items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,7 @@ class Given:
     bad_values: bool = False
 
 
-@dataclass(frozen=True)
-class NormRule:
+class NormRule(NamedTuple):
     """BatchNorm from one version of Keras on: what it divides by, and its defaults."""
 
     since: Version
@@ -212,8 +210,7 @@ def padding(checkpoint: Checkpoint, graph: Graph, flipped: bool) -> tuple[Paddin
     return kind, Fact("padding", words[kind], basis, evidence)
 
 
-@dataclass(frozen=True)
-class Norm:
+class Norm(NamedTuple):
     """What is known of a file's BatchNorms."""
 
     deviation: Deviation

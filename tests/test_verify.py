@@ -85,7 +85,7 @@ def transposed(port: Port) -> Port:
     def swap(tensor):
         if len(tensor.shape) != 4:
             return tensor
-        return replace(tensor, read=lambda: tensor.read().swapaxes(2, 3))
+        return tensor._replace(read=lambda: tensor.read().swapaxes(2, 3))
 
     return replace(port, stored={name: swap(tensor) for name, tensor in port.stored.items()})
 
@@ -177,7 +177,7 @@ def test_one_wrong_layer_is_found_among_all(genuine, tmp_path) -> None:
     """A cause is told from its consequences: everything behind it differs, it alone differs by itself."""
     with load(genuine(PRE_ROR[0]).weights) as port:
         tensor = port.stored["stage2/block1/conv2/kernel"]
-        broken = replace(tensor, read=lambda: tensor.read() * np.float32(1.01))
+        broken = tensor._replace(read=lambda: tensor.read() * np.float32(1.01))
         wrong = replace(port, stored={**port.stored, "stage2/block1/conv2/kernel": broken})
         for kind, write in WRITE.items():
             write(wrong, tmp_path / f"net{kind}")

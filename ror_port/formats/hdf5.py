@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import itertools
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
@@ -26,7 +27,7 @@ from ror_port.checkpoint import StoredLayer, StoredTensor
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
 from ror_port.formats import place
 from ror_port.formats.place import Chunk, Chunks, Inline, Piece, Place
-from ror_port.layout import Array
+from ror_port.layout import Array, Shape
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -105,8 +106,17 @@ def group(parent: h5g.GroupID, name: str, path: Path) -> h5g.GroupID:
     return found
 
 
-def dataset(parent: h5g.GroupID, name: str, path: Path) -> tuple[h5d.DatasetID, str]:
-    """A dataset of floating-point numbers that the file itself stores in full, and NumPy's name of their type."""
+class Dataset(NamedTuple):
+    """A dataset of floating-point numbers that the file itself stores in full. dtype: as NumPy calls it."""
+
+    id: h5d.DatasetID
+    shape: Shape
+    dtype: str
+    bytes: int
+    properties: Any
+
+
+def dataset(parent: h5g.GroupID, name: str, path: Path) -> Dataset:
     found = child(parent, name, path)
     if not isinstance(found, h5d.DatasetID):
         raise NotACheckpoint(f"{path}: {name_of(found)}: expected a dataset, found {_kind(found)}")
@@ -114,23 +124,24 @@ def dataset(parent: h5g.GroupID, name: str, path: Path) -> tuple[h5d.DatasetID, 
     def where() -> str:
         return f"{path}: {name_of(found)}"
 
-    properties = found.get_create_plist()
-    if properties.get_layout() == h5d.VIRTUAL or properties.get_external_count():
+    properties, space, kind = found.get_create_plist(), found.get_space(), found.get_type()
+    layout = properties.get_layout()
+    if layout == h5d.VIRTUAL or properties.get_external_count():
         raise UnsafeFile(f"{where()}: its data lie in another file, which is not opened")
-    if found.get_space().get_simple_extent_type() == h5s.NULL:
+    if space.get_simple_extent_type() == h5s.NULL:
         raise NotACheckpoint(f"{where()}: a dataset without data")
-    kind = found.get_type()
     if kind.committed():
         raise UnsafeFile(f"{where()}: its type is an object elsewhere in the file (a committed datatype)")
     dtype = next((code for code, number in NUMBERS.items() if kind == number), None)
     if dtype is None:
         raise NotACheckpoint(f"{where()}: numbers of type {_described(kind)}; expected float32 or float64")
-    declared = math.prod(found.shape) * kind.get_size()  # in Python's integers, which cannot overflow
+    shape = space.get_simple_extent_dims()
+    declared = math.prod(shape) * int(dtype[2])  # in Python's integers, which cannot overflow
     if declared > limits.MAX_TENSOR_BYTES:
         raise UnsafeFile(f"{where()}: declares {declared} bytes; the limit is {limits.MAX_TENSOR_BYTES}")
-    if properties.get_layout() != h5d.CHUNKED and found.get_storage_size() < declared:
+    if layout != h5d.CHUNKED and found.get_storage_size() < declared:
         raise NotACheckpoint(f"{where()}: declares {declared} bytes but stores {found.get_storage_size()}")
-    return found, dtype
+    return Dataset(found, shape, dtype, declared, properties)
 
 
 def _described(kind: h5py.h5t.TypeID) -> str:
@@ -140,22 +151,22 @@ def _described(kind: h5py.h5t.TypeID) -> str:
         return "unknown to NumPy"
 
 
-def _place(stored: h5d.DatasetID, dtype: str, path: Path) -> Place:
+def _place(stored: Dataset, path: Path) -> Place:
     """Where the numbers of a dataset are."""
-    properties = stored.get_create_plist()
-    if properties.get_layout() == h5d.CHUNKED:
-        return _chunks(stored, properties, np.dtype(dtype).itemsize, f"{path}: {name_of(stored)}")
-    offset = stored.get_offset()
+    if stored.properties.get_layout() == h5d.CHUNKED:
+        return _chunks(stored, f"{path}: {name_of(stored.id)}")
+    offset = stored.id.get_offset()
     if offset is not None:
         return Piece(offset)
-    content = np.empty(stored.shape, dtype)
+    content = np.empty(stored.shape, stored.dtype)
     if content.size:
-        stored.read(h5s.ALL, h5s.ALL, content)
+        stored.id.read(h5s.ALL, h5s.ALL, content)
     return Inline(content.tobytes())
 
 
-def _chunks(stored: h5d.DatasetID, properties: Any, itemsize: int, where: str) -> Chunks:
+def _chunks(stored: Dataset, where: str) -> Chunks:
     """Every chunk is there, of a size that can be read whole, and went through no filter but those of FILTERS."""
+    properties, itemsize = stored.properties, int(stored.dtype[2])
     pipeline = [properties.get_filter(index) for index in range(properties.get_nfilters())]
     filters = tuple(code for code, *_ in pipeline)
     if not set(filters) <= FILTERS or len(set(filters)) < len(filters):
@@ -170,8 +181,8 @@ def _chunks(stored: h5d.DatasetID, properties: Any, itemsize: int, where: str) -
     expected = math.prod(grid)
     if expected > limits.MAX_CHUNKS:
         raise UnsafeFile(f"{where}: {expected} chunks; the limit is {limits.MAX_CHUNKS}")
-    if stored.get_num_chunks() != expected:
-        raise NotACheckpoint(f"{where}: {stored.get_num_chunks()} of {expected} chunks are stored")
+    if stored.id.get_num_chunks() != expected:
+        raise NotACheckpoint(f"{where}: {stored.id.get_num_chunks()} of {expected} chunks are stored")
     found: list[Chunk] = []
 
     def note(chunk: h5d.StoreInfo) -> None:
@@ -179,7 +190,7 @@ def _chunks(stored: h5d.DatasetID, properties: Any, itemsize: int, where: str) -
         number = int(np.ravel_multi_index(corner, grid))
         found.append(Chunk(number, chunk.filter_mask, chunk.byte_offset, chunk.size))
 
-    stored.chunk_iter(note)
+    stored.id.chunk_iter(note)
     if len({chunk.number for chunk in found}) != expected:
         raise NotACheckpoint(f"{where}: some of its chunks lie in one place, and others nowhere")
     return Chunks(shape, filters, tuple(found))
@@ -191,37 +202,42 @@ class Tensors:
     Use one for each file, and `check` at the end.
     """
 
-    def __init__(self, root: h5g.GroupID, path: Path) -> None:
-        self.path = path
+    def __init__(self, root: h5g.GroupID, path: Path, source: Path | BinaryIO) -> None:
+        self.path, self.source = path, source
         self.user_block = h5py.h5i.get_file_id(root).get_create_plist().get_userblock()
         self.size = h5py.h5i.get_file_id(root).get_filesize() + self.user_block
         self.names: dict[int, str] = {}
         self.extents: list[tuple[int, int, str]] = []
+        self.pieces: list[tuple[int, int, str]] = []
         self.bytes = self.chunks = 0
 
     def describe(self, parent: h5g.GroupID, member: str, name: str) -> list[Any]:
         """A dataset as a tensor called `name`; `layers` makes one of it."""
-        stored, dtype = dataset(parent, member, self.path)
-        about = h5o.get_info(stored)
+        stored = dataset(parent, member, self.path)
+        about = h5o.get_info(stored.id)
         if about.addr in self.names:
             same = f"the same dataset as {quote(self.names[about.addr])}, under another name"
-            raise UnsafeFile(f"{self.path}: {name_of(stored)}: {same}")
+            raise UnsafeFile(f"{self.path}: {name_of(stored.id)}: {same}")
         self.names[about.addr] = name
         if about.hdr.nchunks == 1:
             start = about.addr + self.user_block
             self.extents.append((start, start + about.hdr.space.total, f"the description of {name}"))
-        size = math.prod(stored.shape) * np.dtype(dtype).itemsize
-        self.bytes += size
-        lies = _place(stored, dtype, self.path)
+        self.bytes += stored.bytes
+        lies = _place(stored, self.path)
         if isinstance(lies, Piece):
-            self.extents.append((lies.offset, lies.offset + size, name))
+            self.pieces.append((lies.offset, lies.offset + stored.bytes, name))
+            self.extents.append(self.pieces[-1])
         elif isinstance(lies, Chunks):
             self.extents += [(chunk.offset, chunk.offset + chunk.size, name) for chunk in lies.chunks]
             self.chunks += len(lies.chunks)
-        return [name, stored.shape, dtype, name_of(stored), place.as_json(lies)]
+        return [name, stored.shape, stored.dtype, place.as_json(lies)]
 
     def check(self) -> None:
-        """Once all are described: what no tensor shows alone."""
+        """Once all are described: what no tensor shows alone.
+
+        Where numbers lie over a structure of the file, their address is damaged; nothing else tells, since the file
+        has no checksum of it.
+        """
         if self.bytes > limits.MAX_EXPANSION * self.size:
             raise UnsafeFile(f"{self.path}: a file of {self.size} bytes declares tensors of {self.bytes}")
         if self.chunks > limits.MAX_CHUNKS:
@@ -230,6 +246,12 @@ class Tensors:
         for (_, stop, name), (start, _, other) in itertools.pairwise(self.extents):
             if start < stop:
                 raise UnsafeFile(f"{self.path}: {quote(name)} and {quote(other)} share bytes of the file")
+        pieces = sorted(self.pieces)
+        starts = [start for start, _, _ in pieces]
+        for structure in _structures(self.source) if pieces else ():
+            start, stop, name = pieces[max(0, bisect_left(starts, structure.stop) - 1)]
+            if start < structure.stop and structure.start < stop:
+                raise NotACheckpoint(f"{self.path}: {quote(name)}: its data lie over a structure of the file")
 
 
 def layers(described: Iterable[Sequence[Any]], file: BinaryIO, path: Path) -> tuple[StoredLayer, ...]:
@@ -240,53 +262,55 @@ def layers(described: Iterable[Sequence[Any]], file: BinaryIO, path: Path) -> tu
 
 
 def _tensor(described: Sequence[Any], file: BinaryIO, path: Path) -> StoredTensor:
-    name, shape, code, quoted, lies = described
-    shape, dtype, where = tuple(shape), np.dtype(code), f"{path}: {quoted}"
+    name, shape, code, lies = described
+    shape, dtype, where = tuple(shape), np.dtype(code), f"{path}: {quote(name)}"
     return StoredTensor(name, shape, dtype, partial(_values, file, place.of_json(lies), shape, dtype, where))
 
 
 def _values(file: BinaryIO, lies: Place, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> Array:
     """The numbers, in native byte order and the stored precision."""
     array = place.read(file, lies, shape, dtype, where)
-    if isinstance(lies, Piece) and _lies_over_a_structure(array, file, lies.offset, where):
-        raise NotACheckpoint(f"{where}: its data lie over a structure of the file")
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 STRUCTURES = {b"TREE\0": 544, b"TREE\1": 544, b"SNOD\1\0": 328, b"HEAP\0\0\0\0": 32, b"GCOL\1\0\0\0": 4096}
 """What the library's own structures begin with, and the bytes they take as a rule."""
 
+BLOCK = 1 << 16
+"""Bytes of a file that are looked through at once."""
 
-def _lies_over_a_structure(array: Array, file: BinaryIO, offset: int, where: str) -> bool:
-    """Whether numbers are, in part, one of HDF5's own structures: then their address is damaged.
 
-    Nothing else tells: the file has no checksum of it. Structures lie at multiples of four bytes, as floating-point
-    numbers do.
+def _structures(source: Path | BinaryIO) -> Iterator[range]:
+    """Where the library's own structures lie in a file, which gives no list of them.
+
+    They lie at multiples of four bytes in a file without compressed chunks.
     """
-    numbers = array.reshape(-1).view("<u4")
-    size = file.seek(0, 2)
-    starts = {int.from_bytes(mark[:4], "little") for mark in STRUCTURES}
-    found = [4 * int(index) for start in starts for index in np.flatnonzero(numbers == start)]
-    if any(_is_structure(numbers[at // 4 : at // 4 + 6].tobytes(), size) for at in found):
-        return True
-    before = min(offset, max(STRUCTURES.values()))
-    border = bytes(place.fetch(file, offset - before, before, where)) + numbers[:6].tobytes()
-    return any(
-        _is_structure(border[at : at + 24], size)
-        for mark, length in STRUCTURES.items()
-        if 0 <= (at := border.find(mark, max(0, before - length + 1))) < before
-    )
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        size = file.seek(0, 2)
+        for start in range(0, size, BLOCK):
+            file.seek(start)
+            content = file.read(BLOCK + HEAD)
+            words = np.frombuffer(content, "<u4", min(BLOCK, len(content)) // 4)
+            for mark in {mark[:4] for mark in STRUCTURES}:
+                for at in 4 * np.flatnonzero(words == int.from_bytes(mark, "little")):
+                    if length := _length(content[at : at + HEAD], size):
+                        yield range(start + int(at), start + int(at) + length)
 
 
-def _is_structure(head: bytes, size: int) -> bool:
-    """Whether a mark, which any large tensor may hold by chance, is followed by what belongs there.
+HEAD = 24
+"""Bytes that tell a structure."""
 
-    Behind mark, level and count of a TREE lie the addresses of two neighbours, which are in the file or undefined.
+
+def _length(head: bytes, size: int) -> int:
+    """Of the structure that begins so; 0 where a mark is not followed by what belongs there.
+
+    Any large tensor may hold a mark by chance. Behind mark, level and count of a TREE lie the addresses of two
+    neighbours, which are in the file or undefined.
     """
-    if not head.startswith(tuple(STRUCTURES)):
-        return False
+    length = next((length for mark, length in STRUCTURES.items() if head.startswith(mark)), 0)
     neighbours = [int.from_bytes(head[start : start + 8], "little") for start in (8, 16)]
-    return head[:4] != b"TREE" or all(address < size or address == 2**64 - 1 for address in neighbours)
+    is_tree = all(address < size or address == 2**64 - 1 for address in neighbours)
+    return length if is_tree or head[:4] != b"TREE" else 0
 
 
 def names(owner: h5g.GroupID, attribute: str, path: Path, limit: int) -> list[str]:
@@ -340,8 +364,8 @@ def _strings(owner: h5g.GroupID, name: str, path: Path, limit: int, length: int)
         return f"{path}: attribute {name} of {name_of(owner)}"
 
     attribute = h5a.open(owner, name.encode())
-    kind, shape = attribute.get_type(), attribute.shape
-    count = 0 if shape is None else math.prod(shape)
+    kind, space = attribute.get_type(), attribute.get_space()
+    count = space.get_simple_extent_npoints()
     if count == 0:
         return []  # of any type: Keras lists no weights as numbers
     if not isinstance(kind, h5t.TypeStringID):
@@ -350,7 +374,7 @@ def _strings(owner: h5g.GroupID, name: str, path: Path, limit: int, length: int)
         raise UnsafeFile(f"{where()}: {count} strings; more than {limit} are not read")
     if not kind.is_variable_str() and kind.get_size() > length:
         raise UnsafeFile(f"{where()}: strings of {kind.get_size()} bytes; the limit is {length}")
-    strings = np.empty(shape, attribute.dtype)
+    strings = np.empty(space.get_simple_extent_dims(), kind.dtype)
     attribute.read(strings)
     return [item if isinstance(item, bytes) else b"" for item in strings.ravel().tolist()]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -16,39 +16,46 @@ from ror_port.layout import Array
 class _Sink(io.RawIOBase):
     """A file for HDF5 to write to that never fails: the first error of the disk is kept, to be raised later.
 
-    The library cannot bear an error while it closes a file; met there, a full disk ends in a crash.
+    The library cannot bear an error while it closes a file; met there, a full disk ends in a crash. It moves to a
+    place before each of thousands of small writes, so a place is only noted.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
-        self.file = file
+        self.handle = file.fileno()
+        self.at = 0
         self.error: OSError | None = None
 
-    def _attempt(self, operation: Callable[[], int], otherwise: int) -> int:
-        if self.error is None:
-            try:
-                return operation()
-            except OSError as error:
-                self.error = error
-        return otherwise
-
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        return self._attempt(lambda: self.file.seek(offset, whence), offset)
+        self.at = offset if whence == os.SEEK_SET else os.lseek(self.handle, offset, whence)
+        return self.at
 
     def tell(self) -> int:
-        return self._attempt(self.file.tell, 0)
+        return self.at
 
     def readinto(self, buffer: Any) -> int:
-        return self._attempt(lambda: self.file.readinto(buffer), len(buffer))  # type: ignore[attr-defined]
+        os.lseek(self.handle, self.at, os.SEEK_SET)
+        content = os.read(self.handle, len(buffer))
+        buffer[: len(content)] = content
+        return len(buffer)  # as if the disk had taken everything
 
     def write(self, buffer: Any) -> int:
-        return self._attempt(lambda: self.file.write(buffer), len(buffer))
+        rest = memoryview(buffer).cast("B")
+        try:
+            os.lseek(self.handle, self.at, os.SEEK_SET)
+            while rest and self.error is None:
+                rest = rest[os.write(self.handle, rest) :]
+        except OSError as error:
+            self.error = error
+        return len(buffer)
 
     def truncate(self, size: int | None = None, /) -> int:
-        return self._attempt(lambda: self.file.truncate(size), size or 0)
-
-    def flush(self) -> None:
-        self._attempt(lambda: self.file.flush() or 0, 0)
+        if self.error is None:
+            try:
+                os.ftruncate(self.handle, self.at if size is None else size)
+            except OSError as error:
+                self.error = error
+        return size or 0
 
 
 @contextmanager

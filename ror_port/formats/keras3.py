@@ -42,9 +42,12 @@ ROLES = {
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
 
-def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
-    """What the library says of a ``.weights.h5`` file, as JSON; `read_weights` makes a checkpoint of it."""
-    layers = _described(root, path)
+def describe(root: h5g.GroupID, path: Path, source: Path | BinaryIO | None = None) -> dict[str, Any]:
+    """What the library says of a ``.weights.h5`` file, as JSON; `read_weights` makes a checkpoint of it.
+
+    source: the file itself, where `path` is the archive that it came in.
+    """
+    layers = _described(root, path, source or path)
     return {
         "layers": layers,
         "optimizer": hdf5.has_member(root, "optimizer"),
@@ -82,7 +85,7 @@ def read_archive(path: Path) -> Checkpoint:
 
         def work() -> dict[str, Any]:
             with hdf5.hdf5(weights, path) as root:
-                return describe(root, path)
+                return describe(root, path, weights)
 
         said = described(path, work)
         version, stated = metadata.get("keras_version"), metadata.get("ror_port", {})
@@ -147,11 +150,11 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> byte
     return archive.read(_info(archive, name, path, limit))
 
 
-def _described(root: h5g.GroupID, path: Path) -> list[list[Any]]:
+def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO) -> list[list[Any]]:
     group = hdf5.group(root, "layers", path)
     if group.get_num_objs() > limits.MAX_LAYERS:
         raise UnsafeFile(f"{path}: {group.get_num_objs()} layers; the limit is {limits.MAX_LAYERS}")
-    layers, tensors = [], hdf5.Tensors(root, path)
+    layers, tensors = [], hdf5.Tensors(root, path, source)
     for container in [name.decode("utf-8", "replace") for name in group]:
         match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
         variables = hdf5.group(group, f"{container}/vars", path)

@@ -7,8 +7,7 @@ networks as code; a test keeps the two alike.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ror_port.graph import (
     Add,
@@ -30,8 +29,7 @@ from ror_port.graph import (
 from ror_port.mapping.keras import keras_layer_name
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """A stock Keras layer. shape: of its output, with the batch as None, in the model's data format."""
 
     class_name: str

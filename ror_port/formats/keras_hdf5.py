@@ -37,7 +37,7 @@ def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
         raise NotACheckpoint(
             f"{path}: an HDF5 file, but not of Keras weights: no attribute 'layer_names'; it holds {hdf5.content(root)}"
         )
-    tensors = hdf5.Tensors(root, path)
+    tensors = hdf5.Tensors(root, path, path)
     layers = [
         [name, _described(hdf5.group(owner, name, path), tensors)]
         for name in hdf5.names(owner, "layer_names", path, limits.MAX_LAYERS)

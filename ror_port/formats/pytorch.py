@@ -15,7 +15,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -134,7 +133,7 @@ def read_safetensors(path: Path) -> Checkpoint:
         checkpoint = Checkpoint(
             path=path,
             format="PyTorch folder, safetensors" if path.is_dir() else "safetensors",
-            layers=layers((replace(tensor, name=name) for name, tensor in stored.items()), ".", weights),
+            layers=layers((tensor._replace(name=name) for name, tensor in stored.items()), ".", weights),
             dialects=(PYTORCH,),
             writer="PyTorch",
             architecture=_stated_architecture(says, str(config)),

@@ -47,6 +47,6 @@ class Dialect:
         for names in self._names.values():
             full = {name.format(layer=layer): role for name, role in names.items()}
             known = full | {name.removeprefix(f"{layer}/"): role for name, role in full.items()}
-            if all(weight in known for weight in listed):
+            if known.keys() >= set(listed):
                 return tuple(known[weight] for weight in listed)
         return None

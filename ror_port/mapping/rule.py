@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ror_port.graph import Kind, Parameter
 from ror_port.layout import SAME, Layout
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One line of a table.
 
     foreign: name in the format, with ``{layer}`` for the name of the layer there.
@@ -28,8 +28,7 @@ class Rule:
     layout: Layout | Callable[[Parameter], Layout] = SAME
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A parameter, its full name in the foreign format, and the rearrangement canonical → foreign."""
 
     parameter: Parameter

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from functools import lru_cache
+from typing import ClassVar, NamedTuple, Self
 
 from ror_port.graph import (
     Add,
@@ -67,6 +68,7 @@ class Network(ABC):
     def build(self, g: Parts, image: str) -> str:
         """Adds the nodes from the image to what the head pools; returns the last of them."""
 
+    @lru_cache(maxsize=64)  # noqa: B019 - a few small values
     def graph(self) -> Graph:
         g = Parts(self)
         x = self.build(g, g.add("image", Input(self.input_shape)))
@@ -123,8 +125,7 @@ class Parts(GraphBuilder):
         return self.tap(self.add(name, MaxPool(2), x))
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     """What candidates are read off: counts and outer shapes of a file's layers."""
 
     norms: int

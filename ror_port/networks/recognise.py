@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
 from ror_port.graph import Graph, Kind, Node
@@ -22,8 +23,7 @@ from ror_port.networks.signature import LayerShape
 SHOWN_DIFFERENCES = 3
 
 
-@dataclass(frozen=True)
-class Recognition:
+class Recognition(NamedTuple):
     """A network that fits a file. layers: node → name of its layer in the file. evidence: how they were paired."""
 
     network: Network
@@ -32,8 +32,7 @@ class Recognition:
     evidence: str
 
 
-@dataclass(frozen=True)
-class Misfit:
+class Misfit(NamedTuple):
     """A network that does not fit, and where."""
 
     network: Network

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ror_port.graph import Kind, Shape
 
 
-@dataclass(frozen=True)
-class LayerShape:
+class LayerShape(NamedTuple):
     """A layer of a file, its shapes read under one assumption about the kernel layout.
 
     shapes: role → canonical shape, e.g. ``{"kernel": (3, 3, 16, 32), "bias": (32,)}``.

@@ -20,7 +20,7 @@ FILTERS = [
 
 def fetched(path, name: str = "x") -> np.ndarray:
     with h5py.File(path, "r") as file:
-        tensors = hdf5.Tensors(h5g.open(file.id, b"/"), path)
+        tensors = hdf5.Tensors(h5g.open(file.id, b"/"), path, path)
         described = tensors.describe(file.id, name, name)
     with path.open("rb") as file:
         (layer,) = hdf5.layers([["layer", [described]]], file, path)
