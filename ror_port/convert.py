@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +9,6 @@ from typing import Any, NamedTuple
 from ror_port import output
 from ror_port.checkpoint import sha256, size
 from ror_port.errors import UnknownNetwork
-from ror_port.folding import fold
-from ror_port.formats import keras3, keras_hdf5, onnx, pytorch
 from ror_port.graph import Conv, Graph, Parameter
 from ror_port.layout import Array
 from ror_port.port import Port
@@ -107,6 +104,8 @@ def to_tensorflow(
 
     target: a path that `output.check` passed. format: a name in TENSORFLOW. logits: leave the softmax out.
     """
+    from ror_port.formats import keras3, keras_hdf5
+
     graph = _until(port.target.graph().with_explicit_padding(), logits)
     ledger = Ledger(port.dtype)
     with output.staged(target) as stage:
@@ -129,6 +128,8 @@ def to_torch(
     port: Port, target: Path, format: str, *, trial: Trial = _untried, progress: Progress = _silent
 ) -> Written:
     """Writes a folder that PyTorch users load as it is ("safetensors"), or a state dict ("pt")."""
+    from ror_port.formats import pytorch
+
     ledger = Ledger(port.dtype)
     with output.staged(target) as stage:
         parameters = progress(ledger.note(port.parameters()), len(port.graph.parameters))
@@ -157,9 +158,13 @@ def to_onnx(
     dtype: "float32", which ONNX Runtime convolves in on every device, or "float64". fold_bn: merge BatchNorms into
     the convolutions before them, for inference alone.
     """
+    from ror_port.formats import onnx
+
     graph, ledger = _until(port.target.graph(), logits), Ledger(dtype)
     parameters = progress(ledger.note(port.parameters()), len(graph.parameters))
     if fold_bn:
+        from ror_port.folding import fold
+
         graph, parameters = fold(graph, parameters)
     with output.staged(target) as stage:
         onnx.write(stage, graph, parameters, dtype=dtype, stated=port.statement(), folded=fold_bn)
@@ -175,6 +180,8 @@ def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Pr
 
     Raises UnknownNetwork for a network that Theano cannot compute.
     """
+    from ror_port.formats import keras_hdf5
+
     graph, ledger = port.target.graph(), Ledger(port.dtype)
     for node in graph:
         operation = node.operation
@@ -196,6 +203,9 @@ def _until(graph: Graph, logits: bool) -> Graph:
 
 
 def _saved_model(port: Port, stage: Path, graph: Graph, parameters: Parameters, *, channels_first: bool) -> None:
+    import tempfile
+
+    from ror_port.formats import keras3
     from ror_port.runtimes import keras
 
     framework = keras()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ror_port import __version__, output, provenance, theano_numpy
+from ror_port import __version__, output, provenance
 from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
 from ror_port.errors import BadValues, UnknownNetwork, quote
 from ror_port.formats import open_checkpoint
@@ -129,6 +129,8 @@ class Port:
 
         images: scaled as in training (the published networks: pixels / 255). Computed in float64 by the reference.
         """
+        from ror_port import theano_numpy
+
         tensors, output = self.reference_tensors(), self.graph.output.name
         images = NHWC_TO_NCHW(np.asarray(images))
         return theano_numpy.outputs(self.graph, tensors, self.convention, images, output)[output]

@@ -10,11 +10,10 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from ror_port.errors import OutputError, RorPortError
+from ror_port.formats.guard import own_file
 from ror_port.graph import Parameter
-from ror_port.layout import Array
+from ror_port.layout import Array, contiguous
 from ror_port.port import load
 
 
@@ -28,6 +27,7 @@ class Ledger:
     def note(self, parameters: Iterator[tuple[Parameter, Array]]) -> Iterator[tuple[Parameter, Array]]:
         """Passes parameters on to a writer."""
         for parameter, array in parameters:
+            array = contiguous(array)
             self.digests[parameter.name] = _digest(array.astype(self.dtype, copy=False))
             yield parameter, array
 
@@ -39,7 +39,7 @@ class Ledger:
         if format == "savedmodel":
             return
         try:
-            found = {parameter.name: _digest(array) for parameter, array in _tensors(written)}
+            found = {parameter.name: _digest(contiguous(array)) for parameter, array in _tensors(written)}
         except RorPortError as error:
             raise OutputError(f"what was written cannot be read again, and is not kept: {error}") from error
         wrong = [name for name in self.digests.keys() | found.keys() if self.digests.get(name) != found.get(name)]
@@ -52,10 +52,10 @@ class Ledger:
 
 def _digest(array: Array) -> bytes:
     digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).data)
+    digest.update(array.data)
     return digest.digest()
 
 
 def _tensors(written: Path) -> Iterator[tuple[Parameter, Array]]:
-    with load(written, bad_values=True) as port:
+    with own_file(), load(written, bad_values=True) as port:
         yield from port.parameters()

@@ -75,7 +75,7 @@ def keras_on(backend: str) -> Callable[[Port, np.ndarray, str, Path], Taps]:
 
 
 def torch_state(port: Port) -> dict[str, np.ndarray]:
-    return dict(pytorch.state(port.target.graph(), port.parameters()))
+    return dict(pytorch.state(port.target.graph(), port.parameters(), port.dtype))
 
 
 def torch_network(port: Port, dtype: str):

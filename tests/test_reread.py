@@ -10,7 +10,7 @@ import pytest
 
 from ror_port import convert
 from ror_port.errors import OutputError, UnreadableFile
-from ror_port.formats import pytorch
+from ror_port.formats import safetensors
 from ror_port.port import Port, load
 from ror_port.reread import Ledger
 
@@ -39,7 +39,7 @@ def test_a_byte_lost_in_the_writing_is_found(pre_ror, tmp_path, monkeypatch, for
     check = Ledger.check
 
     def lose(ledger: Ledger, written: Path, *rest) -> None:
-        path = written / pytorch.WEIGHTS if written.is_dir() else written
+        path = written / safetensors.WEIGHTS if written.is_dir() else written
         content = bytearray(path.read_bytes())
         content[content.index(gamma) + 5] ^= 4
         path.write_bytes(content)

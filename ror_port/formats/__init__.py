@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ror_port import limits
 from ror_port.checkpoint import Checkpoint, Stamp, sha256
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats import hdf5, keras3, keras_hdf5, onnx, pytorch
+from ror_port.formats import hdf5, keras_hdf5, safetensors
 from ror_port.formats.file import first_bytes, readable
 from ror_port.formats.guard import damage, described
 
@@ -53,7 +54,7 @@ def _kind_of_others(path: Path) -> str | None:
 
 
 def _kind_of_folder(path: Path) -> str | None:
-    if _holds(path, pytorch.WEIGHTS):
+    if _holds(path, safetensors.WEIGHTS):
         return "safetensors"
     return "savedmodel" if _holds(path, "saved_model.pb") else None
 
@@ -69,6 +70,8 @@ def _described(path: Path, *, whole: bool = True) -> tuple[str, Any]:
     """Kind and description of an HDF5 file."""
     with hdf5.hdf5(path, path) as root:
         if hdf5.has_member(root, "layers") and not keras_hdf5.is_list(root):
+            from ror_port.formats import keras3
+
             return "weights", keras3.describe(root, path) if whole else None
         kind = "hdf5-model" if hdf5.has_attribute(root, "model_config") else "hdf5-weights"
         return kind, keras_hdf5.describe(root, path) if whole else None
@@ -80,13 +83,13 @@ def _saved_by_torch(path: Path) -> bool:
     return start[30 : 30 + int.from_bytes(start[26:28], "little")].endswith(b"/data.pkl")
 
 
-_READERS: Mapping[str, Callable[[Path], Checkpoint]] = {
-    "keras": keras3.read_archive,
-    "safetensors": pytorch.read_safetensors,
-    "pt": pytorch.read_state_dict,
-    "onnx": onnx.read,
+_READERS = {
+    "keras": ("keras3", "read_archive"),
+    "safetensors": ("pytorch", "read_safetensors"),
+    "pt": ("pytorch", "read_state_dict"),
+    "onnx": ("onnx", "read"),
 }
-"""Kind of file, where it is not HDF5 → who reads it."""
+"""Kind of file, where it is not HDF5 → module and function that read it, imported where they are needed."""
 
 
 def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
@@ -104,7 +107,9 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
         )
     if kind:
         with damage(path):
-            checkpoint = _READERS[kind](path)
+            module, name = _READERS[kind]
+            read: Callable[[Path], Checkpoint] = getattr(import_module(f"ror_port.formats.{module}"), name)
+            checkpoint = read(path)
     else:
         checkpoint = _open_hdf5(path)
     checkpoint.stamp = stamp
@@ -115,6 +120,11 @@ def _open_hdf5(path: Path) -> Checkpoint:
     with ExitStack() as on_error:
         file = on_error.enter_context(path.open("rb"))
         kind, said = described(path, lambda: _described(path))
-        checkpoint = (keras3.read_weights if kind == "weights" else keras_hdf5.read)(file, said, path)
+        if kind == "weights":
+            from ror_port.formats import keras3
+
+            checkpoint = keras3.read_weights(file, said, path)
+        else:
+            checkpoint = keras_hdf5.read(file, said, path)
         on_error.pop_all()
     return checkpoint

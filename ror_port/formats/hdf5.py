@@ -86,10 +86,14 @@ def child(group: h5g.GroupID, name: str, path: Path) -> Any:
     for part in parts:
         if not isinstance(current, h5g.GroupID):
             raise NotACheckpoint(f"{path}: {name_of(current)} is {_kind(current)} where a group is expected")
-        links, link = current.links, part.encode()
-        if not has_member(current, part):
-            raise NotACheckpoint(f"{path}: {name_of(current, part)}: listed, but not in the file")
-        if links.get_info(link).type != h5l.TYPE_HARD:
+        link = part.encode()
+        try:
+            about = current.links.get_info(link)
+        except (KeyError, RuntimeError):
+            if has_member(current, part):
+                raise
+            raise NotACheckpoint(f"{path}: {name_of(current, part)}: listed, but not in the file") from None
+        if about.type != h5l.TYPE_HARD:
             raise UnsafeFile(f"{path}: {name_of(current, part)}: a link to somewhere else, which is not followed")
         current = h5o.open(current, link)
     return current

@@ -1,14 +1,20 @@
-"""Writing HDF5: onto a disk that may fail, and in the time that the bytes take."""
+"""Writing HDF5: onto a disk that may fail, and in the time that the bytes take.
+
+Through the library's lower level: h5py's own looks up every group and writes an attribute under another name first,
+which takes several times as long as a small tensor does.
+"""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 
 from ror_port.layout import Array
 
@@ -59,12 +65,12 @@ class _Sink(io.RawIOBase):
 
 
 @contextmanager
-def writing(file: BinaryIO) -> Iterator[h5py.File]:
-    """An HDF5 file to be written to an open binary file. Raises OSError where the disk fails."""
+def writing(file: BinaryIO) -> Iterator[h5g.GroupID]:
+    """The root of an HDF5 file to be written to an open binary file. Raises OSError where the disk fails."""
     sink = _Sink(file)
     try:
         with h5py.File(sink, "w", libver=("earliest", "v110")) as target:
-            yield target
+            yield h5g.open(target.id, b"/")
     except (OSError, RuntimeError):
         if sink.error is None:
             raise
@@ -72,17 +78,40 @@ def writing(file: BinaryIO) -> Iterator[h5py.File]:
         raise sink.error
 
 
-_WITH_GROUPS = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+_WITH_GROUPS = h5p.create(h5p.LINK_CREATE)
 _WITH_GROUPS.set_create_intermediate_group(True)
-_UNDATED = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+_UNDATED = h5p.create(h5p.DATASET_CREATE)
 _UNDATED.set_obj_track_times(False)
 
 
-def store(parent: h5py.Group, name: str, array: Array) -> None:
-    """Writes a dataset, and the groups on the way to it.
+def group(parent: h5g.GroupID, name: str) -> h5g.GroupID:
+    """A new group, and those on the way to it."""
+    return h5g.create(parent, name.encode(), lcpl=_WITH_GROUPS)
 
-    What h5py's `create_dataset` does, in a third of its time, most of which goes into looking up those groups.
-    """
-    kind, space = h5py.h5t.py_create(array.dtype), h5py.h5s.create_simple(array.shape)
-    made = h5py.h5d.create(parent.id, name.encode(), kind, space, dcpl=_UNDATED, lcpl=_WITH_GROUPS)
-    made.write(h5py.h5s.ALL, h5py.h5s.ALL, array)
+
+def dataset(parent: h5g.GroupID, name: str, array: Array) -> None:
+    """A new dataset, and the groups on the way to it."""
+    kind, space = h5t.py_create(array.dtype), h5s.create_simple(array.shape)
+    made = h5d.create(parent, name.encode(), kind, space, dcpl=_UNDATED, lcpl=_WITH_GROUPS)
+    made.write(h5s.ALL, h5s.ALL, array)
+
+
+def text(owner: h5g.GroupID, attribute: str, text: str, encoding: str = "utf-8") -> None:
+    """A text of variable length, which has no limit."""
+    array = np.array(text, h5py.string_dtype(encoding))
+    kind = h5t.py_create(array.dtype, logical=True)
+    h5a.create(owner, attribute.encode(), kind, h5s.create(h5s.SCALAR)).write(array)
+
+
+ATTRIBUTE_BYTES = 60_000
+"""HDF5 keeps an attribute within 64 KiB; longer lists of names are split, as Keras splits them."""
+
+
+def names(owner: h5g.GroupID, attribute: str, names: Sequence[str]) -> None:
+    """A list of names as Keras keeps it: of one length, and no strings but numbers where there are none."""
+    encoded = np.array([name.encode() for name in names])
+    pieces = np.array_split(encoded, -(-encoded.nbytes // ATTRIBUTE_BYTES)) if len(names) else [np.zeros(0)]
+    for index, piece in enumerate(pieces):
+        name = attribute if len(pieces) == 1 else f"{attribute}{index}"
+        space = h5s.create_simple(piece.shape)
+        h5a.create(owner, name.encode(), h5t.py_create(piece.dtype), space).write(piece)

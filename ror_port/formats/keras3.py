@@ -79,7 +79,7 @@ def read_archive(path: Path) -> Checkpoint:
                 )
                 config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).decode("utf-8", "replace")
                 with archive.open(_info(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES)) as member:
-                    shutil.copyfileobj(member, weights, 1 << 20)
+                    shutil.copyfileobj(member, weights, 1 << 16)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise UnreadableFile(f"{path}: a damaged or encrypted zip archive ({error})") from None
 
@@ -193,13 +193,13 @@ def write_weights(
             counts[class_name] += 1
     entries = {entry.parameter.name: entry for entry in KERAS_3.bind(graph.parameters, containers.__getitem__)}
     with hdf5_writer.writing(disk) as file:
-        file.attrs["ror_port"] = json.dumps(stated)
-        file.create_group("vars")
+        hdf5_writer.text(file, "ror_port", json.dumps(stated))
+        hdf5_writer.group(file, "vars")
         for name, container in containers.items():
-            file.create_group(f"{container}/vars").attrs["name"] = keras_layer_name(name)
+            hdf5_writer.text(hdf5_writer.group(file, f"{container}/vars"), "name", keras_layer_name(name))
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            hdf5_writer.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
+            hdf5_writer.dataset(file, entry.foreign, entry.foreign_array(array, dtype))
 
 
 def write_archive(
@@ -223,4 +223,4 @@ def write_archive(
         archive.writestr(zipfile.ZipInfo(_METADATA), json.dumps(metadata))
         archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(layers, "model")))
         with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member:
-            shutil.copyfileobj(weights, member, 1 << 20)
+            shutil.copyfileobj(weights, member, 1 << 16)

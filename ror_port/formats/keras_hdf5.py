@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import h5py
-import numpy as np
 from h5py import h5g
 
 from ror_port import limits
@@ -24,9 +22,6 @@ from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
 from ror_port.mapping.convention import CANONICAL, THEANO
 from ror_port.mapping.keras import KERAS_1, KERAS_2, keras_1, keras_1_layer_names, keras_2, keras_layer_name
-
-ATTRIBUTE_BYTES = 60_000
-"""HDF5 keeps an attribute within 64 KiB; longer lists of names are split, as Keras splits them."""
 
 
 def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
@@ -79,6 +74,10 @@ def read(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint
     )
 
 
+ASCII = "ascii"
+"""What texts are in for Keras 2, whose h5py then reads them as bytes, which it expects."""
+
+
 def write(
     path: Path,
     graph: Graph,
@@ -95,21 +94,21 @@ def write(
     layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
     entries = {entry.parameter.name: entry for entry in keras_2(CANONICAL).bind(graph.parameters, keras_layer_name)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
-        root = file.create_group("model_weights")
+        root = hdf5_writer.group(file, "model_weights")
         for owner in (file, root):
-            _write_text(owner, "keras_version", "2.3.1")
-            _write_text(owner, "backend", "tensorflow")
-        _write_text(file, "model_config", json.dumps(keras_config.keras_2(layers, "model")))
-        file.attrs["ror_port"] = json.dumps(stated)
-        _write_names(root, "layer_names", [layer.name for layer in layers])
+            hdf5_writer.text(owner, "keras_version", "2.3.1", ASCII)
+            hdf5_writer.text(owner, "backend", "tensorflow", ASCII)
+        hdf5_writer.text(file, "model_config", json.dumps(keras_config.keras_2(layers, "model")), ASCII)
+        hdf5_writer.text(file, "ror_port", json.dumps(stated))
+        hdf5_writer.names(root, "layer_names", [layer.name for layer in layers])
         weights = {keras_layer_name(node.name): node.parameters for node in graph}
         for layer in layers:
-            group = root.create_group(layer.name)
+            group = hdf5_writer.group(root, layer.name)
             foreign = [entries[parameter.name].foreign for parameter in weights[layer.name]]
-            _write_names(group, "weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
+            hdf5_writer.names(group, "weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            hdf5_writer.store(root, entry.foreign, entry.layout(array).astype(dtype, copy=False))
+            hdf5_writer.dataset(root, entry.foreign, entry.foreign_array(array, dtype))
 
 
 def write_keras_1(
@@ -122,23 +121,13 @@ def write_keras_1(
     names = keras_1_layer_names(graph)
     entries = {entry.parameter.name: entry for entry in keras_1(THEANO).bind(graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
-        file.attrs["ror_port"] = json.dumps(stated)
-        _write_names(file, "layer_names", list(names.values()))
+        hdf5_writer.text(file, "ror_port", json.dumps(stated))
+        hdf5_writer.names(file, "layer_names", list(names.values()))
         for node, layer in names.items():
             foreign = [entries[parameter.name].foreign for parameter in graph[node].parameters]
-            _write_names(file.create_group(layer), "weight_names", [name.removeprefix(f"{layer}/") for name in foreign])
+            hdf5_writer.names(
+                hdf5_writer.group(file, layer), "weight_names", [name.removeprefix(f"{layer}/") for name in foreign]
+            )
         for parameter, array in parameters:
             entry = entries[parameter.name]
-            hdf5_writer.store(file, entry.foreign, entry.layout(array).astype(dtype, copy=False))
-
-
-def _write_text(owner: h5py.Group, attribute: str, text: str) -> None:
-    """As Keras 2 expects it: ASCII, which its h5py reads as bytes; of variable length, which has no limit."""
-    owner.attrs.create(attribute, text, dtype=h5py.string_dtype("ascii"))
-
-
-def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
-    encoded = np.array([name.encode() for name in names])
-    pieces = np.array_split(encoded, -(-encoded.nbytes // ATTRIBUTE_BYTES)) if len(names) else [np.zeros(0)]
-    for index, piece in enumerate(pieces):
-        group.attrs[attribute if len(pieces) == 1 else f"{attribute}{index}"] = piece
+            hdf5_writer.dataset(file, entry.foreign, entry.foreign_array(array, dtype))

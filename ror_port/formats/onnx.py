@@ -96,7 +96,7 @@ def write(
     }
     helper.set_model_props(model, metadata)
     laid_out = (
-        (entries[parameter.name].foreign, entries[parameter.name].layout(array).astype(dtype, copy=False))
+        (entries[parameter.name].foreign, entries[parameter.name].foreign_array(array, dtype))
         for parameter, array in parameters
     )
     shapes = {entry.foreign: entry.foreign_shape for entry in entries.values()}

@@ -15,7 +15,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,15 +51,15 @@ DEFINITION = "modeling_ror.py"
 """What the definition is called beside the weights."""
 
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+CONFIG = "config.json"
 
 
-def state(graph: Graph, parameters: Iterable[tuple[Parameter, Array]]) -> Iterator[tuple[str, Array]]:
+def state(graph: Graph, parameters: Iterable[tuple[Parameter, Array]], dtype: str) -> Iterator[tuple[str, Array]]:
     """The entries of the state dict, one after the other, for canonical parameters in the order of the graph."""
     entries = {entry.parameter.name: entry for entry in TORCH.bind(graph.parameters, module_path)}
     for parameter, array in parameters:
         entry = entries[parameter.name]
-        yield entry.foreign, entry.layout(array)
+        yield entry.foreign, entry.foreign_array(array, dtype)
 
 
 def write_folder(
@@ -80,9 +79,11 @@ def write_folder(
         "provenance": {key: stated[key] for key in ("ror_port", "source", "facts")},
     }
     folder.mkdir()
-    with (folder / WEIGHTS).open("wb") as file:
+    with (folder / safetensors.WEIGHTS).open("wb") as file:
         _write_safetensors(file, graph, parameters, dtype)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    from importlib import resources
+
     definition = resources.files("ror_port.models").joinpath("networks_torch.py").read_text(encoding="utf-8")
     (folder / DEFINITION).write_text(definition, encoding="utf-8")
     (folder / "README.md").write_text(_card(config, graph), encoding="utf-8")
@@ -103,14 +104,14 @@ def _write_safetensors(file: BinaryIO, graph: Graph, parameters: Iterable[tuple[
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
-    for _, array in state(graph, parameters):
+    for _, array in state(graph, parameters, dtype):
         file.write(array.astype(np.dtype(dtype).newbyteorder("<"), copy=False).data)
 
 
 def write_state_dict(path: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str) -> None:
     """A state dict that ``torch.load(path, weights_only=True)`` takes; needs torch."""
     torch = _torch("or write safetensors")
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(array, dtype)) for name, array in state(graph, parameters)}
+    tensors = {name: torch.from_numpy(array) for name, array in state(graph, parameters, dtype)}
     with path.open("wb") as file:
         torch.save(tensors, file)
 
@@ -125,7 +126,7 @@ def _torch(otherwise: str) -> Any:
 
 def read_safetensors(path: Path) -> Checkpoint:
     """Opens a folder of ours, or a ``.safetensors`` file; a ``config.json`` beside the weights is believed."""
-    weights, config = (path / WEIGHTS, path / CONFIG) if path.is_dir() else (path, path.with_name(CONFIG))
+    weights, config = (path / safetensors.WEIGHTS, path / CONFIG) if path.is_dir() else (path, path.with_name(CONFIG))
     says = json_object(_bounded(config), str(config)) if os.path.lexists(config) else {}
     with ExitStack() as on_error:
         file = on_error.enter_context(readable(weights).open("rb"))

@@ -18,6 +18,9 @@ from ror_port.checkpoint import StoredTensor
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
 from ror_port.formats.place import Piece, read
 
+WEIGHTS = "model.safetensors"
+"""What the file is called in a folder of a PyTorch network."""
+
 DTYPES = {name: np.dtype(code) for name, code in (("F64", "<f8"), ("F32", "<f4"), ("F16", "<f2"), ("I64", "<i8"))}
 """Types that a network may come with: BatchNorm's step counter is an integer. The caller says which he wants."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ror_port.graph import Kind, Parameter
-from ror_port.layout import SAME, Layout
+from ror_port.layout import SAME, Array, Layout, contiguous
 
 
 class Rule(NamedTuple):
@@ -38,6 +38,10 @@ class Entry(NamedTuple):
     @property
     def foreign_shape(self) -> tuple[int, ...]:
         return self.layout.shape(self.parameter.shape)
+
+    def foreign_array(self, array: Array, dtype: str) -> Array:
+        """A canonical array as the format has it, C-contiguous; copied only where it lies otherwise."""
+        return contiguous(self.layout.view(array)).astype(dtype, copy=False)
 
 
 @dataclass(frozen=True)

@@ -203,12 +203,11 @@ def test_a_long_list_of_names_is_split_as_keras_splits_it(tmp_path) -> None:
     """The attribute limit of HDF5 is 64 KiB; Keras 2 reads the pieces, and so do we."""
     import h5py
 
-    from ror_port.formats import hdf5
-    from ror_port.formats.keras_hdf5 import _write_names
+    from ror_port.formats import hdf5, hdf5_writer
 
     names = [f"layer with a rather long name, number {index}" for index in range(3000)]
     with warnings.catch_warnings(), h5py.File(tmp_path / "names.h5", "w") as file:
-        _write_names(file, "layer_names", names)
+        hdf5_writer.names(file.id, "layer_names", names)
         assert "layer_names1" in file.attrs
         assert hdf5.names(file.id, "layer_names", tmp_path, 10_000) == names
 
