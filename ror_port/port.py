@@ -188,13 +188,14 @@ def load(path: Path | str, given: Given | None = None, **says: Any) -> Port:
     given = given or Given(**says)
     checkpoint = open_checkpoint(Path(path), given.sha256)
     try:
-        return _understand(checkpoint, given)
+        return understand(checkpoint, given)
     except BaseException:
         checkpoint.close()
         raise
 
 
-def _understand(checkpoint: Checkpoint, given: Given) -> Port:
+def understand(checkpoint: Checkpoint, given: Given) -> Port:
+    """Finds out what an opened checkpoint is; the Port closes it. Errors as of `load`."""
     dialect, version, dialect_fact = provenance.dialect(checkpoint, given)
     backend = provenance.backend(checkpoint, given)
     flipped = backend.value == "theano"

@@ -14,7 +14,8 @@ from ror_port.errors import OutputError, RorPortError
 from ror_port.formats.guard import own_file
 from ror_port.graph import Parameter
 from ror_port.layout import Array, contiguous
-from ror_port.port import load
+from ror_port.port import load, understand
+from ror_port.provenance import Given
 
 
 class Ledger:
@@ -39,7 +40,7 @@ class Ledger:
         if format == "savedmodel":
             return
         try:
-            found = {parameter.name: _digest(contiguous(array)) for parameter, array in _tensors(written)}
+            found = {parameter.name: _digest(contiguous(array)) for parameter, array in _tensors(written, format)}
         except RorPortError as error:
             raise OutputError(f"what was written cannot be read again, and is not kept: {error}") from error
         wrong = [name for name in self.digests.keys() | found.keys() if self.digests.get(name) != found.get(name)]
@@ -56,6 +57,14 @@ def _digest(array: Array) -> bytes:
     return digest.digest()
 
 
-def _tensors(written: Path) -> Iterator[tuple[Parameter, Array]]:
-    with own_file(), load(written, bad_values=True) as port:
+def _tensors(written: Path, format: str) -> Iterator[tuple[Parameter, Array]]:
+    given = Given(bad_values=True)
+    with own_file():
+        if format == "onnx":
+            from ror_port.formats import onnx
+
+            port = understand(onnx.read_again(written), given)
+        else:
+            port = load(written, given)
+    with port:
         yield from port.parameters()

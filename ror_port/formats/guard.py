@@ -38,7 +38,8 @@ def rehearsed(path: Path, work: Callable[[], T], library: str, growth: int) -> T
     growth: bytes of memory that it may take. The library must be imported before: that takes more memory and time
     than any file may.
     """
-    _in_copy(path, lambda: work() is None, library, growth)
+    if not _own.get():
+        _in_copy(path, lambda: work() is None, library, growth)
     with damage(path), confine.bounded(growth):
         return work()
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +20,7 @@ import numpy as np
 from ror_port import __version__, limits
 from ror_port.checkpoint import Architecture, Checkpoint, StoredTensor
 from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
+from ror_port.formats import place
 from ror_port.formats.file import readable
 from ror_port.formats.guard import rehearsed
 from ror_port.formats.model_config import json_object, number
@@ -100,11 +103,23 @@ def write(
         for parameter, array in parameters
     )
     shapes = {entry.foreign: entry.foreign_shape for entry in entries.values()}
+    _check_graph(model, shapes, element)
     with path.open("wb") as file:
         _write_model(file, model, laid_out, shapes, element)
 
 
-_GRAPH_OF_MODEL, _INITIALIZER_OF_GRAPH, _RAW_DATA_OF_TENSOR = 7, 5, 9
+def _check_graph(model: Any, shapes: Mapping[str, Shape], element: int) -> None:
+    """Has the checker see a model whose weights are still to come: to it they are inputs of their shapes."""
+    package = _package()
+    shell = package.ModelProto()
+    shell.CopyFrom(model)
+    value = package.helper.make_tensor_value_info
+    shell.graph.input.extend(value(name, element, shape) for name, shape in shapes.items())
+    package.checker.check_model(shell, full_check=True)
+
+
+_GRAPH_OF_MODEL, _INITIALIZER_OF_GRAPH = 7, 5
+_DIMS_OF_TENSOR, _TYPE_OF_TENSOR, _NAME_OF_TENSOR, _RAW_DATA_OF_TENSOR = 1, 2, 8, 9
 """Numbers of fields in onnx.proto."""
 
 
@@ -303,6 +318,69 @@ def read(path: Path) -> Checkpoint:
         architecture=_architecture(model, stated, path),
         stated=stated,
     )
+
+
+def read_again(path: Path) -> Checkpoint:
+    """The weights of a model that `write` wrote a moment ago; the package would hold it in memory several times."""
+    with ExitStack() as on_error:
+        file = on_error.enter_context(path.open("rb"))
+        (graph,) = (inner for number, inner in _fields(file, range(path.stat().st_size)) if number == _GRAPH_OF_MODEL)
+        tensors = [
+            _placed(file, inner, path) for number, inner in _fields(file, graph) if number == _INITIALIZER_OF_GRAPH
+        ]
+        stored = layers(tensors, "/", path)
+        checkpoint = Checkpoint(path, "ONNX", stored, dialects=(ONNX,), writer="ONNX", close=file.close)
+        on_error.pop_all()
+    return checkpoint
+
+
+def _placed(file: BinaryIO, message: range, path: Path) -> StoredTensor:
+    """A tensor as a part of the file, its numbers unread."""
+    shape: tuple[int, ...] = ()
+    dtype, name, raw = np.dtype("float32"), "", range(0)
+    for kind, inner in _fields(file, message):
+        file.seek(inner.start)
+        if kind == _DIMS_OF_TENSOR:
+            shape = (*shape, _read_varint(file))
+        elif kind == _TYPE_OF_TENSOR:
+            dtype, _ = _KINDS[_read_varint(file)]
+        elif kind == _NAME_OF_TENSOR:
+            name = file.read(len(inner)).decode()
+        elif kind == _RAW_DATA_OF_TENSOR:
+            raw = inner
+    where = f"{path}: {quote(name)}"
+    if len(raw) != math.prod(shape) * dtype.itemsize:
+        raise UnreadableFile(f"{where}: {len(raw)} bytes do not make the shape that it states")
+    return StoredTensor(name, shape, dtype, partial(place.read, file, place.Piece(raw.start), shape, dtype, where))
+
+
+def _fields(file: BinaryIO, message: range) -> Iterator[tuple[int, range]]:
+    """The fields of a protobuf message: number, and where in the file its value lies."""
+    at = message.start
+    while at < message.stop:
+        file.seek(at)
+        key = _read_varint(file)
+        start = file.tell()
+        if key & 7 == 0:
+            _read_varint(file)
+            value = range(start, file.tell())
+        elif key & 7 == 2:
+            length = _read_varint(file)
+            value = range(file.tell(), file.tell() + length)
+        else:
+            raise UnreadableFile(f"a field of wire type {key & 7}, which no model of ours has")
+        yield key >> 3, value
+        at = value.stop
+
+
+def _read_varint(file: BinaryIO) -> int:
+    number = shift = 0
+    while True:
+        (byte,) = file.read(1)
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number
+        shift += 7
 
 
 _KINDS: Mapping[int, tuple[np.dtype[Any], str]] = {
