@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import itertools
 import math
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -26,6 +25,7 @@ from ror_port import limits
 from ror_port.checkpoint import StoredLayer, StoredTensor
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
 from ror_port.formats import place
+from ror_port.formats.hdf5_structures import overlaid
 from ror_port.formats.place import Chunk, Chunks, Inline, Piece, Place
 from ror_port.layout import Array, Shape
 
@@ -237,11 +237,7 @@ class Tensors:
         return [name, stored.shape, stored.dtype, place.as_json(lies)]
 
     def check(self) -> None:
-        """Once all are described: what no tensor shows alone.
-
-        Where numbers lie over a structure of the file, their address is damaged; nothing else tells, since the file
-        has no checksum of it.
-        """
+        """Once all are described: what no tensor shows alone."""
         if self.bytes > limits.MAX_EXPANSION * self.size:
             raise UnsafeFile(f"{self.path}: a file of {self.size} bytes declares tensors of {self.bytes}")
         if self.chunks > limits.MAX_CHUNKS:
@@ -251,11 +247,10 @@ class Tensors:
             if start < stop:
                 raise UnsafeFile(f"{self.path}: {quote(name)} and {quote(other)} share bytes of the file")
         pieces = sorted(self.pieces)
-        starts = [start for start, _, _ in pieces]
-        for structure in _structures(self.source) if pieces else ():
-            start, stop, name = pieces[max(0, bisect_left(starts, structure.stop) - 1)]
-            if start < structure.stop and structure.start < stop:
-                raise NotACheckpoint(f"{self.path}: {quote(name)}: its data lie over a structure of the file")
+        with self.source.open("rb") if isinstance(self.source, Path) else nullcontext(self.source) as file:
+            damaged = overlaid(file, pieces)
+        if damaged is not None:
+            raise NotACheckpoint(f"{self.path}: {quote(damaged)}: its data lie over a structure of the file")
 
 
 def layers(described: Iterable[Sequence[Any]], file: BinaryIO, path: Path) -> tuple[StoredLayer, ...]:
@@ -275,46 +270,6 @@ def _values(file: BinaryIO, lies: Place, shape: tuple[int, ...], dtype: np.dtype
     """The numbers, in native byte order and the stored precision."""
     array = place.read(file, lies, shape, dtype, where)
     return array.astype(dtype.newbyteorder("="), copy=False)
-
-
-STRUCTURES = {b"TREE\0": 544, b"TREE\1": 544, b"SNOD\1\0": 328, b"HEAP\0\0\0\0": 32, b"GCOL\1\0\0\0": 4096}
-"""What the library's own structures begin with, and the bytes they take as a rule."""
-
-BLOCK = 1 << 16
-"""Bytes of a file that are looked through at once."""
-
-
-def _structures(source: Path | BinaryIO) -> Iterator[range]:
-    """Where the library's own structures lie in a file, which gives no list of them.
-
-    They lie at multiples of four bytes in a file without compressed chunks.
-    """
-    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-        size = file.seek(0, 2)
-        for start in range(0, size, BLOCK):
-            file.seek(start)
-            content = file.read(BLOCK + HEAD)
-            words = np.frombuffer(content, "<u4", min(BLOCK, len(content)) // 4)
-            for mark in {mark[:4] for mark in STRUCTURES}:
-                for at in 4 * np.flatnonzero(words == int.from_bytes(mark, "little")):
-                    if length := _length(content[at : at + HEAD], size):
-                        yield range(start + int(at), start + int(at) + length)
-
-
-HEAD = 24
-"""Bytes that tell a structure."""
-
-
-def _length(head: bytes, size: int) -> int:
-    """Of the structure that begins so; 0 where a mark is not followed by what belongs there.
-
-    Any large tensor may hold a mark by chance. Behind mark, level and count of a TREE lie the addresses of two
-    neighbours, which are in the file or undefined.
-    """
-    length = next((length for mark, length in STRUCTURES.items() if head.startswith(mark)), 0)
-    neighbours = [int.from_bytes(head[start : start + 8], "little") for start in (8, 16)]
-    is_tree = all(address < size or address == 2**64 - 1 for address in neighbours)
-    return length if is_tree or head[:4] != b"TREE" else 0
 
 
 def names(owner: h5g.GroupID, attribute: str, path: Path, limit: int) -> list[str]:
