@@ -44,7 +44,7 @@ def overlaid(file: BinaryIO, pieces: Sequence[tuple[int, int, str]]) -> str | No
             piece = np.searchsorted(starts, begin + length) - 1  # the last that begins before the structure ends
             for index in np.flatnonzero((piece >= 0) & (begin < stops[piece])):
                 if _is_structure(content[4 * at[index] :][:HEAD], size):
-                    _, _, name = pieces[piece[index]]
+                    _, _, name = pieces[int(piece[index])]
                     return name
     return None
 
