@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ror_port.errors import UnreadableFile
-from ror_port.graph import Padding
+from ror_port.graph import Graph, Padding
 from ror_port.layout import Array, Shape
 from ror_port.mapping.dialect import Dialect
 
@@ -41,19 +41,13 @@ def sha256(path: Path) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest() if path.is_dir() else digests[0]
 
 
-class Stamp(NamedTuple):
-    """What tells, without reading it again, that a file is still the same."""
+Stamp = tuple[tuple[int, ...], ...]
 
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
 
-    @classmethod
-    def of(cls, path: Path) -> Stamp:
-        status = path.stat()
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+def stamp(path: Path) -> Stamp:
+    """What tells, without reading it again, that a file, or a folder with what lies in it, is still the same."""
+    states = [item.stat() for item in dict.fromkeys((path, *files(path)))]
+    return tuple((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)
 
 
 class StoredTensor(NamedTuple):
@@ -118,6 +112,8 @@ class Checkpoint:
     omitted: tuple[str, ...] = ()
     stamp: Stamp | None = None
     """Of the file as it was before anything in it was read."""
+    compare: Callable[[str, Graph], None] = field(default=lambda _, __: None, repr=False)
+    """Compares what else the file says of the network, once that is known by name and graph; raises UnknownNetwork."""
     close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def __enter__(self) -> Checkpoint:
@@ -151,5 +147,9 @@ class Checkpoint:
 
     def check_unchanged(self) -> None:
         """Raises UnreadableFile where the file is no longer what it was when it was opened."""
-        if self.stamp is not None and Stamp.of(self.path) != self.stamp:
+        try:
+            same = self.stamp is None or stamp(self.path) == self.stamp
+        except OSError:  # it is gone
+            same = False
+        if not same:
             raise UnreadableFile(f"{self.path}: was changed while it was read; try again when that is done")

@@ -107,17 +107,18 @@ def to_tensorflow(
     from ror_port.formats import keras3, keras_hdf5
 
     graph = _until(port.target.graph().with_explicit_padding(), logits)
-    ledger = Ledger(port.dtype)
+    ledger = Ledger()
+    common: dict[str, Any] = {"dtype": port.dtype, "stated": port.statement(), "note": ledger.note}
     with output.staged(target) as stage:
-        parameters = progress(ledger.note(port.parameters()), len(graph.parameters))
+        parameters = progress(port.parameters(), len(graph.parameters))
         if format == "savedmodel":
             _saved_model(port, stage, graph, parameters, channels_first=channels_first)
         elif format == "weights":
             with stage.open("w+b") as disk:
-                keras3.write_weights(disk, graph, parameters, dtype=port.dtype, stated=port.statement())
+                keras3.write_weights(disk, graph, parameters, **common)
         else:
             write = {"keras": keras3.write_archive, "h5": keras_hdf5.write}[format]
-            write(stage, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement())
+            write(stage, graph, parameters, channels_first=channels_first, **common)
         ledger.check(stage, format)
         trial(stage)
         port.checkpoint.check_unchanged()
@@ -130,13 +131,14 @@ def to_torch(
     """Writes a folder that PyTorch users load as it is ("safetensors"), or a state dict ("pt")."""
     from ror_port.formats import pytorch
 
-    ledger = Ledger(port.dtype)
+    ledger = Ledger()
     with output.staged(target) as stage:
-        parameters = progress(ledger.note(port.parameters()), len(port.graph.parameters))
+        parameters = progress(port.parameters(), len(port.graph.parameters))
         if format == "pt":
-            pytorch.write_state_dict(stage, port.graph, parameters, dtype=port.dtype)
+            pytorch.write_state_dict(stage, port.graph, parameters, dtype=port.dtype, note=ledger.note)
         else:
-            pytorch.write_folder(stage, port.target.graph(), parameters, dtype=port.dtype, stated=port.statement())
+            graph, stated = port.target.graph(), port.statement()
+            pytorch.write_folder(stage, graph, parameters, dtype=port.dtype, stated=stated, note=ledger.note)
         ledger.check(stage, format)
         trial(stage)
         port.checkpoint.check_unchanged()
@@ -160,14 +162,15 @@ def to_onnx(
     """
     from ror_port.formats import onnx
 
-    graph, ledger = _until(port.target.graph(), logits), Ledger(dtype)
-    parameters = progress(ledger.note(port.parameters()), len(graph.parameters))
+    graph, ledger = _until(port.target.graph(), logits), Ledger()
+    parameters = progress(port.parameters(), len(graph.parameters))
     if fold_bn:
         from ror_port.folding import fold
 
         graph, parameters = fold(graph, parameters)
     with output.staged(target) as stage:
-        onnx.write(stage, graph, parameters, dtype=dtype, stated=port.statement(), folded=fold_bn)
+        stated = port.statement()
+        onnx.write(stage, graph, parameters, dtype=dtype, stated=stated, folded=fold_bn, note=ledger.note)
         if not fold_bn:  # whose tensors are others; the check of its answers remains
             ledger.check(stage, "onnx")
         trial(stage)
@@ -182,7 +185,7 @@ def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Pr
     """
     from ror_port.formats import keras_hdf5
 
-    graph, ledger = port.target.graph(), Ledger(port.dtype)
+    graph, ledger = port.target.graph(), Ledger()
     for node in graph:
         operation = node.operation
         if isinstance(operation, Conv) and operation.padding == "same" and operation.strided:
@@ -190,8 +193,9 @@ def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Pr
                 f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"
             )
     with output.staged(target) as stage:
-        parameters = progress(ledger.note(port.parameters()), len(graph.parameters))
-        keras_hdf5.write_keras_1(stage, graph, parameters, dtype=port.dtype, stated=port.statement())
+        parameters = progress(port.parameters(), len(graph.parameters))
+        stated = port.statement()
+        keras_hdf5.write_keras_1(stage, graph, parameters, dtype=port.dtype, stated=stated, note=ledger.note)
         ledger.check(stage, "theano")
         trial(stage)
         port.checkpoint.check_unchanged()

@@ -209,6 +209,7 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     padding, padding_fact = provenance.padding(checkpoint, found.graph, flipped)
     network, graph = _settle(checkpoint, found, norm, given, padding)
     _compare_architecture(checkpoint, network, graph)
+    checkpoint.compare(network.name, graph)
     by_role = {layer.name: _by_role(layer, dialect) for layer in checkpoint.weighted}
     stored = {parameter.name: by_role[found.layers[parameter.node]][parameter.role] for parameter in graph.parameters}
     facts = (

@@ -13,7 +13,7 @@ from pathlib import Path
 from ror_port.errors import OutputError, RorPortError
 from ror_port.formats.guard import own_file
 from ror_port.graph import Parameter
-from ror_port.layout import Array, Shape, contiguous
+from ror_port.layout import Array, Shape
 from ror_port.port import load, understand
 from ror_port.provenance import Given
 
@@ -24,16 +24,12 @@ Digest = tuple[str, Shape, int]
 class Ledger:
     """One digest a tensor, as it is to be written."""
 
-    def __init__(self, dtype: str) -> None:
-        self.dtype = dtype
+    def __init__(self) -> None:
         self.digests: dict[str, Digest] = {}
 
-    def note(self, parameters: Iterator[tuple[Parameter, Array]]) -> Iterator[tuple[Parameter, Array]]:
-        """Passes parameters on to a writer."""
-        for parameter, array in parameters:
-            array = contiguous(array)
-            self.digests[parameter.name] = _digest(array.astype(self.dtype, copy=False))
-            yield parameter, array
+    def note(self, parameter: Parameter, array: Array) -> None:
+        """Called by writers with each tensor as they write it."""
+        self.digests[parameter.name] = _digest(array)
 
     def check(self, written: Path, format: str) -> None:
         """Raises OutputError where a file, or a folder, does not hold what was noted.
@@ -43,7 +39,7 @@ class Ledger:
         if format == "savedmodel":
             return
         try:
-            found = {parameter.name: _digest(contiguous(array)) for parameter, array in _tensors(written, format)}
+            found = {parameter.name: _digest(array) for parameter, array in _tensors(written, format)}
         except RorPortError as error:
             raise OutputError(f"what was written cannot be read again, and is not kept: {error}") from error
         wrong = [name for name in self.digests.keys() | found.keys() if self.digests.get(name) != found.get(name)]
@@ -68,4 +64,5 @@ def _tensors(written: Path, format: str) -> Iterator[tuple[Parameter, Array]]:
         else:
             port = load(written, given)
     with port:
-        yield from port.parameters()
+        for parameter in port.graph.parameters:
+            yield parameter, port.untouched(parameter)

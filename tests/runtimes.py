@@ -74,8 +74,8 @@ def keras_on(backend: str) -> Callable[[Port, np.ndarray, str, Path], Taps]:
     return run
 
 
-def torch_state(port: Port) -> dict[str, np.ndarray]:
-    return dict(pytorch.state(port.target.graph(), port.parameters(), port.dtype))
+def torch_state(port: Port, dtype: str | None = None) -> dict[str, np.ndarray]:
+    return dict(pytorch.state(port.target.graph(), port.parameters(), dtype or port.dtype))
 
 
 def torch_network(port: Port, dtype: str):
@@ -83,7 +83,7 @@ def torch_network(port: Port, dtype: str):
     import torch
 
     model = torch_model(port).to(getattr(torch, dtype))
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in torch_state(port).items()})
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in torch_state(port, "float64").items()})
     return model.eval()
 
 

@@ -1,6 +1,8 @@
 """Like replaces like, and only with --force."""
 
 import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -165,3 +167,26 @@ def test_permissions_follow_the_umask(tmp_path) -> None:
     finally:
         os.umask(kept)
     assert (tmp_path / "net").stat().st_mode & 0o777 == 0o640
+
+
+TWICE = """
+import os, signal, sys
+from ror_port import cli, output, reread
+
+def interrupted(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+
+def interrupted_again(path, remove=output._remove):
+    os.kill(os.getpid(), signal.SIGTERM)
+    remove(path)
+
+reread.Ledger.check, output._remove = interrupted, interrupted_again
+cli.main()
+"""
+
+
+def test_a_second_signal_does_not_interrupt_the_removing(pre_ror, tmp_path) -> None:
+    arguments = ["theano-to-tf", pre_ror.weights, "--no-verify", "-o", tmp_path / "net.keras"]
+    done = subprocess.run([sys.executable, "-c", TWICE, *arguments], capture_output=True, text=True)
+    assert done.returncode == 128 + signal.SIGINT, done.stderr
+    assert list(tmp_path.iterdir()) == []

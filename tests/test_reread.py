@@ -56,8 +56,9 @@ def test_a_byte_lost_in_the_writing_is_found(pre_ror, tmp_path, monkeypatch, for
 def test_a_tensor_that_changes_its_type_is_found(pre_ror, tmp_path) -> None:
     with load(pre_ror.weights) as port:
         write(port, "weights", tmp_path)
-        ledger = Ledger("float64")
-        list(ledger.note(port.parameters()))
+        ledger = Ledger()
+        for parameter, array in port.parameters():
+            ledger.note(parameter, array.astype("float64"))
         with pytest.raises(OutputError, match="94 tensors are not what was to be written"):
             ledger.check(tmp_path / NAMES["weights"], "weights")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ror_port import limits
-from ror_port.checkpoint import Checkpoint, Stamp, sha256
+from ror_port.checkpoint import Checkpoint, sha256, stamp
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, keras_hdf5, safetensors
 from ror_port.formats.file import first_bytes, readable
@@ -97,7 +97,7 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
 
     expected: the sha256 that it must have, seen to before anything in it is interpreted.
     """
-    stamp = Stamp.of(path if _kind_of_folder(path) else readable(path))
+    before = stamp(path if _kind_of_folder(path) else readable(path))
     if expected and sha256(path) != expected.lower():
         raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
     kind = _kind_of_others(path)
@@ -112,7 +112,7 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
             checkpoint = read(path)
     else:
         checkpoint = _open_hdf5(path)
-    checkpoint.stamp = stamp
+    checkpoint.stamp = before
     return checkpoint
 
 

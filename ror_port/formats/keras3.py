@@ -6,6 +6,7 @@ name is an attribute of ``vars``. Source: Keras 3.15, saving/saving_lib.py.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from h5py import h5g
 
@@ -29,6 +30,7 @@ from ror_port.formats.model_config import architecture, json_object
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
 from ror_port.mapping.keras import KERAS_2, KERAS_3, KERAS_3_CLASSES, keras_layer_name
+from ror_port.mapping.rule import Note, laid_out, unnoted
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose file layout is followed; the suite loads every file that is written with it."""
@@ -71,15 +73,14 @@ def read_weights(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Ch
 def read_archive(path: Path) -> Checkpoint:
     """Opens a ``.keras`` file."""
     with ExitStack() as on_error:
-        weights = on_error.enter_context(tempfile.TemporaryFile())
         try:
             with _archive(path) as archive:
                 metadata = json_object(
                     _member(archive, _METADATA, path, limits.MAX_CONFIG_BYTES), f"{path}: {_METADATA}"
                 )
                 config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).decode("utf-8", "replace")
-                with archive.open(_info(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES)) as member:
-                    shutil.copyfileobj(member, weights, 1 << 16)
+                member = _info(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES)
+                weights = on_error.enter_context(_unpacked(archive, member, path))
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise UnreadableFile(f"{path}: a damaged or encrypted zip archive ({error})") from None
 
@@ -150,6 +151,64 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> byte
     return archive.read(_info(archive, name, path, limit))
 
 
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> BinaryIO:
+    """A member as a file to be read at any place, once its checksum is seen to: where it lies, or inflated beside."""
+    weights: BinaryIO
+    if member.compress_type == zipfile.ZIP_STORED:
+        weights = cast(BinaryIO, _Stored(path, member))
+        checksum = 0
+        while block := weights.read(BLOCK):
+            checksum = zlib.crc32(block, checksum)
+        if checksum != member.CRC:
+            weights.close()
+            raise zipfile.BadZipFile(f"bad checksum of {member.filename}")
+    else:
+        weights = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
+        with archive.open(member) as packed:
+            shutil.copyfileobj(packed, weights, BLOCK)
+    return weights
+
+
+BLOCK = 1 << 16
+"""Bytes that are copied or summed up at once; such a buffer is used again, and one of megabytes is not."""
+
+
+class _Stored(io.RawIOBase):
+    """A member of an archive that is stored as it is, in its place."""
+
+    def __init__(self, path: Path, member: zipfile.ZipInfo) -> None:
+        super().__init__()
+        self.file = path.open("rb", buffering=0)
+        self.file.seek(member.header_offset)
+        head = self.file.read(30)
+        if len(head) < 30 or not head.startswith(b"PK\3\4") or member.flag_bits & 1:
+            self.file.close()
+            raise zipfile.BadZipFile(f"{member.filename} is not where the list of members says, or encrypted")
+        name, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
+        self.start = member.header_offset + len(head) + name + extra
+        self.size, self.at = member.file_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}[whence]
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        self.file.seek(self.start + self.at)
+        count = self.file.readinto(memoryview(buffer)[: max(0, self.size - self.at)])
+        self.at += count or 0
+        return count or 0
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
 def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO) -> list[list[Any]]:
     group = hdf5.group(root, "layers", path)
     if group.get_num_objs() > limits.MAX_LAYERS:
@@ -181,6 +240,7 @@ def write_weights(
     *,
     dtype: str,
     stated: Mapping[str, Any],
+    note: Note = unnoted,
 ) -> None:
     """A ``.weights.h5`` file, to an open binary file. Parameters are canonical; each is written as it comes."""
     containers: dict[str, str] = {}
@@ -191,15 +251,14 @@ def write_weights(
             number = counts[class_name]
             containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
             counts[class_name] += 1
-    entries = {entry.parameter.name: entry for entry in KERAS_3.bind(graph.parameters, containers.__getitem__)}
+    entries = KERAS_3.bind(graph.parameters, containers.__getitem__)
     with hdf5_writer.writing(disk) as file:
         hdf5_writer.text(file, "ror_port", json.dumps(stated))
         hdf5_writer.group(file, "vars")
         for name, container in containers.items():
             hdf5_writer.text(hdf5_writer.group(file, f"{container}/vars"), "name", keras_layer_name(name))
-        for parameter, array in parameters:
-            entry = entries[parameter.name]
-            hdf5_writer.dataset(file, entry.foreign, entry.foreign_array(array, dtype))
+        for name, array in laid_out(entries, parameters, dtype, note):
+            hdf5_writer.dataset(file, name, array)
 
 
 def write_archive(
@@ -210,6 +269,7 @@ def write_archive(
     dtype: str,
     channels_first: bool,
     stated: Mapping[str, Any],
+    note: Note = unnoted,
 ) -> None:
     """A ``.keras`` file that ``keras.models.load_model`` opens without custom objects.
 
@@ -218,9 +278,9 @@ def write_archive(
     layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
     metadata = {"keras_version": KERAS_VERSION, "ror_port": stated}
     with zipfile.ZipFile(path, "w") as archive, tempfile.TemporaryFile(dir=path.parent) as weights:
-        write_weights(weights, graph, parameters, dtype=dtype, stated=stated)
+        write_weights(weights, graph, parameters, dtype=dtype, stated=stated, note=note)
         weights.seek(0)
         archive.writestr(zipfile.ZipInfo(_METADATA), json.dumps(metadata))
         archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(layers, "model")))
         with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member:
-            shutil.copyfileobj(weights, member, 1 << 16)
+            shutil.copyfileobj(weights, member, BLOCK)

@@ -22,6 +22,7 @@ from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
 from ror_port.mapping.convention import CANONICAL, THEANO
 from ror_port.mapping.keras import KERAS_1, KERAS_2, keras_1, keras_1_layer_names, keras_2, keras_layer_name
+from ror_port.mapping.rule import Note, laid_out, unnoted
 
 
 def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
@@ -86,6 +87,7 @@ def write(
     dtype: str,
     channels_first: bool,
     stated: Mapping[str, Any],
+    note: Note = unnoted,
 ) -> None:
     """A full model as Keras 2 on TensorFlow saves it: opens in Keras 2 and 3, whole or weights alone, by order or name.
 
@@ -106,13 +108,18 @@ def write(
             group = hdf5_writer.group(root, layer.name)
             foreign = [entries[parameter.name].foreign for parameter in weights[layer.name]]
             hdf5_writer.names(group, "weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
-        for parameter, array in parameters:
-            entry = entries[parameter.name]
-            hdf5_writer.dataset(root, entry.foreign, entry.foreign_array(array, dtype))
+        for name, array in laid_out(entries.values(), parameters, dtype, note):
+            hdf5_writer.dataset(root, name, array)
 
 
 def write_keras_1(
-    path: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str, stated: Mapping[str, Any]
+    path: Path,
+    graph: Graph,
+    parameters: Iterable[tuple[Parameter, Array]],
+    *,
+    dtype: str,
+    stated: Mapping[str, Any],
+    note: Note = unnoted,
 ) -> None:
     """Weights as Keras 1 on Theano saves them in a fresh session: its names and layouts, dim ordering "th".
 
@@ -128,6 +135,5 @@ def write_keras_1(
             hdf5_writer.names(
                 hdf5_writer.group(file, layer), "weight_names", [name.removeprefix(f"{layer}/") for name in foreign]
             )
-        for parameter, array in parameters:
-            entry = entries[parameter.name]
-            hdf5_writer.dataset(file, entry.foreign, entry.foreign_array(array, dtype))
+        for name, array in laid_out(entries.values(), parameters, dtype, note):
+            hdf5_writer.dataset(file, name, array)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 
 from ror_port import __version__, limits
 from ror_port.checkpoint import Architecture, Checkpoint, StoredTensor
-from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
+from ror_port.errors import MissingExtra, NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import place
 from ror_port.formats.file import readable
 from ror_port.formats.guard import rehearsed
@@ -45,6 +44,7 @@ from ror_port.graph import (
 )
 from ror_port.layout import Array
 from ror_port.mapping.onnx import CONVENTION, ONNX, onnx
+from ror_port.mapping.rule import Entry, Note, laid_out, unnoted
 
 OPSET, IR_VERSION = 20, 9
 
@@ -65,28 +65,18 @@ def write(
     dtype: str,
     stated: Mapping[str, Any],
     folded: bool = False,
+    note: Note = unnoted,
 ) -> None:
     """Writes a model with its weights inside. Parameters are canonical. folded: BatchNorms were folded away."""
-    package = _package()
-    helper, element = package.helper, {"float32": 1, "float64": 11}[dtype]
-    entries = {entry.parameter.name: entry for entry in onnx(CONVENTION).bind(graph.parameters, ONNX.own_name)}
-    skipped: dict[str, str] = {}  # a Dropout does nothing here: whoever reads it reads what it reads
-    nodes = []
-    for node in graph:
-        inputs = [skipped.get(name, name) for name in node.inputs]
-        if isinstance(node.operation, Dropout):
-            skipped[node.name] = inputs[0]
-        elif not isinstance(node.operation, Input):
-            kind, attributes = _operator(node, graph[node.inputs[0]].shape)
-            inputs += [entries[parameter.name].foreign for parameter in node.parameters]
-            nodes.append(helper.make_node(kind, inputs, [node.name], node.name, **attributes))
+    helper, element = _package().helper, {"float32": 1, "float64": 11}[dtype]
+    entries = _entries(graph)
 
     def value(node: Node) -> Any:
         *size, channels = node.shape
         return helper.make_tensor_value_info(node.name, element, ["batch", channels, *size])
 
     model = helper.make_model(
-        helper.make_graph(nodes, stated["network"]["name"], [value(graph.input)], [value(graph.output)]),
+        helper.make_graph(_nodes(graph), stated["network"]["name"], [value(graph.input)], [value(graph.output)]),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ror-port",
@@ -98,14 +88,32 @@ def write(
         "preprocessing": json.dumps(PREPROCESSING),
     }
     helper.set_model_props(model, metadata)
-    laid_out = (
-        (entries[parameter.name].foreign, entries[parameter.name].foreign_array(array, dtype))
-        for parameter, array in parameters
-    )
-    shapes = {entry.foreign: entry.foreign_shape for entry in entries.values()}
+    shapes = {entry.foreign: entry.foreign_shape for entry in entries}
     _check_graph(model, shapes, element)
     with path.open("wb") as file:
-        _write_model(file, model, laid_out, shapes, element)
+        _write_model(file, model, laid_out(entries, parameters, dtype, note), shapes, element)
+
+
+def _entries(graph: Graph) -> tuple[Entry, ...]:
+    return onnx(CONVENTION).bind(graph.parameters, ONNX.own_name)
+
+
+def _nodes(graph: Graph) -> list[Any]:
+    """The operators of a graph, each called by its canonical name, as is its output."""
+    weights: dict[str, list[str]] = {}
+    for entry in _entries(graph):
+        weights.setdefault(entry.parameter.node, []).append(entry.foreign)
+    skipped: dict[str, str] = {}  # a Dropout does nothing here: whoever reads it reads what it reads
+    nodes = []
+    for node in graph:
+        inputs = [skipped.get(name, name) for name in node.inputs]
+        if isinstance(node.operation, Dropout):
+            skipped[node.name] = inputs[0]
+        elif not isinstance(node.operation, Input):
+            kind, attributes = _operator(node, graph[node.inputs[0]].shape)
+            inputs += weights.get(node.name, [])
+            nodes.append(_package().helper.make_node(kind, inputs, [node.name], node.name, **attributes))
+    return nodes
 
 
 def _check_graph(model: Any, shapes: Mapping[str, Shape], element: int) -> None:
@@ -227,19 +235,6 @@ _PLAIN = {
 }
 """The fields that a model of ours may have: nothing that nests, computes weights, or points out of the file."""
 
-_ATTRIBUTES = {
-    "Conv": {"kernel_shape", "strides", "pads"},
-    "BatchNormalization": {"epsilon"},
-    "MaxPool": {"kernel_shape", "strides"},
-    "AveragePool": {"kernel_shape", "strides"},
-    "Gemm": set[str](),
-    "Flatten": {"axis"},
-    "Softmax": {"axis"},
-    "Add": set[str](),
-    "Relu": set[str](),
-}
-"""What `_operator` gives them. With another attribute, an operator of the same name computes something else."""
-
 
 def _check_plain(model: Any, path: Path) -> None:
     """Refuses whatever no network here needs, before a checker that would follow it."""
@@ -290,17 +285,6 @@ def read(path: Path) -> Checkpoint:
     """Opens a model that ror-port wrote, as it was or with other weights in it."""
     package = _package()
     model = checked(path)
-    names = {initializer.name for initializer in model.graph.initializer}
-    for node in model.graph.node:
-        found = {attribute.name: attribute.i for attribute in node.attribute}
-        strange = found.keys() - _ATTRIBUTES.get(node.op_type, found.keys())
-        if strange or found.get("axis", 1) != 1:
-            raise NotACheckpoint(
-                f"{path}: {quote(node.name)}: {node.op_type} with {quote(min(strange, default='axis'))}, which no "
-                "network here needs"
-            )
-        if any(name in names and name.rpartition("/")[0] != node.name for name in node.input):
-            raise NotACheckpoint(f"{path}: {quote(node.name)} does not use the weights of its name")
     properties = {entry.key: entry.value for entry in model.metadata_props}
     stated = json_object(properties.get("ror_port", "{}"), f"{path}: metadata ror_port")
     if stated.get("folded"):
@@ -317,7 +301,37 @@ def read(path: Path) -> Checkpoint:
         writer="ONNX",
         architecture=_architecture(model, stated, path),
         stated=stated,
+        compare=partial(_compare, model.graph, path),
     )
+
+
+def _compare(found: Any, path: Path, network: str, graph: Graph) -> None:
+    """Raises UnknownNetwork where a model is not, operator by operator, what `write` makes of the network.
+
+    found: its graph. The epsilons were compared before; whether the softmax is in it is no matter.
+    """
+    (result,) = (value.name for value in found.output) if len(found.output) == 1 else ("",)
+    graph = graph.until(result) if result in (graph.output.name, graph.logits) else graph
+    expected = {node.name: _essence(node) for node in _nodes(graph)}
+    theirs = {name: _essence(node) for node in found.node for name in node.output}
+    wrong = sorted(name for name in expected.keys() | theirs.keys() if expected.get(name) != theirs.get(name))
+    if not wrong and result != graph.output.name:
+        wrong = [result]
+    if wrong:
+        raise UnknownNetwork(
+            f"{path}: its tensors are those of {network}, but its graph is another network's: {quote(wrong[0])} "
+            f"{'differs' if wrong[0] in theirs else 'is missing'}"
+        )
+
+
+def _essence(node: Any) -> tuple[Any, ...]:
+    """What an operator does, and to what."""
+    attributes = {
+        (a.name, a.type, a.i, a.f, tuple(a.floats), tuple(a.ints), a.s, tuple(a.strings))
+        for a in node.attribute
+        if a.name != "epsilon"
+    }
+    return node.op_type, tuple(node.input), tuple(node.output), attributes
 
 
 def read_again(path: Path) -> Checkpoint:
@@ -426,28 +440,18 @@ def _image(model: Any, path: Path) -> tuple[int, int, int]:
 
 
 def _architecture(model: Any, stated: Mapping[str, Any], path: Path) -> Architecture:
-    """What the operators of a model do, called as `model_config.operations` calls it."""
-    names: list[str] = []
+    """What a model says beside its tensors; the rest is left to `_compare`."""
     epsilons: set[float] = set()
     symmetric = True
     for node in model.graph.node:
         attributes = {attribute.name: attribute for attribute in node.attribute}
-        size = "×".join(map(str, attributes["kernel_shape"].ints)) if "kernel_shape" in attributes else ""
         match node.op_type:
             case "Conv":
                 stride, *_ = attributes["strides"].ints if "strides" in attributes else [1]
-                names.append(f"convolution {size} stride {stride}")
                 pads = list(attributes["pads"].ints) if "pads" in attributes else [0]
                 symmetric = symmetric and (stride == 1 or len(set(pads)) == 1)
-            case "MaxPool" | "AveragePool":
-                names.append(f"{node.op_type.removesuffix('Pool').lower()}-pooling {size}")
             case "BatchNormalization":
-                names.append("BatchNorm")
                 epsilons.add(attributes["epsilon"].f if "epsilon" in attributes else 1e-5)
-            case "Softmax":
-                pass
-            case other:
-                names.append({"Add": "sum", "Relu": "activation relu", "Gemm": "Dense"}.get(other, other))
     channels, height, width = _image(model, path)
     momenta: frozenset[float] = frozenset()
     network = stated.get("network")
@@ -463,5 +467,4 @@ def _architecture(model: Any, stated: Mapping[str, Any], path: Path) -> Architec
         ordering="th",
         padding="half" if symmetric else "same",
         input_shape=(channels, height, width),
-        operations=Counter(names),
     )

@@ -30,6 +30,7 @@ from ror_port.formats.guard import rehearsed
 from ror_port.formats.model_config import input_shape, json_object, number, padding
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
+from ror_port.mapping.rule import Note, laid_out, unnoted
 from ror_port.mapping.torch import PYTORCH, TORCH, module_path
 
 PREPROCESSING = {
@@ -54,16 +55,21 @@ DEFINITION = "modeling_ror.py"
 CONFIG = "config.json"
 
 
-def state(graph: Graph, parameters: Iterable[tuple[Parameter, Array]], dtype: str) -> Iterator[tuple[str, Array]]:
+def state(
+    graph: Graph, parameters: Iterable[tuple[Parameter, Array]], dtype: str, note: Note = unnoted
+) -> Iterator[tuple[str, Array]]:
     """The entries of the state dict, one after the other, for canonical parameters in the order of the graph."""
-    entries = {entry.parameter.name: entry for entry in TORCH.bind(graph.parameters, module_path)}
-    for parameter, array in parameters:
-        entry = entries[parameter.name]
-        yield entry.foreign, entry.foreign_array(array, dtype)
+    return laid_out(TORCH.bind(graph.parameters, module_path), parameters, dtype, note)
 
 
 def write_folder(
-    folder: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str, stated: Mapping[str, Any]
+    folder: Path,
+    graph: Graph,
+    parameters: Iterable[tuple[Parameter, Array]],
+    *,
+    dtype: str,
+    stated: Mapping[str, Any],
+    note: Note = unnoted,
 ) -> None:
     """Writes the folder, which must not exist."""
     network = stated["network"]
@@ -80,7 +86,7 @@ def write_folder(
     }
     folder.mkdir()
     with (folder / safetensors.WEIGHTS).open("wb") as file:
-        _write_safetensors(file, graph, parameters, dtype)
+        _write_safetensors(file, graph, state(graph, parameters, dtype, note), dtype)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     from importlib import resources
 
@@ -89,7 +95,7 @@ def write_folder(
     (folder / "README.md").write_text(_card(config, graph), encoding="utf-8")
 
 
-def _write_safetensors(file: BinaryIO, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], dtype: str) -> None:
+def _write_safetensors(file: BinaryIO, graph: Graph, tensors: Iterable[tuple[str, Array]], dtype: str) -> None:
     """A header that says what lies where, then the tensors, each written as it comes.
 
     The safetensors package would want all of them at once. The header is JSON behind its length in 8 bytes, padded
@@ -104,14 +110,16 @@ def _write_safetensors(file: BinaryIO, graph: Graph, parameters: Iterable[tuple[
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
-    for _, array in state(graph, parameters, dtype):
+    for _, array in tensors:
         file.write(array.astype(np.dtype(dtype).newbyteorder("<"), copy=False).data)
 
 
-def write_state_dict(path: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str) -> None:
+def write_state_dict(
+    path: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str, note: Note = unnoted
+) -> None:
     """A state dict that ``torch.load(path, weights_only=True)`` takes; needs torch."""
     torch = _torch("or write safetensors")
-    tensors = {name: torch.from_numpy(array) for name, array in state(graph, parameters, dtype)}
+    tensors = {name: torch.from_numpy(array) for name, array in state(graph, parameters, dtype, note)}
     with path.open("wb") as file:
         torch.save(tensors, file)
 

@@ -7,7 +7,7 @@ the parameters of a network it is a bijection, or an error that names every faul
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -89,6 +89,26 @@ class Table:
         if faults:
             raise MappingError(faults, self.format)
         return tuple(entries)
+
+
+Note = Callable[[Parameter, Array], None]
+"""Is told of each tensor as it goes to the disk, in the layout of its format."""
+
+
+def unnoted(_: Parameter, __: Array) -> None:
+    pass
+
+
+def laid_out(
+    entries: Iterable[Entry], parameters: Iterable[tuple[Parameter, Array]], dtype: str, note: Note = unnoted
+) -> Iterator[tuple[str, Array]]:
+    """Canonical parameters as a format has them: foreign name and C-contiguous array, one after the other."""
+    by_name = {entry.parameter.name: entry for entry in entries}
+    for parameter, canonical in parameters:
+        entry = by_name[parameter.name]
+        array = entry.foreign_array(canonical, dtype)
+        note(parameter, array)
+        yield entry.foreign, array
 
 
 class MappingError(Exception):

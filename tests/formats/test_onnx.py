@@ -123,6 +123,28 @@ def crossed(loaded) -> None:
     first.input[1], second.input[1] = second.input[1], first.input[1]
 
 
+def skipped_relu(loaded) -> None:
+    relu = next(node for node in loaded.graph.node if node.op_type == "Relu")
+    user = next(node for node in loaded.graph.node if relu.output[0] in node.input)
+    user.input[0] = relu.input[0]
+
+
+def lopsided(loaded) -> None:
+    convolution = next(n for n in loaded.graph.node if n.op_type == "Conv" and list(n.attribute[0].ints) == [3, 3])
+    next(a for a in convolution.attribute if a.name == "pads").ints[:] = [0, 0, 2, 2]
+
+
+def dilated(loaded) -> None:
+    convolution = next(n for n in loaded.graph.node if n.op_type == "Conv" and list(n.attribute[0].ints) == [3, 3])
+    convolution.attribute.append(onnx.helper.make_attribute("dilations", [2, 2]))
+    next(a for a in convolution.attribute if a.name == "pads").ints[:] = [2, 2, 2, 2]
+
+
+def ends_early(loaded) -> None:
+    pooled = onnx.helper.make_tensor_value_info("head/pool", onnx.TensorProto.FLOAT, ["batch", 64, 1, 1])
+    loaded.graph.output[0].CopyFrom(pooled)
+
+
 def another_pooling(loaded) -> None:
     next(node for node in loaded.graph.node if node.op_type == "AveragePool").op_type = "MaxPool"
 
@@ -135,8 +157,12 @@ def no_operator(loaded) -> None:
     ("change", "error", "says"),
     [
         (external, UnsafeFile, "another file, which is not opened"),
-        (crossed, NotACheckpoint, "does not use the weights of its name"),
-        (another_pooling, UnknownNetwork, "its graph is another network's"),
+        (crossed, UnknownNetwork, "its graph is another network's: 'stage1/block0/conv2' differs"),
+        (skipped_relu, UnknownNetwork, "its graph is another network's"),
+        (lopsided, UnknownNetwork, "its graph is another network's"),
+        (dilated, UnknownNetwork, "its graph is another network's"),
+        (ends_early, UnknownNetwork, "its graph is another network's: 'head/pool' differs"),
+        (another_pooling, UnknownNetwork, "its graph is another network's: 'head/pool' differs"),
         (no_operator, NotACheckpoint, "not valid ONNX"),
     ],
 )

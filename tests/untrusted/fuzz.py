@@ -12,6 +12,7 @@ Every mutant is read whole, in a child of its own, and ends in one of these:
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -25,7 +26,7 @@ from mutate import Target
 
 sys.path.insert(0, str(ROOT))  # scripts/fuzz starts this file by itself
 
-from ror_port.convert import to_tensorflow
+from ror_port.convert import to_onnx, to_tensorflow, to_torch
 from ror_port.port import load
 
 SEED = 8
@@ -35,13 +36,18 @@ DEFECTS = ("undocumented", "slow", "large", "hung", "signal")
 
 
 def targets(folder: Path) -> list[Target]:
-    """Genuine files of two generations of Keras, and two that ror-port makes of one."""
+    """Genuine files of two generations of Keras, and what ror-port makes of one, in all formats but PyTorch's own."""
     genuine = ROOT / "fixtures" / "pre-ror-3-10_keras-1.0.6" / "weights.h5"
     paths = [genuine, ROOT / "fixtures" / "pre-ror-3-10_keras-2.3.1" / "model.h5"]
     for format, name in (("weights", "net.weights.h5"), ("keras", "net.keras")):
         paths.append(folder / name)
         with load(genuine) as port:
             to_tensorflow(port, folder / name, format)
+    with load(genuine) as port:
+        to_torch(port, folder / "net", "safetensors")
+        to_onnx(port, folder / "net.onnx")
+    shutil.copy(folder / "net" / "model.safetensors", folder)  # alone, without the config.json beside it
+    paths += [folder / "model.safetensors", folder / "net.onnx"]
     return [Target(path) for path in paths]
 
 
@@ -66,7 +72,7 @@ def campaign(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str, Ou
     random = np.random.default_rng(seed)
     aims = targets(folder)
     mutant = folder / "mutant"
-    with Forks() as forks:
+    with Forks("onnx") as forks:
         genuine = [forks.run(aim.path, call="digest").stdout for aim in aims]
         for index in range(count):
             aim = aims[index % len(aims)]
@@ -94,7 +100,7 @@ def main() -> None:
                     options.keep.mkdir(exist_ok=True)
                     (options.keep / f"{index}-{found}-{name}").write_bytes(mutant.read_bytes())
     for (name, found), count in sorted(counts.items()):
-        print(f"{name:16} {found:14} {count:7,}")
+        print(f"{name:18} {found:14} {count:7,}")
     silent = sum(count for (_, found), count in counts.items() if found == "silent")
     print(f"{options.count:,} mutations, seed {options.seed}; silently wrong: {silent / options.count:.3%}")
     sys.exit(any(found in DEFECTS for _, found in counts))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -58,15 +59,31 @@ class Target:
 
 
 def _tensors(content: bytes) -> list[tuple[int, int]]:
-    """Where tensors lie in an HDF5 file, or in the one inside a ``.keras`` archive, as (start, stop)."""
-    start = 0
+    """Where tensors lie in a file, as (start, stop)."""
     if content.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            name = "model.weights.h5"
-            inner = archive.read(name)
+            inner = archive.read("model.weights.h5")
         start = content.index(inner)
-    else:
-        inner = content
+        return [(start + begin, start + end) for begin, end in _tensors_of_hdf5(inner)]
+    if content[8:9] == b"{":
+        start = 8 + int.from_bytes(content[:8], "little")
+        return [(start, len(content))]
+    if content.startswith(b"\x08"):
+        return list(_tensors_of_onnx(content))
+    return _tensors_of_hdf5(content)
+
+
+def _tensors_of_onnx(content: bytes) -> Iterator[tuple[int, int]]:
+    import onnx
+
+    end = 0
+    for tensor in onnx.load_model_from_string(content).graph.initializer:  # in the order of the file
+        start = content.index(tensor.raw_data, content.index(tensor.name.encode(), end))
+        end = start + len(tensor.raw_data)
+        yield start, end
+
+
+def _tensors_of_hdf5(content: bytes) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
 
     def visit(_: str, item: object) -> None:
@@ -74,10 +91,10 @@ def _tensors(content: bytes) -> list[tuple[int, int]]:
             if item.chunks:
                 for index in range(item.id.get_num_chunks()):
                     chunk = item.id.get_chunk_info(index)
-                    found.append((start + chunk.byte_offset, start + chunk.byte_offset + chunk.size))
+                    found.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
             elif item.id.get_offset() is not None:
-                found.append((start + item.id.get_offset(), start + item.id.get_offset() + item.nbytes))
+                found.append((item.id.get_offset(), item.id.get_offset() + item.nbytes))
 
-    with h5py.File(io.BytesIO(inner), "r") as file:
+    with h5py.File(io.BytesIO(content), "r") as file:
         file.visititems(visit)
     return found

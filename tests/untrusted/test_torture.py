@@ -15,7 +15,7 @@ KILLS, SIGNALS, RACES = 6, 6, 4
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[tuple[Forks, Forks]]:
-    with Forks("torch") as one, Forks("torch") as other:
+    with Forks("torch", "onnx") as one, Forks("torch", "onnx") as other:
         yield one, other
 
 

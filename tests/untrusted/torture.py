@@ -27,6 +27,8 @@ NAMES = {
     "h5": ("theano-to-tf", "net.h5"),
     "safetensors": ("to-torch", "net"),
     "pt": ("to-torch", "net.pt"),
+    "onnx": ("to-onnx", "net.onnx"),
+    "theano": ("to-theano", "net.th.h5"),
 }
 """Format → the command that writes it, and its output's name. No SavedModel: TensorFlow writes no two alike."""
 
@@ -59,8 +61,8 @@ class Ring:
         assert len(set(self.whole.values())) == len(SOURCES)
 
     def arguments(self, source: Path) -> list[str]:
-        wanted = ["--format", self.format, "--no-verify", "--force"]
-        return [self.command, str(source), "-o", str(self.target), *wanted]
+        choice = [] if self.command in ("to-onnx", "to-theano") else ["--format", self.format]
+        return [self.command, str(source), "-o", str(self.target), *choice, "--no-verify", "--force"]
 
     def moment(self, random: np.random.Generator) -> float:
         """Some moment of a conversion's life, or soon after."""
@@ -133,7 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
     bad = 0
-    with Forks("torch") as forks, Forks("torch") as other:
+    with Forks("torch", "onnx") as forks, Forks("torch", "onnx") as other:
         for format in NAMES:
             with tempfile.TemporaryDirectory() as folder:
                 ring = Ring(forks, Path(folder), format)
