@@ -58,7 +58,7 @@ def test_a_tensor_that_changes_its_type_is_found(pre_ror, tmp_path) -> None:
         write(port, "weights", tmp_path)
         ledger = Ledger()
         for parameter, array in port.parameters():
-            ledger.note(parameter, array.astype("float64"))
+            ledger.note(parameter, np.array(array, "float64", order="C"))
         with pytest.raises(OutputError, match="94 tensors are not what was to be written"):
             ledger.check(tmp_path / NAMES["weights"], "weights")
 
@@ -75,6 +75,17 @@ def test_a_file_that_changes_meanwhile_is_not_converted(copy, tmp_path) -> None:
     with load(path) as port, pytest.raises(UnreadableFile, match="was changed while it was read"):
         write(port, "weights", tmp_path, trial=write_to_it)
     assert os.listdir(tmp_path) == ["weights.h5"]
+
+
+@pytest.mark.parametrize("change", [lambda p: p.write_text("{}"), lambda p: p.unlink(), lambda p: p.rename(f"{p}2")])
+def test_a_folder_in_which_a_file_changes_is_not_converted(pre_ror, tmp_path, change) -> None:
+    with load(pre_ror.weights) as port:
+        write(port, "safetensors", tmp_path)
+    source = tmp_path / NAMES["safetensors"]
+    (tmp_path / "out").mkdir()
+    with load(source) as port, pytest.raises(UnreadableFile, match="was changed while it was read"):
+        write(port, "weights", tmp_path / "out", trial=lambda _: change(source / "config.json"))
+    assert os.listdir(tmp_path / "out") == []
 
 
 def test_bad_values_that_were_admitted_are_written_as_they_are(copy, tmp_path) -> None:

@@ -78,6 +78,8 @@ def campaign(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str, Ou
             aim = aims[index % len(aims)]
             mutant.write_bytes(aim.mutated(random))
             done = forks.run(mutant, call="digest")
+            if done.computing > SECONDS:  # a machine that hesitates is not the file's doing
+                done = min(done, forks.run(mutant, call="digest"), key=lambda outcome: outcome.computing)
             yield aim.path.name, verdict(done, genuine[index % len(aims)]), done, mutant
 
 
