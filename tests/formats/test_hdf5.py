@@ -188,3 +188,13 @@ def test_the_source_is_not_touched(pre_ror) -> None:
     with load(pre_ror.weights) as port:
         list(port.parameters())
     assert (pre_ror.weights.stat().st_mtime_ns, pre_ror.weights.read_bytes()) == (before[0].st_mtime_ns, before[1])
+
+
+def test_numbers_whose_address_is_damaged(copy) -> None:
+    path, file = copy
+    address = file["dense_1/dense_1_W"].id.get_offset().to_bytes(8, "little")
+    file.close()
+    content = path.read_bytes()
+    assert content.count(address) == 1
+    path.write_bytes(content.replace(address, (content.index(b"TREE") - 8).to_bytes(8, "little")))
+    refused(path, NotACheckpoint, "'dense_1_W': its data lie over a structure of the file")

@@ -191,6 +191,15 @@ def test_new_weights_in_the_same_graph_are_read(model, tmp_path) -> None:
         np.testing.assert_array_equal(arrays["head/dense/bias"], old["head/dense/bias"] + np.float32(1))
 
 
+def test_a_graph_that_the_checker_refuses_is_not_written(genuine, tmp_path, monkeypatch) -> None:
+    from ror_port.formats import onnx as ours
+
+    monkeypatch.setattr(ours, "_operator", lambda *_: ("Relu", {"axis": 3}))
+    with load(genuine(PRE_ROR[0]).weights) as port, pytest.raises(onnx.checker.ValidationError):
+        port.to_onnx(tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_the_package_one_line_says_what_is_missing(genuine, tmp_path) -> None:
     script = "import sys; sys.modules['onnx'] = None; from ror_port.cli import main; main()"
     command = [

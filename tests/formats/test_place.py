@@ -2,13 +2,15 @@
 
 import itertools
 import zlib
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 from h5py import h5d, h5g, h5p, h5s
 
-from ror_port.errors import UnreadableFile, UnsafeFile
+from ror_port import limits
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import hdf5, place
 
 FILTERS = [
@@ -134,3 +136,33 @@ def test_a_file_that_ends_early(tmp_path) -> None:
 def test_a_place_can_be_told() -> None:
     places = [place.Piece(8), place.Inline(b"\0\xff"), place.Chunks((2, 3), (1,), (place.Chunk(0, 1, 2, 3),))]
     assert [place.of_json(place.as_json(lies)) for lies in places] == places
+
+
+def described_chunks(*numbers: int, values: tuple[int, ...] = (4,)) -> place.Chunks:
+    """As if the library said so: chunks of two in a row of four, at the given numbers."""
+    chunks = [h5d.StoreInfo((2 * number,), 0, 100 + index, 8) for index, number in enumerate(numbers)]
+    said = SimpleNamespace(get_num_chunks=lambda: 2, chunk_iter=lambda tell: [tell(chunk) for chunk in chunks])
+    properties = SimpleNamespace(
+        get_nfilters=lambda: 1, get_filter=lambda _: (place.SHUFFLE, 0, values, b"shuffle"), get_chunk=lambda: (2,)
+    )
+    return hdf5._chunks(hdf5.Dataset(said, (4,), "<f4", 16, properties), "here")
+
+
+def test_what_the_library_says_of_chunks_is_checked() -> None:
+    assert described_chunks(1, 0).chunks == (place.Chunk(1, 0, 100, 8), place.Chunk(0, 0, 101, 8))
+    with pytest.raises(NotACheckpoint, match="some of its chunks lie in one place"):
+        described_chunks(1, 1)
+    with pytest.raises(NotACheckpoint, match="shuffled as numbers of another size"):
+        described_chunks(0, 1, values=(8,))
+
+
+def test_the_chunks_of_a_file_are_counted(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CHUNKS", 5)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name in "ab":
+            file.create_dataset(name, data=np.zeros(3), chunks=(1,))
+        tensors = hdf5.Tensors(h5g.open(file.id, b"/"), tmp_path, tmp_path / "x.h5")
+        for name in "ab":
+            tensors.describe(file.id, name, name)
+        with pytest.raises(UnsafeFile, match="6 chunks; the limit is 5"):
+            tensors.check()
