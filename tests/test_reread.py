@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,26 @@ def test_a_byte_lost_in_the_writing_is_found(pre_ror, tmp_path, monkeypatch, for
         with pytest.raises(OutputError, match=r"head/bn/gamma|cannot be read again"):
             write(port, format, tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_model_whose_description_is_damaged_in_the_writing_is_not_kept(pre_ror, tmp_path, monkeypatch) -> None:
+    check = Ledger.check
+
+    def damage(ledger: Ledger, written: Path, format: str) -> None:
+        for place in (*range(0, 3000, 67), *range(written.stat().st_size - 400, written.stat().st_size, 13)):
+            content = written.read_bytes()
+            written.write_bytes(content[:place] + b"\xff" + content[place + 1 :])
+            with suppress(OutputError):  # what describes no tensor may pass; nothing may end otherwise
+                check(ledger, written, format)
+            written.write_bytes(content[:place])
+            with pytest.raises(OutputError):
+                check(ledger, written, format)
+            written.write_bytes(content)
+        raise OutputError("tried")
+
+    monkeypatch.setattr(Ledger, "check", damage)
+    with load(pre_ror.weights) as port, pytest.raises(OutputError, match="tried"):
+        write(port, "onnx", tmp_path)
 
 
 def test_a_tensor_that_changes_its_type_is_found(pre_ror, tmp_path) -> None:

@@ -121,6 +121,7 @@ class Dataset(NamedTuple):
 
 
 def dataset(parent: h5g.GroupID, name: str, path: Path) -> Dataset:
+    """The dataset `name` of a group, unless its numbers are of other types, or stored anywhere but in the file."""
     found = child(parent, name, path)
     if not isinstance(found, h5d.DatasetID):
         raise NotACheckpoint(f"{path}: {name_of(found)}: expected a dataset, found {_kind(found)}")

@@ -21,7 +21,7 @@ from ror_port.checkpoint import Architecture, Checkpoint, StoredTensor
 from ror_port.errors import MissingExtra, NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import place
 from ror_port.formats.file import readable
-from ror_port.formats.guard import rehearsed
+from ror_port.formats.guard import damage, rehearsed
 from ror_port.formats.model_config import json_object, number
 from ror_port.formats.pytorch import PREPROCESSING, layers
 from ror_port.graph import (
@@ -336,7 +336,7 @@ def _essence(node: Any) -> tuple[Any, ...]:
 
 def read_again(path: Path) -> Checkpoint:
     """The weights of a model that `write` wrote a moment ago; the package would hold it in memory several times."""
-    with ExitStack() as on_error:
+    with damage(path), ExitStack() as on_error:
         file = on_error.enter_context(path.open("rb"))
         (graph,) = (inner for number, inner in _fields(file, range(path.stat().st_size)) if number == _GRAPH_OF_MODEL)
         tensors = [
