@@ -112,7 +112,7 @@ def to_tensorflow(
     with output.staged(target) as stage:
         parameters = progress(port.parameters(), len(graph.parameters))
         if format == "savedmodel":
-            _saved_model(port, stage, graph, parameters, channels_first=channels_first)
+            _saved_model(stage, graph, parameters, channels_first=channels_first, **common)
         elif format == "weights":
             with stage.open("w+b") as disk:
                 keras3.write_weights(disk, graph, parameters, **common)
@@ -206,7 +206,8 @@ def _until(graph: Graph, logits: bool) -> Graph:
     return graph.until(graph.logits) if logits else graph
 
 
-def _saved_model(port: Port, stage: Path, graph: Graph, parameters: Parameters, *, channels_first: bool) -> None:
+def _saved_model(stage: Path, graph: Graph, parameters: Parameters, **options: Any) -> None:
+    """By way of a .keras file, whose options it takes."""
     import tempfile
 
     from ror_port.formats import keras3
@@ -215,7 +216,5 @@ def _saved_model(port: Port, stage: Path, graph: Graph, parameters: Parameters, 
     framework = keras()
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.keras"
-        keras3.write_archive(
-            archive, graph, parameters, dtype=port.dtype, channels_first=channels_first, stated=port.statement()
-        )
+        keras3.write_archive(archive, graph, parameters, **options)
         framework.saving.load_model(archive, compile=False).export(stage, verbose=False)

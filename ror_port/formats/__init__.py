@@ -98,8 +98,8 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
     expected: the sha256 that it must have, seen to before anything in it is interpreted.
     """
     before = stamp(path if _kind_of_folder(path) else readable(path))
-    if expected and sha256(path) != expected.lower():
-        raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {sha256(path)}")
+    if expected and (found := sha256(path)) != expected.lower():
+        raise UnsafeFile(f"{path}: not the file that is expected: its sha256 is {found}")
     kind = _kind_of_others(path)
     if kind == "savedmodel":
         raise NotACheckpoint(

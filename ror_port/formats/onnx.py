@@ -76,7 +76,9 @@ def write(
         return helper.make_tensor_value_info(node.name, element, ["batch", channels, *size])
 
     model = helper.make_model(
-        helper.make_graph(_nodes(graph), stated["network"]["name"], [value(graph.input)], [value(graph.output)]),
+        helper.make_graph(
+            _nodes(graph, entries), stated["network"]["name"], [value(graph.input)], [value(graph.output)]
+        ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ror-port",
@@ -98,10 +100,10 @@ def _entries(graph: Graph) -> tuple[Entry, ...]:
     return onnx(CONVENTION).bind(graph.parameters, ONNX.own_name)
 
 
-def _nodes(graph: Graph) -> list[Any]:
+def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
     """The operators of a graph, each called by its canonical name, as is its output."""
     weights: dict[str, list[str]] = {}
-    for entry in _entries(graph):
+    for entry in entries:
         weights.setdefault(entry.parameter.node, []).append(entry.foreign)
     skipped: dict[str, str] = {}  # a Dropout does nothing here: whoever reads it reads what it reads
     nodes = []
@@ -312,7 +314,7 @@ def _compare(found: Any, path: Path, network: str, graph: Graph) -> None:
     """
     (result,) = (value.name for value in found.output) if len(found.output) == 1 else ("",)
     graph = graph.until(result) if result in (graph.output.name, graph.logits) else graph
-    expected = {node.name: _essence(node) for node in _nodes(graph)}
+    expected = {node.name: _essence(node) for node in _nodes(graph, _entries(graph))}
     theirs = {name: _essence(node) for node in found.node for name in node.output}
     wrong = sorted(name for name in expected.keys() | theirs.keys() if expected.get(name) != theirs.get(name))
     if not wrong and result != graph.output.name:
