@@ -18,6 +18,7 @@ import click
 
 from ror_port import __version__
 from ror_port.errors import MissingExtra, ParityError, RorPortError
+from ror_port.signals import ENDINGS
 
 if TYPE_CHECKING:  # imported by the commands that need them, so that --help starts in a blink
     from ror_port.convert import Format, Written
@@ -701,15 +702,14 @@ def _line(error: Exception) -> str:
 
 def main() -> Any:
     """Entry point. A signal to end unwinds the stack, so that half-written output is removed."""
-    endings = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
     def end(number: int, _: FrameType | None) -> None:
-        for other in endings:
+        for other in ENDINGS:
             signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the removing
         raise SystemExit(128 + number)
 
     gc.set_threshold(100_000)  # what is imported stays, and is not to be looked through every 700 objects
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
-    for number in endings:
+    for number in ENDINGS:
         signal.signal(number, end)
     return cli()

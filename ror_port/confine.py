@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ror_port import errors, limits
+from ror_port.signals import ENDINGS, held_back
 
 
 @contextmanager
@@ -72,24 +73,25 @@ def in_copy(work: Callable[[], Any], seconds: int) -> Any:
 
 def _words_of_copy(work: Callable[[], Any], seconds: int) -> bytes:
     reader, writer = os.pipe()
-    with warnings.catch_warnings():
+    copy, finished, status = 0, False, 0
+    with os.fdopen(reader, "rb") as pipe, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # other threads there may be, but the copy needs none
-        copy = os.fork()
-    if copy == 0:
         try:
-            _speak(work, writer, seconds)
-        finally:
-            os._exit(0)
-    os.close(writer)
-    finished = False
-    try:
-        with os.fdopen(reader, "rb") as pipe:
+            with held_back():  # Python's own calls around a fork lose an exception
+                copy = os.fork()
+                if copy == 0:
+                    try:
+                        _speak(work, writer, seconds)
+                    finally:
+                        os._exit(0)
+                os.close(writer)
             words = pipe.read(limits.MAX_DESCRIPTION_BYTES + 1)
-        finished = len(words) <= limits.MAX_DESCRIPTION_BYTES
-    finally:
-        if not finished:  # or Ctrl-C came
-            os.kill(copy, signal.SIGKILL)
-        status = os.waitpid(copy, 0)[1]
+            finished = len(words) <= limits.MAX_DESCRIPTION_BYTES
+        finally:
+            if copy and not finished:  # or Ctrl-C came
+                os.kill(copy, signal.SIGKILL)
+            if copy:
+                status = os.waitpid(copy, 0)[1]
     if not finished:
         raise Grief(f"it has more to say than {limits.MAX_DESCRIPTION_BYTES} bytes")
     ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
@@ -108,7 +110,7 @@ def _speak(work: Callable[[], Any], writer: int, seconds: int) -> None:
 
     faulthandler.disable()  # its crash is no news
     gc.disable()  # which would only touch the memory that the two share
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+    for number in (*ENDINGS, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))

@@ -54,7 +54,8 @@ class _Ended(BaseException):
     """The parent wants this worker to end."""
 
 
-def _end(_: int, __: FrameType | None) -> None:
+def _end(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the removing
     raise _Ended
 
 
@@ -64,13 +65,14 @@ def _call(command: str, parameters: Mapping[str, Any]) -> Outcome:
     call = cli.commands[command].callback
     assert call is not None
     out, err, code = io.StringIO(), io.StringIO(), 0
-    signal.signal(signal.SIGTERM, _end)
     try:
-        with redirect_stdout(out), redirect_stderr(err):
-            call(**parameters)
-    except SystemExit as stop:
-        code = int(stop.code or 0)
+        signal.signal(signal.SIGTERM, _end)
+        try:
+            with redirect_stdout(out), redirect_stderr(err):
+                call(**parameters)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     except _Ended:
         os._exit(128 + signal.SIGTERM)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return Outcome(out.getvalue(), err.getvalue(), code)

@@ -206,22 +206,6 @@ def test_an_interrupted_run_leaves_nothing(genuine, tmp_path, number) -> None:
         assert os.listdir(tmp_path) == []
 
 
-def test_a_full_disk_leaves_the_old_output_and_nothing_else(weights) -> None:
-    output = weights.parent / "weights.keras"
-    output.write_text("old")
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)); "
-    limited += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from ror_port.cli import main; main()"
-    for format in ("keras", "h5"):
-        output = weights.parent / {"keras": "weights.keras", "h5": "weights.tf.h5"}[format]
-        output.write_text("old")
-        command = [sys.executable, "-c", limited, "theano-to-tf", str(weights), "--force", "--format", format, *FAST]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 8, done.stderr
-        assert "Traceback" not in done.stderr
-        assert output.read_text() == "old"
-    assert sorted(os.listdir(weights.parent)) == ["weights.h5", "weights.keras", "weights.tf.h5"]
-
-
 def test_full_models_are_read_and_the_optimizer_is_left_out(genuine, tmp_path) -> None:
     model = genuine(STEPS[0]).folder / "model.h5"
     done = run("theano-to-tf", model, "-o", tmp_path / "net.keras")

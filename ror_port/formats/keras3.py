@@ -253,12 +253,12 @@ def write_weights(
             counts[class_name] += 1
     entries = KERAS_3.bind(graph.parameters, containers.__getitem__)
     with hdf5_writer.writing(disk) as file:
-        hdf5_writer.text(file, "ror_port", json.dumps(stated))
-        hdf5_writer.group(file, "vars")
+        file.text("ror_port", json.dumps(stated))
+        file.group("vars")
         for name, container in containers.items():
-            hdf5_writer.text(hdf5_writer.group(file, f"{container}/vars"), "name", keras_layer_name(name))
+            file.group(f"{container}/vars").text("name", keras_layer_name(name))
         for name, array in laid_out(entries, parameters, dtype, note):
-            hdf5_writer.dataset(file, name, array)
+            file.dataset(name, array)
 
 
 def write_archive(

@@ -96,20 +96,20 @@ def write(
     layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
     entries = {entry.parameter.name: entry for entry in keras_2(CANONICAL).bind(graph.parameters, keras_layer_name)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
-        root = hdf5_writer.group(file, "model_weights")
+        root = file.group("model_weights")
         for owner in (file, root):
-            hdf5_writer.text(owner, "keras_version", "2.3.1", ASCII)
-            hdf5_writer.text(owner, "backend", "tensorflow", ASCII)
-        hdf5_writer.text(file, "model_config", json.dumps(keras_config.keras_2(layers, "model")), ASCII)
-        hdf5_writer.text(file, "ror_port", json.dumps(stated))
-        hdf5_writer.names(root, "layer_names", [layer.name for layer in layers])
+            owner.text("keras_version", "2.3.1", ASCII)
+            owner.text("backend", "tensorflow", ASCII)
+        file.text("model_config", json.dumps(keras_config.keras_2(layers, "model")), ASCII)
+        file.text("ror_port", json.dumps(stated))
+        root.names("layer_names", [layer.name for layer in layers])
         weights = {keras_layer_name(node.name): node.parameters for node in graph}
         for layer in layers:
-            group = hdf5_writer.group(root, layer.name)
+            group = root.group(layer.name)
             foreign = [entries[parameter.name].foreign for parameter in weights[layer.name]]
-            hdf5_writer.names(group, "weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
+            group.names("weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
         for name, array in laid_out(entries.values(), parameters, dtype, note):
-            hdf5_writer.dataset(root, name, array)
+            root.dataset(name, array)
 
 
 def write_keras_1(
@@ -128,12 +128,10 @@ def write_keras_1(
     names = keras_1_layer_names(graph)
     entries = {entry.parameter.name: entry for entry in keras_1(THEANO).bind(graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
-        hdf5_writer.text(file, "ror_port", json.dumps(stated))
-        hdf5_writer.names(file, "layer_names", list(names.values()))
+        file.text("ror_port", json.dumps(stated))
+        file.names("layer_names", list(names.values()))
         for node, layer in names.items():
             foreign = [entries[parameter.name].foreign for parameter in graph[node].parameters]
-            hdf5_writer.names(
-                hdf5_writer.group(file, layer), "weight_names", [name.removeprefix(f"{layer}/") for name in foreign]
-            )
+            file.group(layer).names("weight_names", [name.removeprefix(f"{layer}/") for name in foreign])
         for name, array in laid_out(entries.values(), parameters, dtype, note):
-            hdf5_writer.dataset(file, name, array)
+            file.dataset(name, array)

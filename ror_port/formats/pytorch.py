@@ -28,6 +28,7 @@ from ror_port.formats import safetensors
 from ror_port.formats.file import readable
 from ror_port.formats.guard import rehearsed
 from ror_port.formats.model_config import input_shape, json_object, number, padding
+from ror_port.formats.sink import sink
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
 from ror_port.mapping.rule import Note, laid_out, unnoted
@@ -120,8 +121,8 @@ def write_state_dict(
     """A state dict that ``torch.load(path, weights_only=True)`` takes; needs torch."""
     torch = _torch("or write safetensors")
     tensors = {name: torch.from_numpy(array) for name, array in state(graph, parameters, dtype, note)}
-    with path.open("wb") as file:
-        torch.save(tensors, file)
+    with path.open("wb") as file, sink(file) as out:
+        torch.save(tensors, out)
 
 
 def _torch(otherwise: str) -> Any:

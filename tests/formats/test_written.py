@@ -207,7 +207,7 @@ def test_a_long_list_of_names_is_split_as_keras_splits_it(tmp_path) -> None:
 
     names = [f"layer with a rather long name, number {index}" for index in range(3000)]
     with warnings.catch_warnings(), h5py.File(tmp_path / "names.h5", "w") as file:
-        hdf5_writer.names(file.id, "layer_names", names)
+        hdf5_writer.Group(file.id, lambda: None).names("layer_names", names)
         assert "layer_names1" in file.attrs
         assert hdf5.names(file.id, "layer_names", tmp_path, 10_000) == names
 

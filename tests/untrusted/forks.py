@@ -162,6 +162,7 @@ def _wait(pid: int, request: dict[str, Any]) -> tuple[int, resource.struct_rusag
 
 
 def serve() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a child is killed by it until the command sets its own handler
     for name in (*PRELOADED, *sys.argv[1:]):
         importlib.import_module(name)
     requests, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")

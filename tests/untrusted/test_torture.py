@@ -1,4 +1,4 @@
-"""A short run of scripts/torture: killed, interrupted, raced."""
+"""A short run of scripts/torture: killed, interrupted, raced, short of disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torture
 from forks import Forks
 
-KILLS, SIGNALS, RACES = 6, 6, 4
+KILLS, SIGNALS, FULL_DISKS, RACES = 6, 6, 8, 4
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def test_old_or_new_and_nothing_else(format, two, tmp_path) -> None:
     for counts in (
         torture.kills(ring, KILLS, random),
         torture.interrupts(ring, SIGNALS, random),
+        torture.full_disks(ring, FULL_DISKS, random),
         torture.races(ring, two[1], RACES, random),
     ):
         assert not any(counts[what] for what in ("broken", "leftovers", "hung", "crashed", "undocumented")), counts

@@ -1,4 +1,4 @@
-"""Conversions killed, interrupted and raced, and what they leave behind. Run by scripts/torture.
+"""Conversions killed, interrupted, raced and short of disk, and what they leave behind. Run by scripts/torture.
 
 An output is broken where it is neither the old one nor the new one, whole. A leftover is anything else in its folder;
 after kill -9 the part that was being written stays, since nobody is left to remove it, and is not counted.
@@ -40,8 +40,11 @@ def fingerprint(path: Path) -> str:
     """Of a file, or of a folder's files with their names; "none" where there is nothing."""
     if not path.exists():
         return "none"
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return hashlib.sha256(b"".join(item.name.encode() + item.read_bytes() for item in files)).hexdigest()
+    return hashlib.sha256(b"".join(item.name.encode() + item.read_bytes() for item in files(path))).hexdigest()
+
+
+def files(path: Path) -> list[Path]:
+    return sorted(path.rglob("*")) if path.is_dir() else [path]
 
 
 class Ring:
@@ -58,6 +61,7 @@ class Ring:
             assert done.code == 0, done.stderr
             self.seconds = time.monotonic() - started
             self.whole[source] = fingerprint(self.target)
+            self.size = max(item.stat().st_size for item in files(self.target))
         assert len(set(self.whole.values())) == len(SOURCES)
 
     def arguments(self, source: Path) -> list[str]:
@@ -106,6 +110,21 @@ def interrupts(ring: Ring, count: int, random: np.random.Generator) -> Counter[s
         counts["leftovers"] += len(ring.parts())
         counts["hung"] += done.hung
         counts["crashed"] += done.code < 0 and done.code != -number
+        counts["undocumented"] += done.code > 0 and done.code != 128 + number
+    return counts
+
+
+def full_disks(ring: Ring, count: int, random: np.random.Generator) -> Counter[str]:
+    """No file may grow beyond some size while a good output is replaced, as on a full disk."""
+    counts: Counter[str] = Counter()
+    for index in range(count):
+        before = fingerprint(ring.target)
+        bound = int(random.integers(ring.size))
+        done = ring.forks.run(*ring.arguments(SOURCES[index % 2]), rlimits={"RLIMIT_FSIZE": bound})
+        counts["refused"] += done.code == 8
+        counts["broken"] += fingerprint(ring.target) != before
+        counts["leftovers"] += len(ring.parts())
+        counts["undocumented"] += done.code != 8 or "File too large" not in done.stderr
     return counts
 
 
@@ -127,9 +146,10 @@ def races(ring: Ring, other: Forks, count: int, random: np.random.Generator) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Kills, interrupts and races conversions.")
+    parser = argparse.ArgumentParser(description="Kills, interrupts and races conversions, and fills their disks.")
     parser.add_argument("--kills", type=int, default=200, help="for each format")
     parser.add_argument("--signals", type=int, default=60, help="for each format")
+    parser.add_argument("--full-disks", type=int, default=60, help="for each format")
     parser.add_argument("--races", type=int, default=50, help="for each format")
     parser.add_argument("--seed", type=int, default=8)
     options = parser.parse_args()
@@ -142,6 +162,7 @@ def main() -> None:
                 results = {
                     "kills": kills(ring, options.kills, random),
                     "interrupts": interrupts(ring, options.signals, random),
+                    "full disks": full_disks(ring, options.full_disks, random),
                     "races": races(ring, other, options.races, random),
                 }
             for name, counts in results.items():
