@@ -19,12 +19,19 @@ _own = ContextVar("own", default=False)
 
 @contextmanager
 def own_file() -> Iterator[None]:
-    """Where a file is one that this very process wrote, and nobody else yet knows of: no copy is made for it."""
+    """Where a file is one that this very process wrote, and nobody else yet knows of.
+
+    No copy is made for it, and nothing in it is looked through for traps. Whoever reads it compares every tensor.
+    """
     before = _own.set(True)
     try:
         yield
     finally:
         _own.reset(before)
+
+
+def is_own() -> bool:
+    return _own.get()
 
 
 def described(path: Path, work: Callable[[], Any]) -> Any:
@@ -38,7 +45,7 @@ def rehearsed(path: Path, work: Callable[[], T], library: str, growth: int) -> T
     growth: bytes of memory that it may take. The library must be imported before: that takes more memory and time
     than any file may.
     """
-    if not _own.get():
+    if not is_own():
         _in_copy(path, lambda: work() is None, library, growth)
     with damage(path), confine.bounded(growth):
         return work()
@@ -51,7 +58,7 @@ def _in_copy(path: Path, work: Callable[[], Any], library: str, growth: int) -> 
 
     seconds = 1 + min(path.stat().st_size // limits.BYTES_A_SECOND, limits.MAX_SECONDS)
     try:
-        return confined() if _own.get() else confine.in_copy(confined, seconds)
+        return confined() if is_own() else confine.in_copy(confined, seconds)
     except confine.Grief as grief:
         raise UnreadableFile(f"{path}: damaged ({library} cannot take it apart: {grief})") from None
 

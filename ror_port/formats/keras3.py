@@ -25,7 +25,7 @@ from ror_port import limits
 from ror_port.checkpoint import Checkpoint
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
 from ror_port.formats import hdf5, hdf5_writer, keras_config
-from ror_port.formats.guard import described
+from ror_port.formats.guard import described, is_own
 from ror_port.formats.model_config import architecture, json_object
 from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
@@ -156,10 +156,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
     weights: BinaryIO
     if member.compress_type == zipfile.ZIP_STORED:
         weights = cast(BinaryIO, _Stored(path, member))
-        checksum = 0
-        while block := weights.read(BLOCK):
-            checksum = zlib.crc32(block, checksum)
-        if checksum != member.CRC:
+        if not is_own() and _checksum(weights) != member.CRC:
             weights.close()
             raise zipfile.BadZipFile(f"bad checksum of {member.filename}")
     else:
@@ -167,6 +164,13 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
         with archive.open(member) as packed:
             shutil.copyfileobj(packed, weights, BLOCK)
     return weights
+
+
+def _checksum(file: BinaryIO) -> int:
+    checksum = 0
+    while block := file.read(BLOCK):
+        checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 BLOCK = 1 << 16
@@ -242,7 +246,10 @@ def write_weights(
     stated: Mapping[str, Any],
     note: Note = unnoted,
 ) -> None:
-    """A ``.weights.h5`` file, to an open binary file. Parameters are canonical; each is written as it comes."""
+    """A ``.weights.h5`` file, to an open binary file from where it stands.
+
+    Parameters are canonical; each is written as it comes.
+    """
     containers: dict[str, str] = {}
     counts = dict.fromkeys(KERAS_3_CLASSES.values(), 0)
     for node in graph.keras_order:
@@ -277,10 +284,13 @@ def write_archive(
     """
     layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
     metadata = {"keras_version": KERAS_VERSION, "ror_port": stated}
-    with zipfile.ZipFile(path, "w") as archive, tempfile.TemporaryFile(dir=path.parent) as weights:
-        write_weights(weights, graph, parameters, dtype=dtype, stated=stated, note=note)
-        weights.seek(0)
+    with path.open("wb") as disk, zipfile.ZipFile(disk, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_METADATA), json.dumps(metadata))
         archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(layers, "model")))
-        with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member:
-            shutil.copyfileobj(weights, member, BLOCK)
+        with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member, path.open("r+b") as place:
+            # HDF5 goes to and fro, a member cannot: it writes to the disk, and the member is given what lies there.
+            disk.flush()
+            place.seek(disk.tell())
+            write_weights(place, graph, parameters, dtype=dtype, stated=stated, note=note)
+            place.seek(disk.tell())
+            shutil.copyfileobj(place, member, BLOCK)

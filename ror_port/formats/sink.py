@@ -14,25 +14,26 @@ from ror_port.signals import Held, held_back
 class Sink(io.RawIOBase):
     """A file that never fails. After the first error of the disk it only seems to write; `check` raises it.
 
-    A place to write at is only noted: HDF5 moves to one before each of thousands of small writes.
+    It begins where the open file stands, and goes on to its end. A place to write at is only noted: HDF5 moves to one
+    before each of thousands of small writes.
     """
 
     def __init__(self, file: BinaryIO, held: Held) -> None:
         super().__init__()
-        self.handle = file.fileno()
+        self.handle, self.start = file.fileno(), file.tell()
         self.held = held
         self.at = 0
         self.error: OSError | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        self.at = offset if whence == os.SEEK_SET else os.lseek(self.handle, offset, whence)
+        self.at = offset if whence == os.SEEK_SET else os.lseek(self.handle, offset, whence) - self.start
         return self.at
 
     def tell(self) -> int:
         return self.at
 
     def readinto(self, buffer: Any) -> int:
-        os.lseek(self.handle, self.at, os.SEEK_SET)  # and no pread: Windows has none
+        os.lseek(self.handle, self.start + self.at, os.SEEK_SET)  # and no pread: Windows has none
         content = os.read(self.handle, len(buffer))
         buffer[: len(content)] = content
         self.at += len(buffer)
@@ -42,7 +43,7 @@ class Sink(io.RawIOBase):
         rest = memoryview(buffer).cast("B")
         size = len(rest)
         try:
-            os.lseek(self.handle, self.at, os.SEEK_SET)
+            os.lseek(self.handle, self.start + self.at, os.SEEK_SET)
             while rest and self.error is None:
                 rest = rest[os.write(self.handle, rest) :]
         except OSError as error:
@@ -54,7 +55,7 @@ class Sink(io.RawIOBase):
         size = self.at if size is None else size
         try:
             if self.error is None:
-                os.ftruncate(self.handle, size)
+                os.ftruncate(self.handle, self.start + size)
         except OSError as error:
             self.error = error
         return size
