@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -183,27 +181,6 @@ def test_a_leftover_keras_json_does_no_harm(weights, tmp_path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "on TensorFlow" in done.stdout
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing(genuine, tmp_path, number) -> None:
-    source = genuine("ror-3-wrn-40-2_keras-1.2.2").weights
-    slow = (
-        "import time, ror_port.layout as layout; quick = layout.Layout.view;"
-        "layout.Layout.view = lambda self, array: (time.sleep(0.02), quick(self, array))[1];"
-        "from ror_port.cli import main; main()"
-    )
-    for format, name in (("keras", "net.keras"), ("h5", "net.h5"), ("weights", "net.weights.h5")):
-        command = [sys.executable, "-c", slow, "theano-to-tf", str(source), "-o", str(tmp_path / name), *FAST]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
-        while not os.listdir(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert [part for part in os.listdir(tmp_path) if part.startswith(".part-")], format  # it is writing
-        time.sleep(0.2)
-        process.send_signal(number)
-        assert process.wait(timeout=30) != 0
-        assert os.listdir(tmp_path) == []
 
 
 def test_full_models_are_read_and_the_optimizer_is_left_out(genuine, tmp_path) -> None:

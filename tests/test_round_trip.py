@@ -167,6 +167,7 @@ def test_a_network_tuned_in_keras_goes_back(genuine, tmp_path, name, suffix) -> 
     target = tmp_path / f"tuned{suffix}"
     model.save_weights(target) if "weights" in suffix else model.save(target)
     with load(target, epsilon=epsilon) as port:  # weights alone do not say it
+        assert port.checkpoint.omitted == ("optimizer state",)
         port.to_theano(tmp_path / "back.h5")
     with load(tmp_path / "back.h5") as back:
         logits = expected(back, pictures)

@@ -66,8 +66,13 @@ def read_weights(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Ch
         (KERAS_2,),
         "Keras 3",
         stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
+        omitted=_omitted(described),
         close=file.close,
     )
+
+
+def _omitted(described: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("optimizer state",) if described["optimizer"] else ()
 
 
 def read_archive(path: Path) -> Checkpoint:
@@ -99,7 +104,7 @@ def read_archive(path: Path) -> Checkpoint:
             keras_version=version if isinstance(version, str) else None,
             architecture=architecture(config, path),
             stated=stated if isinstance(stated, dict) else {},
-            omitted=("optimizer state",) if said["optimizer"] else (),
+            omitted=_omitted(said),
             close=weights.close,
         )
         on_error.pop_all()
