@@ -1,0 +1,64 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+import click
+
+from ror_port import __version__
+from ror_port.cli.comparing import diagnose, evaluate, verify
+from ror_port.cli.converting import theano_to_tf, to_onnx, to_theano, to_torch
+from ror_port.cli.inspecting import inspect, list_networks
+from ror_port.signals import ENDINGS
+
+EXIT_CODES = """\b
+Exit codes: 0 done; 2 wrong usage; 3 unreadable file; 4 not Keras weights, or weights that contradict
+themselves; 5 unsafe file; 6 NaN, infinity or negative variance; 7 unknown network; 8 output cannot be written;
+9 the result does not compute what the source did; 10 a framework is missing; 1 a defect of ror-port.
+With several files, the code of the first that failed."""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=f"""\b
+Examples:
+  ror-port inspect weights.h5                      what is this file, and how do we know
+  ror-port theano-to-tf weights.h5                 writes weights.keras; keras.models.load_model opens it
+  ror-port theano-to-tf old/*.h5 -o new/           many files, one bad one does not stop the others
+  ror-port theano-to-tf weights.h5 --format h5     HDF5 for Keras 2 and 3
+  ror-port theano-to-tf weights.h5 --bn-epsilon 1e-5   for a net trained before December 2016
+  ror-port to-torch weights.h5 -o net/             a folder for PyTorch: weights, config, definition
+  ror-port to-onnx weights.h5                      weights.onnx for ONNX Runtime
+  ror-port to-theano net/ -o tuned.h5              back to Keras 1 on Theano, from PyTorch, Keras or ONNX
+  ror-port evaluate weights.h5 --data cifar-10-batches-bin/   accuracy on labelled images
+
+{EXIT_CODES}""",
+)
+@click.version_option(__version__, prog_name="ror-port")
+def cli() -> None:
+    """Brings Theano-era Keras networks back to life: reads the HDF5 weights of 2016, writes what TensorFlow and
+    Keras 3 load as it is, and measures that it computes the same."""
+
+
+for command in (inspect, theano_to_tf, to_torch, to_onnx, to_theano, evaluate, verify, diagnose, list_networks):
+    cli.add_command(command)
+
+
+def main() -> Any:
+    """Entry point. A signal to end unwinds the stack, so that half-written output is removed."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        for other in ENDINGS:
+            signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the removing
+        raise SystemExit(128 + number)
+
+    gc.set_threshold(100_000)  # what is imported stays, and is not to be looked through every 700 objects
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
+    for number in ENDINGS:
+        signal.signal(number, end)
+    return cli()
