@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
@@ -57,7 +58,8 @@ def main() -> Any:
             signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the removing
         raise SystemExit(128 + number)
 
-    gc.set_threshold(100_000)  # what is imported stays, and is not to be looked through every 700 objects
+    gc.set_threshold(100_000)  # what is imported stays, and is not to be looked through every 700 objects,
+    atexit.register(gc.freeze)  # nor once more at the end
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
     for number in ENDINGS:
         signal.signal(number, end)

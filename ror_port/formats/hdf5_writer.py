@@ -43,7 +43,7 @@ class Group:
         self._between()
         kind, space = h5t.py_create(array.dtype), h5s.create_simple(array.shape)
         made = h5d.create(self._place, name.encode(), kind, space, dcpl=_UNDATED, lcpl=_WITH_GROUPS)
-        made.write(h5s.ALL, h5s.ALL, array)
+        made.write(h5s.ALL, h5s.ALL, array, kind)
 
     def text(self, attribute: str, text: str, encoding: str = "utf-8") -> None:
         """A text of variable length, which has no limit."""
