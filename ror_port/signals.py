@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 ENDINGS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -15,7 +16,7 @@ class Held:
     """What came while signals were held back."""
 
     def __init__(self) -> None:
-        self.handlers = {number: signal.getsignal(number) for number in ENDINGS}
+        self.handlers: dict[int, Any] = {number: signal.getsignal(number) for number in ENDINGS}
         self.came: list[tuple[int, FrameType | None]] = []
 
     def keep(self, number: int, frame: FrameType | None) -> None:
@@ -25,9 +26,7 @@ class Held:
         """Lets the handlers have what came; most of them raise an exception."""
         while self.came:
             number, frame = self.came.pop(0)
-            handler = self.handlers[signal.Signals(number)]
-            assert callable(handler)
-            handler(number, frame)
+            self.handlers[number](number, frame)
 
 
 @contextmanager
@@ -42,10 +41,10 @@ def held_back() -> Iterator[Held]:
     if threading.current_thread() is not threading.main_thread():  # no handler ever runs here
         yield held
         return
-    for number, handler in held.handlers.items():
-        if callable(handler):
-            signal.signal(number, held.keep)
     try:
+        for number, handler in held.handlers.items():
+            if callable(handler):
+                signal.signal(number, held.keep)
         yield held
     finally:
         for number, handler in held.handlers.items():
