@@ -1,7 +1,4 @@
-"""Several files at once, each in a process of its own.
-
-A worker calls the command for one file and hands back what it said; the parent prints that in the order of the files.
-"""
+"""Several pieces of work at once, each in another process, which hands back what it said."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import io
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
@@ -27,15 +24,16 @@ class Outcome:
     code: int | None = None
 
 
-def run(command: str, calls: Sequence[Mapping[str, Any]], jobs: int) -> Iterator[Outcome]:
-    """Calls a command of the command line once with each set of parameters, `jobs` at a time; outcomes come in order.
+def run(work: Callable[..., None], calls: Sequence[Mapping[str, Any]], jobs: int) -> Iterator[Outcome]:
+    """Calls `work` once with each set of parameters, `jobs` at a time; outcomes come in order.
 
-    An exception here, such as an interrupt, ends the workers; they remove what is half-written.
+    work: a function of a module, which prints, and ends with `sys.exit` where its code is not 0. An exception here,
+    such as an interrupt, ends the workers; they remove what is half-written.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers' reference: as many threads as workers
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit NumPy's threads in an unknown state
     with ProcessPoolExecutor(min(jobs, len(calls)), spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        futures = [pool.submit(_call, command, call) for call in calls]
+        futures = [pool.submit(_call, work, call) for call in calls]
         try:
             for future in futures:
                 try:
@@ -59,17 +57,13 @@ def _end(number: int, _: FrameType | None) -> None:
     raise _Ended
 
 
-def _call(command: str, parameters: Mapping[str, Any]) -> Outcome:
-    from ror_port.cli import cli
-
-    call = cli.commands[command].callback
-    assert call is not None
+def _call(work: Callable[..., None], parameters: Mapping[str, Any]) -> Outcome:
     out, err, code = io.StringIO(), io.StringIO(), 0
     try:
         signal.signal(signal.SIGTERM, _end)
         try:
             with redirect_stdout(out), redirect_stderr(err):
-                call(**parameters)
+                work(**parameters)
         except SystemExit as stop:
             code = int(stop.code or 0)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

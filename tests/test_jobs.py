@@ -86,4 +86,4 @@ class Deadly:
 
 
 def test_a_worker_that_is_killed_is_told() -> None:
-    assert list(run_jobs("inspect", [{"files": Deadly()}], 2)) == [Outcome()]
+    assert list(run_jobs(print, [{"end": Deadly()}], 2)) == [Outcome()]

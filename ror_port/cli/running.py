@@ -67,7 +67,8 @@ def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[
     options = context.params | {"jobs": 1}
     if options.get("out"):
         options["out"] += os.sep  # several files: a folder
-    outcomes = run(str(context.info_name), [options | {"files": (file,)} for file in files], jobs)
+    command = str(context.info_name)
+    outcomes = run(_in_worker, [{"command": command, **options, "files": (file,)} for file in files], jobs)
     for file, outcome in zip(files, outcomes, strict=True):
         click.echo(outcome.out, nl=False)
         click.echo(outcome.err, nl=False, err=True)
@@ -75,6 +76,14 @@ def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[
             lost = f"{file}: not done, because a worker process was killed (for want of memory, perhaps)"
             _fail(file, "Killed", lost, 1, as_json=as_json)
         yield 1 if outcome.code is None else outcome.code
+
+
+def _in_worker(command: str, **options: Any) -> None:
+    from ror_port.cli import cli
+
+    call = cli.commands[command].callback
+    assert call is not None
+    call(**options)
 
 
 def _told(path: Path, run: Callable[[], tuple[str, Mapping[str, Any], int]], *, as_json: bool, debug: bool) -> int:
