@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from ror_port.checkpoint import sha256, size
 from ror_port.errors import UnknownNetwork
 from ror_port.graph import Conv, Graph, Parameter
 from ror_port.layout import Array
+from ror_port.mapping.rule import Note
 from ror_port.port import Port
 from ror_port.reread import Ledger
 
@@ -90,6 +92,23 @@ def _written(target: Path, format: str) -> Written:
     return Written(str(target), format, size(target), sha256(target))
 
 
+@contextmanager
+def _delivered(
+    port: Port, target: Path, format: str, trial: Trial, *, compared: bool = True
+) -> Iterator[tuple[Path, Note]]:
+    """Where to write an output, and whom to tell of each tensor; then it is read again, tried, and takes its place.
+
+    compared: whether its tensors are those that were told of. Folded ones are others; the check of answers remains.
+    """
+    ledger = Ledger()
+    with output.staged(target) as stage:
+        yield stage, ledger.note
+        if compared:
+            ledger.check(stage, format)
+        trial(stage)
+        port.checkpoint.check_unchanged()
+
+
 def to_tensorflow(
     port: Port,
     target: Path,
@@ -107,10 +126,9 @@ def to_tensorflow(
     from ror_port.formats import keras3, keras_hdf5
 
     graph = _until(port.target.graph().with_explicit_padding(), logits)
-    ledger = Ledger()
-    common: dict[str, Any] = {"dtype": port.dtype, "stated": port.statement(), "note": ledger.note}
-    with output.staged(target) as stage:
+    with _delivered(port, target, format, trial) as (stage, note):
         parameters = progress(port.parameters(), len(graph.parameters))
+        common: dict[str, Any] = {"dtype": port.dtype, "stated": port.statement(), "note": note}
         if format == "savedmodel":
             _saved_model(stage, graph, parameters, channels_first=channels_first, **common)
         elif format == "weights":
@@ -119,9 +137,6 @@ def to_tensorflow(
         else:
             write = {"keras": keras3.write_archive, "h5": keras_hdf5.write}[format]
             write(stage, graph, parameters, channels_first=channels_first, **common)
-        ledger.check(stage, format)
-        trial(stage)
-        port.checkpoint.check_unchanged()
     return _written(target, format)
 
 
@@ -131,17 +146,13 @@ def to_torch(
     """Writes a folder that PyTorch users load as it is ("safetensors"), or a state dict ("pt")."""
     from ror_port.formats import pytorch
 
-    ledger = Ledger()
-    with output.staged(target) as stage:
+    with _delivered(port, target, format, trial) as (stage, note):
         parameters = progress(port.parameters(), len(port.graph.parameters))
         if format == "pt":
-            pytorch.write_state_dict(stage, port.graph, parameters, dtype=port.dtype, note=ledger.note)
+            pytorch.write_state_dict(stage, port.graph, parameters, dtype=port.dtype, note=note)
         else:
             graph, stated = port.target.graph(), port.statement()
-            pytorch.write_folder(stage, graph, parameters, dtype=port.dtype, stated=stated, note=ledger.note)
-        ledger.check(stage, format)
-        trial(stage)
-        port.checkpoint.check_unchanged()
+            pytorch.write_folder(stage, graph, parameters, dtype=port.dtype, stated=stated, note=note)
     return _written(target, format)
 
 
@@ -162,19 +173,15 @@ def to_onnx(
     """
     from ror_port.formats import onnx
 
-    graph, ledger = _until(port.target.graph(), logits), Ledger()
+    graph = _until(port.target.graph(), logits)
     parameters = progress(port.parameters(), len(graph.parameters))
     if fold_bn:
         from ror_port.folding import fold
 
         graph, parameters = fold(graph, parameters)
-    with output.staged(target) as stage:
+    with _delivered(port, target, "onnx", trial, compared=not fold_bn) as (stage, note):
         stated = port.statement()
-        onnx.write(stage, graph, parameters, dtype=dtype, stated=stated, folded=fold_bn, note=ledger.note)
-        if not fold_bn:  # whose tensors are others; the check of its answers remains
-            ledger.check(stage, "onnx")
-        trial(stage)
-        port.checkpoint.check_unchanged()
+        onnx.write(stage, graph, parameters, dtype=dtype, stated=stated, folded=fold_bn, note=note)
     return _written(target, "onnx")
 
 
@@ -185,20 +192,17 @@ def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Pr
     """
     from ror_port.formats import keras_hdf5
 
-    graph, ledger = port.target.graph(), Ledger()
+    graph = port.target.graph()
     for node in graph:
         operation = node.operation
         if isinstance(operation, Conv) and operation.padding == "same" and operation.strided:
             raise UnknownNetwork(
                 f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"
             )
-    with output.staged(target) as stage:
+    with _delivered(port, target, "theano", trial) as (stage, note):
         parameters = progress(port.parameters(), len(graph.parameters))
         stated = port.statement()
-        keras_hdf5.write_keras_1(stage, graph, parameters, dtype=port.dtype, stated=stated, note=ledger.note)
-        ledger.check(stage, "theano")
-        trial(stage)
-        port.checkpoint.check_unchanged()
+        keras_hdf5.write_keras_1(stage, graph, parameters, dtype=port.dtype, stated=stated, note=note)
     return _written(target, "theano")
 
 
