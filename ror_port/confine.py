@@ -88,9 +88,9 @@ def _words_of_copy(work: Callable[[], Any], seconds: int) -> bytes:
             words = pipe.read(limits.MAX_DESCRIPTION_BYTES + 1)
             finished = len(words) <= limits.MAX_DESCRIPTION_BYTES
         finally:
-            if copy and not finished:  # or Ctrl-C came
-                os.kill(copy, signal.SIGKILL)
             if copy:
+                if not finished:  # or Ctrl-C came
+                    os.kill(copy, signal.SIGKILL)
                 status = os.waitpid(copy, 0)[1]
     if not finished:
         raise Grief(f"it has more to say than {limits.MAX_DESCRIPTION_BYTES} bytes")

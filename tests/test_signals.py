@@ -62,12 +62,30 @@ main()
 """
 
 
-# HDF5 calls our code to write: an exception that a handler raises there is lost in it, or becomes another.
-@pytest.mark.parametrize(("method", "call"), [("write", 1), ("write", 100), ("seek", 200), ("truncate", 1)])
-def test_no_other_file_is_begun(pre_ror, tmp_path, method, call) -> None:
+# HDF5 and torch call our code to write: an exception that a handler raises there is lost in it, or becomes another.
+@pytest.mark.parametrize(
+    ("method", "call", "command"),
+    [
+        ("write", 1, "theano-to-tf"),
+        ("write", 100, "theano-to-tf"),
+        ("seek", 200, "theano-to-tf"),
+        ("truncate", 1, "theano-to-tf"),
+        ("write", 100, "theano-to-tf --format weights"),
+        ("write", 100, "theano-to-tf --format h5"),
+        ("write", 100, "to-theano"),
+        ("write", 100, "to-torch --format pt"),
+    ],
+)
+def test_no_other_file_is_begun(pre_ror, tmp_path, method, call, command) -> None:
     for name in ("a.h5", "b.h5"):
         (tmp_path / name).write_bytes(pre_ror.weights.read_bytes())
-    command = [sys.executable, "-c", AMID, method, str(call), "theano-to-tf", "a.h5", "b.h5", "-o", "out/"]
-    done = subprocess.run([*command, "--no-verify"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    arguments = [*command.split(), "a.h5", "b.h5", "-o", "out/", "--no-verify"]
+    done = subprocess.run(
+        [sys.executable, "-c", AMID, method, str(call), *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", "")
     assert not (tmp_path / "out").exists()

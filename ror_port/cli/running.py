@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts in a bli
     from ror_port.report import Account
 
 
+Run = Callable[[], tuple[str, Mapping[str, Any], int]]
+"""Does what is to be done with one file, and says it as text and as JSON; with the exit code."""
+
+
 def each(
     files: Sequence[Path], one: Callable[[Port], Account], *, as_json: bool, debug: bool, jobs: int = 1, **says: Any
 ) -> None:
@@ -33,7 +37,7 @@ def each(
     sys.exit(next(filter(None, codes), 0))
 
 
-def alone(path: Path, run: Callable[[], tuple[str, Mapping[str, Any], int]], *, as_json: bool, debug: bool) -> None:
+def alone(path: Path, run: Run, *, as_json: bool, debug: bool) -> None:
     """Prints what `run` says of the one file of a command, as text and as JSON, or its failure; ends with its code."""
     if code := _told(path, run, as_json=as_json, debug=debug):
         sys.exit(code)
@@ -68,7 +72,7 @@ def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[
     if options.get("out"):
         options["out"] += os.sep  # several files: a folder
     command = str(context.info_name)
-    outcomes = run(_in_worker, [{"command": command, **options, "files": (file,)} for file in files], jobs)
+    outcomes = run(_call, [{"command": command, **options, "files": (file,)} for file in files], jobs)
     for file, outcome in zip(files, outcomes, strict=True):
         click.echo(outcome.out, nl=False)
         click.echo(outcome.err, nl=False, err=True)
@@ -78,7 +82,7 @@ def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[
         yield 1 if outcome.code is None else outcome.code
 
 
-def _in_worker(command: str, **options: Any) -> None:
+def _call(command: str, **options: Any) -> None:
     from ror_port.cli import cli
 
     call = cli.commands[command].callback
@@ -86,7 +90,7 @@ def _in_worker(command: str, **options: Any) -> None:
     call(**options)
 
 
-def _told(path: Path, run: Callable[[], tuple[str, Mapping[str, Any], int]], *, as_json: bool, debug: bool) -> int:
+def _told(path: Path, run: Run, *, as_json: bool, debug: bool) -> int:
     """Prints what `run` says of a file, as text and as JSON, or its failure in one line; returns the exit code."""
     try:
         text, data, code = run()

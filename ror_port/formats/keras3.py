@@ -52,7 +52,7 @@ def describe(root: h5g.GroupID, path: Path, source: Path | BinaryIO | None = Non
     layers = _described(root, path, source or path)
     return {
         "layers": layers,
-        "optimizer": hdf5.has_member(root, "optimizer"),
+        "omitted": hdf5.omitted(root, "optimizer"),
         "ror_port": hdf5.text(root, "ror_port", path),
     }
 
@@ -66,13 +66,9 @@ def read_weights(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Ch
         (KERAS_2,),
         "Keras 3",
         stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
-        omitted=_omitted(described),
+        omitted=tuple(described["omitted"]),
         close=file.close,
     )
-
-
-def _omitted(described: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("optimizer state",) if described["optimizer"] else ()
 
 
 def read_archive(path: Path) -> Checkpoint:
@@ -104,7 +100,7 @@ def read_archive(path: Path) -> Checkpoint:
             keras_version=version if isinstance(version, str) else None,
             architecture=architecture(config, path),
             stated=stated if isinstance(stated, dict) else {},
-            omitted=_omitted(said),
+            omitted=tuple(said["omitted"]),
             close=weights.close,
         )
         on_error.pop_all()

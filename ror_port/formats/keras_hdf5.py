@@ -42,7 +42,7 @@ def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
     return {
         "full": full,
         "layers": layers,
-        "optimizer": hdf5.has_member(root, "optimizer_weights"),
+        "omitted": hdf5.omitted(root, "optimizer_weights"),
         **{name: hdf5.text(root, name, path) for name in ("model_config", "ror_port")},
         **{name: hdf5.text(owner, name, path) or hdf5.text(root, name, path) for name in ("keras_version", "backend")},
     }
@@ -70,7 +70,7 @@ def read(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint
         backend=described["backend"],
         architecture=architecture(config, path) if config else None,
         stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
-        omitted=("optimizer state",) if described["optimizer"] else (),
+        omitted=tuple(described["omitted"]),
         close=file.close,
     )
 

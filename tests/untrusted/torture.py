@@ -125,7 +125,9 @@ def full_disks(ring: Ring, count: int, random: np.random.Generator) -> Counter[s
         counts["refused"] += done.code == 8
         counts["broken"] += fingerprint(ring.target) != before
         counts["leftovers"] += len(ring.parts())
-        counts["undocumented"] += done.code != 8 or "File too large" not in done.stderr
+        counts["undocumented"] += (
+            done.code != 8 or not done.stderr.endswith("(File too large)\n") or done.stderr.count("\n") > 1
+        )
     return counts
 
 
