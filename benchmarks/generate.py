@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ror_port.formats.keras_hdf5 import write_keras_1
-from ror_port.networks import RoRWRN
+from ror_port.network.families import RoRWRN
 
 graph = RoRWRN(blocks=int(sys.argv[1]), width=int(sys.argv[2])).graph()
 random = np.random.default_rng(0)

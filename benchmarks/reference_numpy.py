@@ -7,8 +7,8 @@ reference_numpy.py WEIGHTS.h5
 import sys
 import time
 
-from ror_port import parity
-from ror_port.port import load
+from ror_port.check import compare as parity
+from ror_port.source.port import load
 
 with load(sys.argv[1]) as port:
     images = parity.images(port.network.input_shape, 8)

@@ -18,8 +18,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from genuine import LARGE, relative_l2, stored
-from ror_port.graph import Conv, Dense, Graph
-from ror_port.port import load
+from ror_port.network.graph import Conv, Dense, Graph
+from ror_port.source.port import load
 from runtimes import torch_network
 
 NAME = LARGE[0]

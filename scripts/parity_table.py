@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from genuine import INFERENCE, relative_l2, stored
-from ror_port.port import load
+from ror_port.source.port import load
 from runtimes import FLOAT32_ONLY, NEEDS, RUNTIMES, installed
 
 

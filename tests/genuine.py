@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ror_port.graph import Graph, Softmax
+from ror_port.network.graph import Graph, Softmax
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "fixtures"

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ror_port import theano_numpy
-from ror_port.convert import to_onnx
-from ror_port.formats import keras3, pytorch
+from ror_port.check.runtimes import Runtime, Torch, open_artifact, torch_model
+from ror_port.convert.write import to_onnx
+from ror_port.formats import keras_3 as keras3
+from ror_port.formats import pytorch
 from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW
 from ror_port.mapping.keras import keras_layer_name
-from ror_port.port import Port
-from ror_port.runtimes import Runtime, Torch, open_artifact, torch_model
+from ror_port.source.port import Port
+from ror_port.theano import run as theano_numpy
 
 Taps = dict[str, np.ndarray]
 """Tap → output; maps are (batch, channels, rows, columns)."""

@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 
 from genuine import ROOT
-from ror_port.networks import RoRWRN
-from ror_port.port import load
+from ror_port.network.families import RoRWRN
+from ror_port.source.port import load
 from runtimes import torch_state
 
 

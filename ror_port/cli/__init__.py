@@ -15,7 +15,7 @@ from ror_port import __version__
 from ror_port.cli.comparing import diagnose, evaluate, verify
 from ror_port.cli.converting import theano_to_tf, to_onnx, to_theano, to_torch
 from ror_port.cli.inspecting import inspect, list_networks
-from ror_port.signals import ENDINGS
+from ror_port.safety.signals import ENDINGS
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 2 wrong usage; 3 unreadable file; 4 not Keras weights, or weights that contradict

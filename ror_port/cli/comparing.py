@@ -13,7 +13,7 @@ from ror_port.cli.options import PATH, input_options, reading_options
 from ror_port.cli.running import alone
 
 if TYPE_CHECKING:
-    from ror_port.certificate import Inputs
+    from ror_port.check.certificate import Inputs
 
 
 @click.command()
@@ -57,11 +57,11 @@ def evaluate(
     """Accuracy of a checkpoint, or of what was made of one, on labelled images."""
 
     def run() -> tuple[str, Mapping[str, Any], int]:
-        from ror_port import datasets, runtimes
-        from ror_port import evaluate as evaluation
-        from ror_port.progress import track
-        from ror_port.provenance import Given
-        from ror_port.report import evaluation_text
+        from ror_port.check import datasets, runtimes
+        from ror_port.check import evaluate as evaluation
+        from ror_port.cli.progress import track
+        from ror_port.cli.text import evaluation_text
+        from ror_port.source.provenance import Given
 
         given = Given(**says)
         network = runtimes.choose(file, runtime, given)
@@ -110,7 +110,7 @@ def verify(
     **says: Any,
 ) -> None:
     """Compare artifacts with what Theano would have computed from SOURCE, each in its own framework."""
-    from ror_port.provenance import Given
+    from ror_port.source.provenance import Given
 
     if certificate is None and (source is None or not artifacts):
         raise click.UsageError("SOURCE and at least one ARTIFACT are expected, or --certificate")
@@ -118,9 +118,9 @@ def verify(
         raise click.UsageError("--certificate names its files itself")
 
     def run() -> tuple[str, Mapping[str, Any], int]:
-        from ror_port import certificate as proof
-        from ror_port.port import load
-        from ror_port.report import recheck_text, verification_text
+        from ror_port.check import certificate as proof
+        from ror_port.cli.text import recheck_text, verification_text
+        from ror_port.source.port import load
 
         if certificate is not None:
             again = proof.recheck(certificate)
@@ -161,17 +161,17 @@ def diagnose(
     **says: Any,
 ) -> None:
     """Which known mistake explains a difference; and, from images, how a file was trained."""
-    from ror_port.provenance import Given
+    from ror_port.source.provenance import Given
 
     if artifact is None and images is None and shown.expected is None:
         raise click.UsageError("an ARTIFACT, --images, or --inputs and --expected are expected")
 
     def run() -> tuple[str, Mapping[str, Any], int]:
-        from ror_port import certificate as proof
-        from ror_port.datasets import open_images
-        from ror_port.diagnose import training
-        from ror_port.port import load
-        from ror_port.report import training_text, verification_text
+        from ror_port.check import certificate as proof
+        from ror_port.check.datasets import open_images
+        from ror_port.check.diagnose import training
+        from ror_port.cli.text import training_text, verification_text
+        from ror_port.source.port import load
 
         texts: list[str] = []
         account: dict[str, Any] = {}

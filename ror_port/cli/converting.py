@@ -14,9 +14,9 @@ from ror_port.cli.running import each
 from ror_port.errors import MissingExtra, ParityError
 
 if TYPE_CHECKING:
-    from ror_port.convert import Format, Written
-    from ror_port.port import Port
-    from ror_port.report import Account
+    from ror_port.cli.text import Account
+    from ror_port.convert.write import Format, Written
+    from ror_port.source.port import Port
 
 
 @click.command("theano-to-tf")
@@ -46,7 +46,7 @@ def theano_to_tf(
     **options: Any,
 ) -> None:
     """Convert a checkpoint for TensorFlow and Keras."""
-    from ror_port import convert
+    from ror_port.convert import write as convert
 
     chosen, targets = _plan(files, out, format, convert.TENSORFLOW)
 
@@ -69,7 +69,7 @@ def theano_to_tf(
 @reading_options
 def to_torch(files: Sequence[Path], out: str | None, format: str | None, **options: Any) -> None:
     """Convert a checkpoint for PyTorch."""
-    from ror_port import convert
+    from ror_port.convert import write as convert
 
     chosen, targets = _plan(files, out, format, convert.TORCH)
 
@@ -94,7 +94,7 @@ def to_torch(files: Sequence[Path], out: str | None, format: str | None, **optio
 @reading_options
 def to_onnx(files: Sequence[Path], out: str | None, dtype: str, fold_bn: bool, logits: bool, **options: Any) -> None:
     """Convert a checkpoint for ONNX Runtime, TensorRT and others."""
-    from ror_port import convert
+    from ror_port.convert import write as convert
 
     chosen, targets = _plan(files, out, None, convert.ONNX)
 
@@ -110,7 +110,7 @@ def to_onnx(files: Sequence[Path], out: str | None, dtype: str, fold_bn: bool, l
 @reading_options
 def to_theano(files: Sequence[Path], out: str | None, **options: Any) -> None:
     """The way back: weights for Keras 1 on Theano, from a checkpoint or from what another command wrote."""
-    from ror_port import convert
+    from ror_port.convert import write as convert
 
     chosen, targets = _plan(files, out, None, convert.THEANO)
     _convert(targets, convert.to_theano, chosen, **options)
@@ -120,7 +120,8 @@ def _plan(
     files: Sequence[Path], out: str | None, name: str | None, formats: Sequence[Format]
 ) -> tuple[Format, dict[Path, Path]]:
     """The format, and where each output goes; click's usage error where the two, or the outputs, disagree."""
-    from ror_port import convert, output
+    from ror_port.convert import stage as output
+    from ror_port.convert import write as convert
 
     path = Path(out) if out else None
     named = convert.named_format(out, formats) if out else None
@@ -162,9 +163,9 @@ def _convert(
         raise click.UsageError("--certify and --no-verify exclude each other")
 
     def one(port: Port) -> Account:
-        from ror_port import output
-        from ror_port.progress import track
-        from ror_port.report import Account
+        from ror_port.cli.progress import track
+        from ror_port.cli.text import Account
+        from ror_port.convert import stage as output
 
         source = port.checkpoint.path
         target = targets[source]
@@ -181,7 +182,7 @@ def _convert(
             if not verify:
                 return
             if port.admitted:
-                from ror_port import parity
+                from ror_port.check import compare as parity
 
                 account.check = parity.Unchecked("its answers mean nothing with the values that were admitted")
             else:
@@ -201,9 +202,9 @@ def _certificates(target: Path) -> tuple[Path, Path]:
 
 
 def _certify(port: Port, target: Path, says: Mapping[str, Any]) -> Path:
-    from ror_port import certificate as proof
-    from ror_port.progress import busy
-    from ror_port.provenance import Given
+    from ror_port.check import certificate as proof
+    from ror_port.cli.progress import busy
+    from ror_port.source.provenance import Given
 
     given = Given(**{field: says[field] for field in Given.__dataclass_fields__})
     path, _ = _certificates(target)
@@ -215,8 +216,9 @@ def _certify(port: Port, target: Path, says: Mapping[str, Any]) -> Path:
 
 def _check(account: Account, result: Path) -> None:
     """Compares a result with what Theano would have computed, and puts the outcome into the account."""
-    from ror_port import parity, runtimes
-    from ror_port.progress import busy
+    from ror_port.check import compare as parity
+    from ror_port.check import runtimes
+    from ror_port.cli.progress import busy
 
     port = account.port
     with busy("comparing with the reference"):

@@ -12,8 +12,8 @@ from ror_port.cli.options import FILES, reading_options
 from ror_port.cli.running import each
 
 if TYPE_CHECKING:
-    from ror_port.port import Port
-    from ror_port.report import Account
+    from ror_port.cli.text import Account
+    from ror_port.source.port import Port
 
 
 @click.command()
@@ -24,8 +24,8 @@ def inspect(files: Sequence[Path], layers: bool, **reading: Any) -> None:
     """What is this file, and how do we know?"""
 
     def one(port: Port) -> Account:
+        from ror_port.cli.text import Account
         from ror_port.errors import quote
-        from ror_port.report import Account
 
         account = Account(port)
         if layers:
@@ -41,6 +41,6 @@ def inspect(files: Sequence[Path], layers: bool, **reading: Any) -> None:
 @click.command("list")
 def list_networks() -> None:
     """The networks that ror-port knows, with what was published of them."""
-    from ror_port.networks.published import table
+    from ror_port.network.families.published import table
 
     click.echo(table())

@@ -125,7 +125,7 @@ def input_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_inputs(*, inputs: Path | None, expected: Path | None, seed: int, count: int, **options: Any) -> None:
-        from ror_port.certificate import Inputs
+        from ror_port.check.certificate import Inputs
 
         if expected is not None and inputs is None:
             raise click.UsageError("--expected needs the --inputs that it belongs to")

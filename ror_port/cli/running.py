@@ -15,8 +15,8 @@ import click
 from ror_port.errors import RorPortError
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts in a blink
-    from ror_port.port import Port
-    from ror_port.report import Account
+    from ror_port.cli.text import Account
+    from ror_port.source.port import Port
 
 
 Run = Callable[[], tuple[str, Mapping[str, Any], int]]
@@ -45,7 +45,7 @@ def alone(path: Path, run: Run, *, as_json: bool, debug: bool) -> None:
 
 def _attempt(path: Path, one: Callable[[Port], Account], *, as_json: bool, debug: bool, **says: Any) -> int:
     """Runs `one` on a file, prints its account or what went wrong, and gives the exit code."""
-    from ror_port.port import load
+    from ror_port.source.port import load
 
     def run() -> tuple[str, Mapping[str, Any], int]:
         with load(path, **says) as port:
@@ -65,7 +65,7 @@ def _fail(path: Path, kind: str, message: str, code: int, *, as_json: bool) -> N
 
 def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[int]:
     """Runs the command that is being run once for each file, in other processes; prints what they say."""
-    from ror_port.jobs import run
+    from ror_port.cli.jobs import run
 
     context = click.get_current_context()
     options = context.params | {"jobs": 1}

@@ -8,12 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ror_port import limits
-from ror_port.checkpoint import Checkpoint, sha256, stamp
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats import hdf5, keras_hdf5, safetensors
-from ror_port.formats.file import first_bytes, readable
-from ror_port.formats.guard import damage, described
+from ror_port.formats import keras_hdf5, safetensors
+from ror_port.formats.checkpoint import Checkpoint, sha256, stamp
+from ror_port.formats.hdf5 import reader as hdf5
+from ror_port.safety import limits
+from ror_port.safety.input_file import first_bytes, readable
+from ror_port.safety.parsing import damage, described
 
 _LOOKALIKES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves; fetch them with 'git lfs pull'"),
@@ -70,7 +71,7 @@ def _described(path: Path, *, whole: bool = True) -> tuple[str, Any]:
     """Kind and description of an HDF5 file."""
     with hdf5.hdf5(path, path) as root:
         if hdf5.has_member(root, "layers") and not keras_hdf5.is_list(root):
-            from ror_port.formats import keras3
+            from ror_port.formats import keras_3 as keras3
 
             return "weights", keras3.describe(root, path) if whole else None
         kind = "hdf5-model" if hdf5.has_attribute(root, "model_config") else "hdf5-weights"
@@ -84,7 +85,7 @@ def _saved_by_torch(path: Path) -> bool:
 
 
 _READERS = {
-    "keras": ("keras3", "read_archive"),
+    "keras": ("keras_3", "read_archive"),
     "safetensors": ("pytorch", "read_safetensors"),
     "pt": ("pytorch", "read_state_dict"),
     "onnx": ("onnx", "read"),
@@ -121,7 +122,7 @@ def _open_hdf5(path: Path) -> Checkpoint:
         file = on_error.enter_context(path.open("rb"))
         kind, said = described(path, lambda: _described(path))
         if kind == "weights":
-            from ror_port.formats import keras3
+            from ror_port.formats import keras_3 as keras3
 
             checkpoint = keras3.read_weights(file, said, path)
         else:

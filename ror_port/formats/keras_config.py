@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ror_port.graph import (
+from ror_port.mapping.keras import keras_layer_name
+from ror_port.network.graph import (
     Add,
     AveragePool,
     BatchNorm,
@@ -26,7 +27,6 @@ from ror_port.graph import (
     Relu,
     Softmax,
 )
-from ror_port.mapping.keras import keras_layer_name
 
 
 class Layer(NamedTuple):

@@ -13,16 +13,18 @@ from typing import Any, BinaryIO
 
 from h5py import h5g
 
-from ror_port import limits
-from ror_port.checkpoint import Checkpoint
 from ror_port.errors import NotACheckpoint
-from ror_port.formats import hdf5, hdf5_writer, keras_config
+from ror_port.formats import keras_config
+from ror_port.formats.checkpoint import Checkpoint
+from ror_port.formats.hdf5 import reader as hdf5
+from ror_port.formats.hdf5 import writer as hdf5_writer
 from ror_port.formats.model_config import architecture, json_object
-from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
 from ror_port.mapping.convention import CANONICAL, THEANO
+from ror_port.mapping.engine import Note, laid_out, unnoted
 from ror_port.mapping.keras import KERAS_1, KERAS_2, keras_1, keras_1_layer_names, keras_2, keras_layer_name
-from ror_port.mapping.rule import Note, laid_out, unnoted
+from ror_port.network.graph import Graph, Parameter
+from ror_port.safety import limits
 
 
 def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ror_port import limits
-from ror_port.checkpoint import Architecture
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
-from ror_port.graph import Add, AveragePool, BatchNorm, Conv, Dense, Flatten, Graph, MaxPool, Padding, Relu
+from ror_port.formats.checkpoint import Architecture
+from ror_port.network.graph import Add, AveragePool, BatchNorm, Conv, Dense, Flatten, Graph, MaxPool, Padding, Relu
+from ror_port.safety import limits
 
 _ORDERINGS = {"th": "th", "tf": "tf", "channels_first": "th", "channels_last": "tf"}
 

@@ -16,15 +16,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ror_port import __version__, limits
-from ror_port.checkpoint import Architecture, Checkpoint, StoredTensor
+from ror_port import __version__
 from ror_port.errors import MissingExtra, NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
-from ror_port.formats import place
-from ror_port.formats.file import readable
-from ror_port.formats.guard import damage, rehearsed
+from ror_port.formats import storage as place
+from ror_port.formats.checkpoint import Architecture, Checkpoint, StoredTensor
 from ror_port.formats.model_config import json_object, number
 from ror_port.formats.pytorch import PREPROCESSING, layers
-from ror_port.graph import (
+from ror_port.layout import Array
+from ror_port.mapping.engine import Entry, Note, laid_out, unnoted
+from ror_port.mapping.onnx import CONVENTION, ONNX, onnx
+from ror_port.network.graph import (
     Add,
     AveragePool,
     BatchNorm,
@@ -42,9 +43,9 @@ from ror_port.graph import (
     Softmax,
     padding,
 )
-from ror_port.layout import Array
-from ror_port.mapping.onnx import CONVENTION, ONNX, onnx
-from ror_port.mapping.rule import Entry, Note, laid_out, unnoted
+from ror_port.safety import limits
+from ror_port.safety.input_file import readable
+from ror_port.safety.parsing import damage, rehearsed
 
 OPSET, IR_VERSION = 20, 9
 

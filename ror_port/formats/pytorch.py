@@ -21,18 +21,18 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ror_port import limits
-from ror_port.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
 from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import safetensors
-from ror_port.formats.file import readable
-from ror_port.formats.guard import rehearsed
+from ror_port.formats.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.model_config import input_shape, json_object, number, padding
-from ror_port.formats.sink import sink
-from ror_port.graph import Graph, Parameter
 from ror_port.layout import Array
-from ror_port.mapping.rule import Note, laid_out, unnoted
+from ror_port.mapping.engine import Note, laid_out, unnoted
 from ror_port.mapping.torch import PYTORCH, TORCH, module_path
+from ror_port.network.graph import Graph, Parameter
+from ror_port.safety import limits
+from ror_port.safety.file_object import sink
+from ror_port.safety.input_file import readable
+from ror_port.safety.parsing import rehearsed
 
 PREPROCESSING = {
     "scale": "pixels / 255",

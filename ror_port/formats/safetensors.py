@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ror_port import limits
-from ror_port.checkpoint import StoredTensor
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
-from ror_port.formats.place import Piece, read
+from ror_port.formats.checkpoint import StoredTensor
+from ror_port.formats.storage import Piece, read
+from ror_port.safety import limits
 
 WEIGHTS = "model.safetensors"
 """What the file is called in a folder of a PyTorch network."""

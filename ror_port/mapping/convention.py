@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ror_port.graph import Parameter
 from ror_port.layout import FLIP_HW_OF_HWIO, HWIO_TO_OIHW, IO_TO_OI, SAME, Layout, rows_chw_to_hwc
+from ror_port.network.graph import Parameter
 
 Deviation = Literal["√(variance + epsilon)", "√variance + epsilon", "std + epsilon"]
 """What a BatchNorm divides by; the second and third are those of Keras 1.0.7 and of Keras up to 1.0.6."""

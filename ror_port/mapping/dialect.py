@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ror_port.graph import Kind
 from ror_port.mapping.convention import CANONICAL, Convention
-from ror_port.mapping.rule import Table
+from ror_port.mapping.engine import Table
+from ror_port.network.graph import Kind
 
 _VARIABLE_SUFFIX = re.compile(r"(?:_\d+)?:\d+$")
 """TensorFlow ends the name of a variable in ``:0``, or ``_1:0`` for the second of its name."""

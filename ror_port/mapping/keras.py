@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ror_port.graph import (
+from ror_port.mapping.convention import Convention, conv_kernel, dense_kernel
+from ror_port.mapping.dialect import Dialect
+from ror_port.mapping.engine import Rule, Table
+from ror_port.network.graph import (
     Add,
     AveragePool,
     BatchNorm,
@@ -23,9 +26,6 @@ from ror_port.graph import (
     Operation,
     Relu,
 )
-from ror_port.mapping.convention import Convention, conv_kernel, dense_kernel
-from ror_port.mapping.dialect import Dialect
-from ror_port.mapping.rule import Rule, Table
 
 
 def keras_1(convention: Convention) -> Table:

@@ -6,7 +6,7 @@ from functools import partial
 
 from ror_port.mapping.convention import Convention, conv_kernel, dense_kernel
 from ror_port.mapping.dialect import Dialect
-from ror_port.mapping.rule import Rule, Table
+from ror_port.mapping.engine import Rule, Table
 
 CONVENTION = Convention(flipped=False, kernels="OIHW", rows="CHW", dense="OI")
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ror_port.formats.hdf5_structures import BLOCK, overlaid
+from ror_port.formats.hdf5.structures import BLOCK, overlaid
 
 TREE = b"TREE\0\0\1\0" + 2 * b"\xff" * 8
 

@@ -12,10 +12,10 @@ import pytest
 
 from genuine import DIGITS, KINDS, PRE_ROR, relative_l2
 from ror_port import tolerances
+from ror_port.check.runtimes import open_artifact
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile
-from ror_port.graph import BatchNorm
-from ror_port.port import load
-from ror_port.runtimes import open_artifact
+from ror_port.network.graph import BatchNorm
+from ror_port.source.port import load
 
 
 @pytest.fixture(scope="module")

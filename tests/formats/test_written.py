@@ -13,9 +13,9 @@ import pytest
 
 from genuine import PRE_ROR, relative_l2
 from ror_port import tolerances
-from ror_port.convert import TENSORFLOW, to_tensorflow
+from ror_port.convert.write import TENSORFLOW, to_tensorflow
 from ror_port.layout import NCHW_TO_NHWC
-from ror_port.port import load
+from ror_port.source.port import load
 
 FILES = ("keras", "weights", "h5")
 
@@ -203,7 +203,8 @@ def test_a_long_list_of_names_is_split_as_keras_splits_it(tmp_path) -> None:
     """The attribute limit of HDF5 is 64 KiB; Keras 2 reads the pieces, and so do we."""
     import h5py
 
-    from ror_port.formats import hdf5, hdf5_writer
+    from ror_port.formats.hdf5 import reader as hdf5
+    from ror_port.formats.hdf5 import writer as hdf5_writer
 
     names = [f"layer with a rather long name, number {index}" for index in range(3000)]
     with warnings.catch_warnings(), h5py.File(tmp_path / "names.h5", "w") as file:
@@ -236,7 +237,7 @@ def test_a_very_deep_network_has_a_very_long_architecture(tmp_path) -> None:
     import h5py
 
     from ror_port.formats import keras_hdf5
-    from ror_port.networks import RoRWRN
+    from ror_port.network.families import RoRWRN
 
     graph = RoRWRN(27, 1).graph()
     parameters = ((parameter, np.zeros(parameter.shape, np.float32)) for parameter in graph.parameters)

@@ -5,7 +5,7 @@ import pytest
 
 from genuine import PRE_ROR, relative_l2
 from ror_port import tolerances
-from ror_port.port import load
+from ror_port.source.port import load
 from runtimes import torch_network
 
 torch = pytest.importorskip("torch")

@@ -6,7 +6,7 @@ import pytest
 from ror_port.mapping.keras import keras_layer_name
 from ror_port.mapping.torch import TORCH, module_path
 from ror_port.models import networks_keras, networks_torch
-from ror_port.networks import WRN, WRN2016, RoR, RoRWRN
+from ror_port.network.families import WRN, WRN2016, RoR, RoRWRN
 
 NETWORKS = [RoRWRN(2, 2), RoRWRN(1, 1, dropout=0.2), RoR(1), WRN(2, 2), WRN(1, 1, padding="same"), WRN2016(2, 2)]
 KERAS = {RoRWRN: networks_keras.ror_wrn, WRN: networks_keras.wrn, WRN2016: networks_keras.wrn_2016}

@@ -25,7 +25,14 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PRELOADED = ("ror_port.cli", "ror_port.convert", "ror_port.parity", "ror_port.progress", "ror_port.report", "difflib")
+PRELOADED = (
+    "ror_port.cli",
+    "ror_port.convert.write",
+    "ror_port.check.compare",
+    "ror_port.cli.progress",
+    "ror_port.cli.text",
+    "difflib",
+)
 """What the command imports when it is needed; difflib is click's, for a child that may not read its file any more."""
 
 
@@ -95,7 +102,7 @@ def digest(arguments: list[str]) -> None:
     import hashlib
 
     from ror_port.errors import RorPortError
-    from ror_port.port import load
+    from ror_port.source.port import load
 
     total = hashlib.sha256()
     try:

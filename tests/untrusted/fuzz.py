@@ -26,8 +26,8 @@ from mutate import Target
 
 sys.path.insert(0, str(ROOT))  # scripts/fuzz starts this file by itself
 
-from ror_port.convert import to_onnx, to_tensorflow, to_torch
-from ror_port.port import load
+from ror_port.convert.write import to_onnx, to_tensorflow, to_torch
+from ror_port.source.port import load
 
 SEED = 8
 SECONDS, MEMORY = 2.0, 256 << 20

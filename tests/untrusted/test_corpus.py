@@ -18,8 +18,8 @@ import pytest
 from corpus import CASES, Bench, Case
 from forks import Forks
 from genuine import FIXTURES
-from ror_port.convert import to_onnx, to_tensorflow, to_torch
-from ror_port.port import load
+from ror_port.convert.write import to_onnx, to_tensorflow, to_torch
+from ror_port.source.port import load
 
 GENUINE = FIXTURES / "pre-ror-3-10_keras-1.0.6" / "weights.h5"
 MODEL = FIXTURES / "pre-ror-3-10_keras-2.3.1" / "model.h5"

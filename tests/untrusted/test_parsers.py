@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from genuine import FIXTURES
-from ror_port import limits
-from ror_port.checkpoint import Architecture
 from ror_port.errors import NotACheckpoint, RorPortError, UnsafeFile
-from ror_port.formats import hdf5
+from ror_port.formats.checkpoint import Architecture
+from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.formats.model_config import architecture
-from ror_port.port import load
+from ror_port.safety import limits
+from ror_port.source.port import load
 
 FILE = Path("file")
 LIMIT = 20

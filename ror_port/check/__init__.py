@@ -1,0 +1,1 @@
+"""Whether a file computes what its source computed: running, comparing, explaining, certifying."""

@@ -1,0 +1,354 @@
+"""The certificate as one HTML page that needs nothing else: no script, no font, no network.
+
+Verdict first; then the network with its three levels of shortcuts, the errors layer by layer, where the numbers come
+from, and the weights. Readable on a phone, in the dark, and in print.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from ror_port.network.families import FAMILIES
+from ror_port.network.graph import Graph
+
+Json = Mapping[str, Any]
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --faint: #6a6f76; --line: #d5d8dc; --good: #1a7f37;
+  --bad: #c62828; --warn: #9a6700; --one: #7b3fbf; --two: #0b6bcb; --three: #6a6f76; --fill: #eef1f4 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --paper: #15181b; --faint: #9aa0a6; --line: #3a3f45;
+  --good: #57c46f; --bad: #ff7a70; --warn: #e0b341; --one: #c08bff; --two: #6db3ff; --three: #9aa0a6;
+  --fill: #23282d } }
+@media print { :root { --ink: #000; --paper: #fff } section { break-inside: avoid } }
+* { box-sizing: border-box }
+body { margin: 0 auto; padding: 1.2rem; max-width: 56rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif }
+h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem }
+.verdict { font-size: 1.25rem; font-weight: 600; margin: .4rem 0 0 }
+.good { color: var(--good) } .bad { color: var(--bad) } .warn { color: var(--warn) } .faint { color: var(--faint) }
+.scroll { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-size: .9rem }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line) }
+code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere }
+svg { display: block; width: 100%; height: auto } svg text { fill: var(--ink); font: 12px system-ui, sans-serif }
+.small { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .8rem }
+figure { margin: 0 } figcaption { font-size: .8rem; color: var(--faint) }
+"""
+
+
+def page(certificate: Json) -> str:
+    """The whole page."""
+    source = certificate["source"]
+    title = f"{source['network']['name']}: {_WORDS[certificate['passed']][0]}"
+    sections = [
+        _verdict(certificate),
+        _section("The network", _network(certificate)),
+        _section("Error by layer", _errors(certificate)),
+        _section("Where the numbers come from", _provenance(certificate)),
+        _section("The weights, in canonical form", _weights(certificate["weights"])),
+        _section("What was done, and how to check it again", _method(certificate)),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(sections)
+        + "\n</body></html>\n"
+    )
+
+
+_WORDS = {
+    True: ("verified", "good", "computes what Theano would have computed"),
+    False: ("FAILED", "bad", "does not compute what Theano would have computed"),
+    None: ("not verified", "warn", "could not be run"),
+}
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>\n{body}</section>" if body else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells are HTML already."""
+    header = "".join(f"<th>{cell}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{header}</tr></thead><tbody>\n{body}</tbody></table></div>'
+
+
+def _number(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.1e}"
+
+
+def _verdict(certificate: Json) -> str:
+    source = certificate["source"]
+    network = source["network"]
+    word, style, _ = _WORDS[certificate["passed"]]
+    size = "×".join(map(str, network["input_shape"]))
+    rows = []
+    for artifact in certificate["artifacts"]:
+        verdict, look, _ = _WORDS[artifact["passed"]]
+        difference, tolerance = artifact["difference"], artifact["tolerance"]
+        cells = [escape(artifact["reason"] or ""), "", ""]
+        if difference:
+            cells = [
+                _number(difference["relative_l2"]),
+                f"{tolerance['value']:.1e}",
+                f"{difference['same_answers']} of {difference['answers']}",
+            ]
+        rows.append(
+            [
+                f"<code>{escape(artifact['file'])}</code>",
+                f'<b class="{look}">{verdict}</b>',
+                escape(artifact["runtime"] or ""),
+                *cells,
+            ]
+        )
+    table = _table(["artifact", "verdict", "computed by", "relative L2 error", "tolerance", "same answer"], rows)
+    reasons = "".join(_reason(artifact) for artifact in certificate["artifacts"])
+    record = certificate["record"]
+    if record:
+        verdict, look, _ = _WORDS[record["passed"]]
+        reasons += (
+            f"<p>Outputs recorded in Theano (<code>{escape(record['file'])}</code>) against the reference: "
+            f'<b class="{look}">{verdict}</b>, relative L2 {_number(record["difference"]["relative_l2"])}, tolerance '
+            f"{record['tolerance']:.1e}.</p>{_explained(record['explanation'])}"
+        )
+    return (
+        f'<header><h1>{escape(network["name"])}</h1><p class="verdict {style}">{word}</p>'
+        f'<p class="faint">{source["parameters"]:,} parameters, {network["classes"]} classes, {size} images, '
+        f"{source['dtype']}; from <code>{escape(source['file'])}</code></p></header>\n{table}{reasons}"
+    )
+
+
+def _reason(artifact: Json) -> str:
+    if artifact["passed"] is not False:
+        return ""
+    said = f"<p><code>{escape(artifact['file'])}</code>: "
+    if artifact["first_difference"]:
+        said += f"differs from <code>{escape(artifact['first_difference'])}</code> on; "
+        alone = artifact["differ_alone"]
+        shown = ", ".join(f"<code>{escape(name)}</code>" for name in alone[:5])
+        more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
+        said += f"by themselves differ {shown}{more}. " if alone else "no layer with weights differs by itself. "
+    return said + "</p>" + _explained(artifact["explanation"])
+
+
+def _explained(explanation: Json | None) -> str:
+    if not explanation:
+        return ""
+    what = " and ".join(f"<b>{escape(name)}</b>" for name in explanation["mistakes"])
+    before, after = (_number(explanation[key]["relative_l2"]) for key in ("before", "after"))
+    return f"<p>Explained by: {what}. Error before {before}, once the reference makes the same mistake {after}.</p>"
+
+
+def _svg(width: float, height: float, label: str, body: Iterator[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">' + "".join(body) + "</svg>"
+    )
+
+
+def _graph(network: Json) -> Graph | None:
+    family = next((family for family in FAMILIES if family.family == network["family"]), None)
+    if family is None:
+        return None
+    settings = {key: value for key, value in network.items() if key not in ("family", "name")}
+    return family(**{**settings, "input_shape": tuple(settings["input_shape"])}).graph()
+
+
+def _network(certificate: Json) -> str:
+    """A row a stage, a box a block; arcs are shortcuts, of level 1 around all, 2 around a stage, 3 around a block."""
+    network = certificate["source"]["network"]
+    graph = _graph(network)
+    if graph is None:
+        return ""
+    names = {node.name for node in graph}
+    drawing = _svg(720, 385, f"{network['name']} with its shortcuts", _drawing(graph, names, _bad(certificate)))
+    long = "root_shortcut" in names
+    key = '<span style="color:var(--three)">▬</span> around a block' + (
+        ', <span style="color:var(--two)">▬</span> level 2, around a stage, '
+        '<span style="color:var(--one)">▬</span> level 1, around all stages'
+        if long
+        else ""
+    )
+    return f'<div>{drawing}</div><p class="faint">Shortcuts: {key}. A box is a block; red where a layer differs.</p>'
+
+
+def _bad(certificate: Json) -> set[str]:
+    """The parts with a layer that differs by itself, in any artifact."""
+    return {
+        name.rpartition("/")[0] or name for artifact in certificate["artifacts"] for name in artifact["differ_alone"]
+    }
+
+
+def _drawing(graph: Graph, names: set[str], bad: set[str]) -> Iterator[str]:
+    """From the stem at the top left, through each stage from left to right, to the head at the bottom right."""
+    left, right, half = 120.0, 650.0, 15.0
+    stages = {"stage1": 112.0, "stage2": 206.0, "stage3": 300.0}
+
+    def line(path: str, colour: str = "var(--line)") -> str:
+        return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
+
+    def box(x: float, y: float, width: float, part: str, label: str) -> str:
+        colour = "var(--bad)" if part in bad else "var(--three)"
+        return (
+            f'<rect x="{x:g}" y="{y - half:g}" width="{width:g}" height="{2 * half:g}" rx="4" fill="var(--fill)" '
+            f'stroke="{colour}" stroke-width="{2 if part in bad else 1}"><title>{escape(part)}</title></rect>'
+            f'<text x="{x + width / 2:g}" y="{y + 4:g}" text-anchor="middle">{escape(label)}</text>'
+        )
+
+    def level(part: str, colour: str) -> str:
+        return "var(--bad)" if part in bad else colour
+
+    yield line(f"M{left:g} 24 V{stages['stage1']:g}")
+    yield box(left - 30, 24, 110, "stem", "stem")
+    for part, y in stages.items():
+        blocks = sorted(
+            {name.split("/")[1] for name in names if name.startswith(f"{part}/block")}, key=lambda name: int(name[5:])
+        )
+        pitch = (right - left) / len(blocks)
+        width = min(70.0, max(2.0, pitch * 0.6))
+        yield f'<text x="0" y="{y - 2:g}">{part}</text>'
+        yield f'<text x="0" y="{y + 13:g}" opacity=".65">{_shape_in(graph, part)}</text>'
+        turn = f"V{y + 46:g} H{left:g} V{y + 94:g}" if part != "stage3" else f"V{y + 60:g}"
+        yield line(f"M{left:g} {y:g} H{right:g} {turn}")
+        for index, block in enumerate(blocks):
+            middle = left + (index + 0.5) * pitch
+            reach = (width + min(pitch - width, 40.0) * 0.7) / 2
+            yield line(f"M{middle - reach:g} {y:g} v{half + 7:g} H{middle + reach:g} v{-half - 7:g}", "var(--three)")
+            yield box(middle - width / 2, y, width, f"{part}/{block}", str(index + 1) if width > 18 else "")
+        if f"{part}/middle_shortcut" in names:
+            colour = level(f"{part}/middle_shortcut", "var(--two)")
+            yield line(f"M{left:g} {y:g} V{y - 26:g} H{right:g} V{y:g}", colour)
+    if "root_shortcut" in names:
+        end = stages["stage3"] + 26
+        yield line(f"M{left + 80:g} 24 H{right + 40:g} V{end:g} H{right:g}", level("root_shortcut", "var(--one)"))
+    yield box(right - 130, stages["stage3"] + 62, 160, "head", "pool, dense, softmax")
+
+
+def _shape_in(graph: Graph, stage: str) -> str:
+    """Of the maps within a stage."""
+    node = next(node for node in graph if node.name.startswith(f"{stage}/block0/conv"))
+    return "×".join(map(str, node.shape))
+
+
+COLOURS = ("var(--two)", "var(--one)", "var(--warn)", "var(--good)")
+
+
+def _errors(certificate: Json) -> str:
+    shown = [artifact for artifact in certificate["artifacts"] if artifact["layers"]]
+    if not shown:
+        return '<p class="faint">Not looked into; --per-layer does.</p>'
+    charts = []
+    for artifact in shown:
+        label = f"Relative L2 error of every layer of {artifact['file']}"
+        chart = _svg(720, 260, label, _chart(artifact["layers"], artifact["tolerance"]["value"]))
+        charts.append(
+            f"<figure>{chart}<figcaption><code>{escape(artifact['file'])}</code>, {escape(artifact['runtime'] or '')}: "
+            "line, what each layer computes in the end; dots, what it makes of the reference's own input; dashed, the "
+            "tolerance</figcaption></figure>"
+        )
+    return "".join(charts)
+
+
+def _chart(layers: Sequence[Json], tolerance: float) -> Iterator[str]:
+    left, right, top, bottom = 52.0, 712.0, 10.0, 216.0
+    values = [v for layer in layers for v in (layer["end_to_end"], layer["alone"]) if v]
+    low = math.floor(math.log10(min([*values, tolerance]))) if values else -9
+    high = math.ceil(math.log10(max([*values, tolerance]))) if values else 0
+
+    def y(value: float) -> float:
+        share = (math.log10(max(value, 10.0**low)) - low) / max(high - low, 1)
+        return bottom - share * (bottom - top)
+
+    def x(index: int) -> float:
+        return left + (index + 0.5) * (right - left) / len(layers)
+
+    for power in range(low, high + 1):
+        line = y(10.0**power)
+        yield f'<path d="M{left:g} {line:g} H{right:g}" stroke="var(--line)"/>'
+        yield f'<text x="{left - 6:g}" y="{line + 4:g}" text-anchor="end">1e{power}</text>'
+    yield f'<path d="M{left:g} {y(tolerance):g} H{right:g}" stroke="var(--bad)" stroke-dasharray="6 4"/>'
+    points = [(i, layer) for i, layer in enumerate(layers) if layer["end_to_end"] is not None]
+    path = " ".join(f"{'L' if k else 'M'}{x(i):g} {y(layer['end_to_end']):g}" for k, (i, layer) in enumerate(points))
+    yield f'<path d="{path}" fill="none" stroke="var(--two)" stroke-width="1.5"/>'
+    for i, layer in enumerate(layers):
+        if layer["alone"] is not None:
+            colour = "var(--bad)" if layer["alone"] > tolerance else "var(--good)"
+            yield f'<circle cx="{x(i):g}" cy="{y(layer["alone"]):g}" r="2.6" fill="{colour}">'
+            yield f"<title>{escape(layer['node'])}: alone {layer['alone']:.1e}</title></circle>"
+    marks: dict[str, int] = {}
+    for i, layer in enumerate(layers):
+        marks.setdefault(layer["node"].partition("/")[0].replace("_shortcut", "").replace("_add", ""), i)
+    taken = -1e9
+    for name, i in marks.items():
+        if x(i) - taken > 52:
+            yield f'<text x="{x(i):g}" y="{bottom + 20:g}">{escape(name)}</text>'
+            taken = x(i)
+
+
+def _provenance(certificate: Json) -> str:
+    rows = [
+        [
+            f'<span class="{"warn" if fact["basis"] == "assumed" else ""}">{escape(fact["basis"])}</span>',
+            escape(fact["name"]),
+            escape(fact["value"]),
+            escape(fact["evidence"]) + (f" (<code>{escape(fact['option'])}</code>)" if fact.get("option") else ""),
+        ]
+        for fact in certificate["source"]["facts"]
+    ]
+    effect = certificate["sensitivity"]
+    said = (
+        f"<p>How much the epsilon matters for this file: {effect['other']:g} instead of {effect['epsilon']:g} would "
+        f"change the logits by {effect['logits_relative_l2']:.1%} (relative L2; at most "
+        f"{effect['logits_max_abs']:.2g}) and {effect['answers_changed']} of {effect['answers']} answers.</p>"
+    )
+    return _table(["basis", "fact", "value", "evidence"], rows) + said
+
+
+def _weights(groups: Sequence[Json]) -> str:
+    figures = []
+    for group in groups:
+        tallest = max(group["counts"])
+        width = 160 / len(group["counts"])
+        bars = (
+            f'<rect x="{i * width:g}" y="{70 - 66 * count / tallest:g}" width="{width - 1:g}" '
+            f'height="{66 * count / tallest:g}" fill="var(--two)"/>'
+            for i, count in enumerate(group["counts"])
+        )
+        low, high = group["edges"]
+        label = f"Histogram of {group['name']}"
+        figures.append(
+            f"<figure>{_svg(160, 72, label, bars)}<figcaption>{escape(group['name'])}: {group['count']:,} "
+            f"from {low:.2g} to {high:.2g}; mean {group['mean']:.2g}, deviation {group['deviation']:.2g}"
+            "</figcaption></figure>"
+        )
+    return f'<div class="small">{"".join(figures)}</div>'
+
+
+def _method(certificate: Json) -> str:
+    inputs = certificate["inputs"]
+    what = "seeded pictures" if inputs["file"] is None else f"the pictures of <code>{escape(inputs['file'])}</code>"
+    seed = "" if inputs["seed"] is None else f" (seed {inputs['seed']})"
+    shape = "×".join(map(str, inputs["shape"]))
+    depths = [a["tolerance"] for a in certificate["artifacts"] if a["tolerance"]]
+    origin = ""
+    if depths:
+        origin = (
+            f"<p>The tolerance is {depths[0]['margin']} times what rounding costs the reference itself on these "
+            f"inputs: its logits in float32 and in float64 differ by {certificate['reference']['float32_noise']:.1e}, "
+            f"through {depths[0]['depth']} layers.</p>"
+        )
+    hashes = [
+        [f"<code>{escape(item['file'])}</code>", f"<code>{item['sha256']}</code>", f"{item['bytes']:,}"]
+        for item in (certificate["source"], *certificate["artifacts"])
+    ]
+    versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in certificate["tool"].items())
+    return (
+        f"<p>Each artifact was loaded from disk by its own framework and shown {what}{seed}, {shape}. It is compared "
+        f"with {escape(certificate['reference']['arithmetic'])}.</p>{origin}"
+        + _table(["file", "sha256", "bytes"], hashes)
+        + "<p>To check files and figures again: <code>ror-port verify --certificate</code> and the JSON file that lies "
+        f'beside this page.</p><p class="faint">{escape(certificate["created"])}; {versions}</p>'
+    )

@@ -1,0 +1,155 @@
+"""A checkpoint as its file holds it: ordered layers, tensors that are read on demand, and what the file says of itself.
+
+Nothing here is interpreted: tensors lie as they were stored, and what a file does not state is None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ror_port.errors import UnreadableFile
+from ror_port.layout import Array, Shape
+from ror_port.mapping.dialect import Dialect
+from ror_port.network.graph import Graph, Padding
+
+
+def files(path: Path) -> list[Path]:
+    """A file, or the files of a folder in the order of their names."""
+    return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in files(path))
+
+
+def sha256(path: Path) -> str:
+    """Of a file; of a folder, of its files' hashes in the order of their names."""
+    digests = []
+    for item in files(path):
+        with item.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if path.is_dir() else digests[0]
+
+
+Stamp = tuple[tuple[int, ...], ...]
+
+
+def stamp(path: Path) -> Stamp:
+    """What tells, without reading it again, that a file, or a folder with what lies in it, is still the same."""
+    states = [item.stat() for item in dict.fromkeys((path, *files(path)))]
+    return tuple((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)
+
+
+class StoredTensor(NamedTuple):
+    """A tensor of the file, unread. name: as its layer lists it."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    read: Callable[[], Array]
+
+
+class StoredLayer(NamedTuple):
+    name: str
+    tensors: tuple[StoredTensor, ...]
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of its tensors."""
+        return tuple(tensor.name for tensor in self.tensors)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a stored architecture (``model_config``) states; None or empty where it does not.
+
+    where: in which part of the file. epsilons, momenta: of the BatchNorm layers. ordering: "th"/"tf" (channels
+    first/last). input_shape: as stored, without the batch.
+    """
+
+    where: str = "model_config"
+
+    epsilons: frozenset[float] = frozenset()
+    momenta: frozenset[float] = frozenset()
+    ordering: str | None = None
+    padding: Padding | None = None
+    """Of strided convolutions, where it is plain to see."""
+    input_shape: tuple[int, ...] | None = None
+    dropout: float = 0.0
+    operations: Counter[str] | None = None
+    """What its layers do, counted: "convolution 3×3 stride 1", "activation relu" …; None where it is not told."""
+
+
+@dataclass
+class Checkpoint:
+    """An opened checkpoint. Use it as a context manager: tensors can be read until it is closed.
+
+    format: human name of the container. dialects: how its weights may be named, likeliest first.
+    writer: the software that its format belongs to, where only one writes it. keras_version, backend: as recorded.
+    omitted: what the file holds besides weights and was left out, in words.
+    """
+
+    path: Path
+    format: str
+    layers: tuple[StoredLayer, ...]
+    dialects: tuple[Dialect, ...]
+    writer: str | None = None
+    keras_version: str | None = None
+    backend: str | None = None
+    architecture: Architecture | None = None
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    """What ror-port itself wrote into a file that it made."""
+    omitted: tuple[str, ...] = ()
+    stamp: Stamp | None = None
+    """Of the file as it was before anything in it was read."""
+    compare: Callable[[str, Graph], None] = field(default=lambda _, __: None, repr=False)
+    """Compares what else the file says of the network, once that is known by name and graph; raises UnknownNetwork."""
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def stated_network(self) -> Mapping[str, Any]:
+        """What ror-port wrote of the network's configuration; empty where it did not."""
+        network = self.stated.get("network")
+        return network if isinstance(network, dict) else {}
+
+    @property
+    def weighted(self) -> tuple[StoredLayer, ...]:
+        """The layers that hold tensors, in the order of the file."""
+        return tuple(layer for layer in self.layers if layer.tensors)
+
+    @property
+    def tensors(self) -> Iterator[StoredTensor]:
+        return (tensor for layer in self.layers for tensor in layer.tensors)
+
+    @cached_property
+    def sha256(self) -> str:
+        digest = sha256(self.path)
+        self.check_unchanged()
+        return digest
+
+    def check_unchanged(self) -> None:
+        """Raises UnreadableFile where the file is no longer what it was when it was opened."""
+        try:
+            same = self.stamp is None or stamp(self.path) == self.stamp
+        except OSError:  # it is gone
+            same = False
+        if not same:
+            raise UnreadableFile(f"{self.path}: was changed while it was read; try again when that is done")

@@ -1,0 +1,299 @@
+"""Keras 3's own files: ``.weights.h5``, and ``.keras``, a zip of that with the architecture.
+
+Tensors lie at ``layers/<class>[_<n>]/vars/<i>``, counted by class in the order of ``model.layers``; the layer's
+name is an attribute of ``vars``. Source: Keras 3.15, saving/saving_lib.py.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from h5py import h5g
+
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
+from ror_port.formats import keras_config
+from ror_port.formats.checkpoint import Checkpoint
+from ror_port.formats.hdf5 import reader as hdf5
+from ror_port.formats.hdf5 import writer as hdf5_writer
+from ror_port.formats.model_config import architecture, json_object
+from ror_port.layout import Array
+from ror_port.mapping.engine import Note, laid_out, unnoted
+from ror_port.mapping.keras import KERAS_2, KERAS_3, KERAS_3_CLASSES, keras_layer_name
+from ror_port.network.graph import Graph, Parameter
+from ror_port.safety import limits
+from ror_port.safety.parsing import described, is_own
+
+KERAS_VERSION = "3.15.1"
+"""The Keras whose file layout is followed; the suite loads every file that is written with it."""
+
+ROLES = {
+    class_name: tuple(rule.role for rule in KERAS_3.rules if rule.kind == kind)
+    for kind, class_name in KERAS_3_CLASSES.items()
+}
+"""Class in a path → roles of its ``vars``, in order; a layer without bias has the first alone."""
+
+_METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+
+
+def describe(root: h5g.GroupID, path: Path, source: Path | BinaryIO | None = None) -> dict[str, Any]:
+    """What the library says of a ``.weights.h5`` file, as JSON; `read_weights` makes a checkpoint of it.
+
+    source: the file itself, where `path` is the archive that it came in.
+    """
+    layers = _described(root, path, source or path)
+    return {
+        "layers": layers,
+        "omitted": hdf5.omitted(root, "optimizer"),
+        "ror_port": hdf5.text(root, "ror_port", path),
+    }
+
+
+def read_weights(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint:
+    """A checkpoint of an open ``.weights.h5`` file that `describe` described."""
+    return Checkpoint(
+        path,
+        "Keras 3 weights, HDF5",
+        hdf5.layers(described["layers"], file, path),
+        (KERAS_2,),
+        "Keras 3",
+        stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
+        omitted=tuple(described["omitted"]),
+        close=file.close,
+    )
+
+
+def read_archive(path: Path) -> Checkpoint:
+    """Opens a ``.keras`` file."""
+    with ExitStack() as on_error:
+        try:
+            with _archive(path) as archive:
+                metadata = json_object(
+                    _member(archive, _METADATA, path, limits.MAX_CONFIG_BYTES), f"{path}: {_METADATA}"
+                )
+                config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).decode("utf-8", "replace")
+                member = _info(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES)
+                weights = on_error.enter_context(_unpacked(archive, member, path))
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            raise UnreadableFile(f"{path}: a damaged or encrypted zip archive ({error})") from None
+
+        def work() -> dict[str, Any]:
+            with hdf5.hdf5(weights, path) as root:
+                return describe(root, path, weights)
+
+        said = described(path, work)
+        version, stated = metadata.get("keras_version"), metadata.get("ror_port", {})
+        checkpoint = Checkpoint(
+            path=path,
+            format="Keras 3 model, .keras",
+            layers=hdf5.layers(said["layers"], weights, path),
+            dialects=(KERAS_2,),
+            writer="Keras 3",
+            keras_version=version if isinstance(version, str) else None,
+            architecture=architecture(config, path),
+            stated=stated if isinstance(stated, dict) else {},
+            omitted=tuple(said["omitted"]),
+            close=weights.close,
+        )
+        on_error.pop_all()
+    return checkpoint
+
+
+_END = b"PK\x05\x06"
+"""Begins the record at the end of a zip archive, which gives the size of its list of members at byte 12."""
+
+_END_64 = b"PK\x06\x07"
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    """An archive whose list of members, which is read at once, is known to be short and to stay inside of it."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, (1 << 16) + 22), os.SEEK_END)
+        tail = file.read()
+    end = tail.find(_END)
+    if end < 0 or tail.count(_END) > 1 or _END_64 in tail:
+        raise zipfile.BadZipFile("without one plain list of its members")
+    size = int.from_bytes(tail[end + 12 : end + 16], "little")
+    if size > limits.MAX_ARCHIVE_DIRECTORY_BYTES:
+        raise UnsafeFile(
+            f"{path}: a zip archive whose list of members takes {size} bytes; the limit is "
+            f"{limits.MAX_ARCHIVE_DIRECTORY_BYTES}"
+        )
+    archive = zipfile.ZipFile(path)
+    outside = [name for name in archive.namelist() if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name)]
+    if outside:
+        archive.close()
+        raise UnsafeFile(f"{path}: a zip archive with the member {quote(outside[0])}, a path out of it")
+    return archive
+
+
+def _info(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> zipfile.ZipInfo:
+    found = [info for info in archive.infolist() if info.filename == name]
+    if len(found) != 1:
+        raise NotACheckpoint(f"{path}: a zip archive with {len(found)} members {name}; a .keras file has one")
+    (member,) = found
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UnsafeFile(f"{path}: {name} is compressed by method {member.compress_type}; deflate is read")
+    limit = min(limit, limits.MAX_EXPANSION * path.stat().st_size)
+    if member.file_size > limit:
+        raise UnsafeFile(f"{path}: {name} unpacks to {member.file_size} bytes; the limit is {limit}")
+    return member
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> bytes:
+    return archive.read(_info(archive, name, path, limit))
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> BinaryIO:
+    """A member as a file to be read at any place, once its checksum is seen to: where it lies, or inflated beside."""
+    weights: BinaryIO
+    if member.compress_type == zipfile.ZIP_STORED:
+        weights = cast(BinaryIO, _Stored(path, member))
+        if not is_own() and _checksum(weights) != member.CRC:
+            weights.close()
+            raise zipfile.BadZipFile(f"bad checksum of {member.filename}")
+    else:
+        weights = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
+        with archive.open(member) as packed:
+            shutil.copyfileobj(packed, weights, BLOCK)
+    return weights
+
+
+def _checksum(file: BinaryIO) -> int:
+    checksum = 0
+    while block := file.read(BLOCK):
+        checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+BLOCK = 1 << 16
+"""Bytes that are copied or summed up at once; such a buffer is used again, and one of megabytes is not."""
+
+
+class _Stored(io.RawIOBase):
+    """A member of an archive that is stored as it is, in its place."""
+
+    def __init__(self, path: Path, member: zipfile.ZipInfo) -> None:
+        super().__init__()
+        self.file = path.open("rb", buffering=0)
+        self.file.seek(member.header_offset)
+        head = self.file.read(30)
+        if len(head) < 30 or not head.startswith(b"PK\3\4") or member.flag_bits & 1:
+            self.file.close()
+            raise zipfile.BadZipFile(f"{member.filename} is not where the list of members says, or encrypted")
+        name, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
+        self.start = member.header_offset + len(head) + name + extra
+        self.size, self.at = member.file_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}[whence]
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        self.file.seek(self.start + self.at)
+        count = self.file.readinto(memoryview(buffer)[: max(0, self.size - self.at)])
+        self.at += count or 0
+        return count or 0
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO) -> list[list[Any]]:
+    group = hdf5.group(root, "layers", path)
+    if group.get_num_objs() > limits.MAX_LAYERS:
+        raise UnsafeFile(f"{path}: {group.get_num_objs()} layers; the limit is {limits.MAX_LAYERS}")
+    layers, tensors = [], hdf5.Tensors(root, path, source)
+    for container in [name.decode("utf-8", "replace") for name in group]:
+        match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
+        variables = hdf5.group(group, f"{container}/vars", path)
+        roles, count = ROLES.get(match[1], ()) if match else (), variables.get_num_objs()
+        if count == 0:
+            continue
+        if count not in (len(roles), 1 if "bias" in roles else len(roles)):
+            raise NotACheckpoint(
+                f"{path}: {hdf5.name_of(variables)}: {count} tensors; expected {', '.join(roles) or 'none'}"
+            )
+        name = hdf5.text(variables, "name", path) or container
+        present = enumerate(roles[:count])
+        layers.append([name, [tensors.describe(variables, str(index), f"{name}/{role}") for index, role in present]])
+    tensors.check()
+    if len({name for name, _ in layers}) < len(layers):
+        raise NotACheckpoint(f"{path}: two layers of one name")
+    return layers
+
+
+def write_weights(
+    disk: BinaryIO,
+    graph: Graph,
+    parameters: Iterable[tuple[Parameter, Array]],
+    *,
+    dtype: str,
+    stated: Mapping[str, Any],
+    note: Note = unnoted,
+) -> None:
+    """A ``.weights.h5`` file, to an open binary file from where it stands.
+
+    Parameters are canonical; each is written as it comes.
+    """
+    containers: dict[str, str] = {}
+    counts = dict.fromkeys(KERAS_3_CLASSES.values(), 0)
+    for node in graph.keras_order:
+        if node.kind:
+            class_name = KERAS_3_CLASSES[node.kind]
+            number = counts[class_name]
+            containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
+            counts[class_name] += 1
+    entries = KERAS_3.bind(graph.parameters, containers.__getitem__)
+    with hdf5_writer.writing(disk) as file:
+        file.text("ror_port", json.dumps(stated))
+        file.group("vars")
+        for name, container in containers.items():
+            file.group(f"{container}/vars").text("name", keras_layer_name(name))
+        for name, array in laid_out(entries, parameters, dtype, note):
+            file.dataset(name, array)
+
+
+def write_archive(
+    path: Path,
+    graph: Graph,
+    parameters: Iterable[tuple[Parameter, Array]],
+    *,
+    dtype: str,
+    channels_first: bool,
+    stated: Mapping[str, Any],
+    note: Note = unnoted,
+) -> None:
+    """A ``.keras`` file that ``keras.models.load_model`` opens without custom objects.
+
+    Equal inputs give equal bytes: the archive carries no date.
+    """
+    layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
+    metadata = {"keras_version": KERAS_VERSION, "ror_port": stated}
+    with path.open("wb") as disk, zipfile.ZipFile(disk, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(_METADATA), json.dumps(metadata))
+        archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(layers, "model")))
+        with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member, path.open("r+b") as place:
+            # HDF5 goes to and fro, a member cannot: it writes to the disk, and the member is given what lies there.
+            disk.flush()
+            place.seek(disk.tell())
+            write_weights(place, graph, parameters, dtype=dtype, stated=stated, note=note)
+            place.seek(disk.tell())
+            shutil.copyfileobj(place, member, BLOCK)

@@ -1,0 +1,1 @@
+"""The reference: what Keras on Theano computed, in NumPy float64."""

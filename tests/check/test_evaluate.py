@@ -1,0 +1,230 @@
+"""The digits network on data sets in every form: Theano's answers, image by image, on every runtime."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genuine import DIGITS, digits
+from ror_port.check.datasets import open_dataset
+from ror_port.check.evaluate import evaluate
+from ror_port.check.runtimes import RUNTIMES, choose
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
+from ror_port.source.port import load
+from ror_port.source.provenance import Given
+
+SHAPE = (32, 32, 3)
+
+
+@pytest.fixture(scope="module")
+def source(genuine):
+    return genuine(DIGITS)
+
+
+@pytest.fixture(scope="module")
+def images(source):
+    """x: (image, row, column, channel), uint8; y: labels."""
+    data = digits(source)
+    return data["x_test"], data["y_test"]
+
+
+def as_records(x: np.ndarray) -> np.ndarray:
+    """(image, 3072): red, green and blue, row by row, as CIFAR-10 has them."""
+    return x.transpose(0, 3, 1, 2).reshape(len(x), -1)
+
+
+def as_binary(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
+    (folder / "test_batch.bin").write_bytes(np.hstack([y[:, None].astype(np.uint8), as_records(x)]).tobytes())
+    return folder
+
+
+def as_pickle(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
+    """As Python 2 wrote it: protocol 2, byte strings as keys."""
+    batch = {b"batch_label": b"testing batch 1 of 1", b"labels": y.tolist(), b"data": as_records(x).copy()}
+    (folder / "test_batch").write_bytes(pickle.dumps(batch, protocol=2))
+    return folder
+
+
+def as_npz(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
+    np.savez(folder / "digits.npz", x=x, y=y)
+    return folder / "digits.npz"
+
+
+def as_pictures(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
+    from PIL import Image
+
+    for label in range(10):
+        (folder / f"digit {label}").mkdir()
+    for index, (image, label) in enumerate(zip(x, y, strict=True)):
+        Image.fromarray(image).save(folder / f"digit {label}" / f"{index:04}.png")
+    return folder
+
+
+FORMS = {"binary": as_binary, "Python": as_pickle, "x and y": as_npz, "class folders": as_pictures}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_images(tmp_path, images, form) -> None:
+    x, y = images
+    found = open_dataset(FORMS[form](tmp_path, x, y), SHAPE, 10)
+    assert form in found.name
+    assert found.preprocessing == "pixels / 255"
+    order = np.argsort(y, kind="stable") if form == "class folders" else slice(None)
+    np.testing.assert_array_equal(found.images, x[order])
+    np.testing.assert_array_equal(found.labels, y[order])
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_runtime_answers_as_theano_did(source, images, tmp_path, runtime) -> None:
+    expected = source.record()["probabilities"].argmax(1)
+    data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10)
+    found = evaluate(choose(source.weights, runtime, Given()), data)
+    np.testing.assert_array_equal(found.answers, expected)
+    assert found.confusion.sum() == len(expected)
+    assert found.confusion.trace() / len(expected) == found.accuracy == (expected == images[1]).mean()
+
+
+@pytest.mark.parametrize("name", ["net.keras", "net.weights.h5", "net.h5", "net-saved", "net", "net.pt", "net.onnx"])
+def test_every_artifact_answers_as_theano_did(source, images, tmp_path, name) -> None:
+    expected = source.record()["probabilities"].argmax(1)[:64]
+    data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10, limit=64)
+    with load(source.weights) as port:
+        write = {"net": port.to_torch, "net.pt": port.to_torch, "net.onnx": port.to_onnx}.get(name, port.to_keras)
+        write(tmp_path / name)
+    found = evaluate(choose(tmp_path / name, None, Given()), data)
+    np.testing.assert_array_equal(found.answers, expected)
+
+
+def test_folded_onnx_answers_as_theano_did(source, images, tmp_path) -> None:
+    data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10, limit=64)
+    with load(source.weights) as port:
+        port.to_onnx(tmp_path / "net.onnx", fold_bn=True)
+    found = evaluate(choose(tmp_path / "net.onnx", None, Given()), data)
+    np.testing.assert_array_equal(found.answers, source.record()["probabilities"].argmax(1)[:64])
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess:
+    line = [sys.executable, "-m", "ror_port", "evaluate", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_command_prints_what_the_authors_code_printed(source, images, tmp_path) -> None:
+    done = command(source.weights, "--data", as_binary(tmp_path, *images), "--try-conventions", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "Accuracy : 98.33 %" in done.stderr
+    assert "Error : 1.67 %" in done.stderr
+    assert "pixels / 255" in done.stderr
+    assert "airplane" in done.stderr  # whatever CIFAR-10's first class shows, that is its name
+    account = json.loads(done.stdout)
+    assert account["images"] == 359
+    accuracy = {(h["backend"], h["epsilon"]): h["accuracy"] for h in account["hypotheses"]}
+    (taken,) = [h for h in account["hypotheses"] if h["taken"]]
+    assert (taken["backend"], taken["epsilon"], taken["accuracy"]) == ("theano", 1e-3, account["accuracy"])
+    assert set(accuracy) == {(b, e) for b in ("theano", "tensorflow") for e in (1e-3, 1e-5)}
+    assert accuracy["tensorflow", 1e-3] < 0.5 < accuracy["theano", 1e-5]
+
+
+def test_floating_point_images_are_taken_as_they_are(tmp_path, images) -> None:
+    x, y = images[0][:8], images[1][:8]
+    np.savez(tmp_path / "scaled.npz", x=(x / 255).transpose(0, 3, 1, 2).astype(np.float32), y=np.eye(10)[y])
+    found = open_dataset(tmp_path / "scaled.npz", SHAPE, 10)
+    assert found.preprocessing == "pixels as they are stored"
+    np.testing.assert_allclose(next(found.batches(8)), x / 255, rtol=1e-6)
+    np.testing.assert_array_equal(found.labels, y)
+    assert open_dataset(tmp_path / "scaled.npz", SHAPE, 10, scale=2).preprocessing == "pixels / 2"
+
+
+class Evil:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self):
+        return Path.touch, (self.canary,)
+
+
+def test_a_pickle_runs_nothing(tmp_path) -> None:
+    canary = tmp_path / "canary"
+    for name, payload in (("direct", Evil(canary)), ("inside", {b"data": np.array([Evil(canary)]), b"labels": [0]})):
+        (tmp_path / name).write_bytes(pickle.dumps(payload, protocol=2))
+        with pytest.raises(UnsafeFile, match="nothing of it was run"):
+            open_dataset(tmp_path / name, SHAPE, 10)
+    np.savez(tmp_path / "evil.npz", x=np.array([Evil(canary)]), y=np.zeros(1))
+    with pytest.raises(UnreadableFile):
+        open_dataset(tmp_path / "evil.npz", SHAPE, 10)
+    assert not canary.exists()
+
+
+def test_a_pickle_of_code_in_permitted_names_runs_nothing(tmp_path) -> None:
+    """The decoder that old byte strings need must not be lent to other codecs."""
+    for encoding in ("rot13", "zlib", "utf-7"):
+        payload = b"c_codecs\nencode\n(V" + b"a" * 10 + b"\nV" + encoding.encode() + b"\ntR."
+        (tmp_path / "batch").write_bytes(b"\x80\x02" + payload)
+        with pytest.raises((UnsafeFile, UnreadableFile)):
+            open_dataset(tmp_path / "batch", SHAPE, 10)
+
+
+def broken(folder: Path, kind: str) -> Path:
+    x, y = np.zeros((4, 32, 32, 3), np.uint8), np.arange(4)
+    if kind == "wrong size":
+        np.savez(folder / "a.npz", x=x[:, :28, :28], y=y)
+    elif kind == "label out of range":
+        np.savez(folder / "a.npz", x=x, y=y + 7)
+    elif kind == "negative label":
+        np.savez(folder / "a.npz", x=x, y=y - 1)
+    elif kind == "fewer labels":
+        np.savez(folder / "a.npz", x=x, y=y[:3])
+    elif kind == "no arrays x and y":
+        np.savez(folder / "a.npz", images=x)
+    elif kind == "text":
+        np.savez(folder / "a.npz", x=np.array(["a"] * 4), y=y)
+    elif kind == "NaN":
+        np.savez(folder / "a.npz", x=x * np.nan, y=y)
+    elif kind == "empty folder":
+        (folder / "a.npz").mkdir()
+    elif kind == "truncated":
+        np.savez(folder / "a.npz", x=x, y=y)
+        (folder / "a.npz").write_bytes((folder / "a.npz").read_bytes()[:5000])
+    elif kind == "not a picture":
+        (folder / "a.npz" / "one").mkdir(parents=True)
+        (folder / "a.npz" / "one" / "a.png").write_bytes(b"GIF89a")
+    elif kind == "missing":
+        pass
+    elif kind == "half a record":
+        (folder / "a.npz").write_bytes(bytes(3000))
+    return folder / "a.npz"
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "says"),
+    [
+        ("wrong size", NotACheckpoint, "images of 28×28×3; the network takes 32×32×3"),
+        ("label out of range", NotACheckpoint, "labels from 7 to 10; the network has 10 classes"),
+        ("negative label", NotACheckpoint, "labels from -1"),
+        ("fewer labels", NotACheckpoint, "4 images and labels of shape"),
+        ("no arrays x and y", NotACheckpoint, "expected arrays x and y; found 'images'"),
+        ("text", NotACheckpoint, "expected numbers"),
+        ("NaN", NotACheckpoint, "NaN"),
+        ("empty folder", NotACheckpoint, "neither a CIFAR-10 folder"),
+        ("truncated", UnreadableFile, "not a sound"),
+        ("not a picture", UnreadableFile, "not a sound picture"),
+        ("missing", UnreadableFile, "no such file"),
+        ("half a record", UnreadableFile, "neither CIFAR-10"),
+    ],
+)
+def test_data_that_do_not_fit_get_one_line(tmp_path, kind, error, says) -> None:
+    with pytest.raises(error, match=says):
+        open_dataset(broken(tmp_path, kind), SHAPE, 10)
+
+
+def test_wrong_input_to_the_command(source, tmp_path) -> None:
+    done = command(source.weights, "--data", tmp_path / "none")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    done = command(tmp_path / "none.h5", "--data", tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert command(source.weights).returncode == 2

@@ -1,0 +1,122 @@
+"""What was written is read again, and a byte that was lost on the way keeps it from taking its place."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ror_port.convert import write as convert
+from ror_port.convert.reread import Ledger
+from ror_port.errors import OutputError, UnreadableFile
+from ror_port.formats import safetensors
+from ror_port.source.port import Port, load
+
+NAMES = {
+    "keras": "net.keras",
+    "weights": "net.weights.h5",
+    "h5": "net.h5",
+    "safetensors": "net",
+    "pt": "net.pt",
+    "onnx": "net.onnx",
+    "theano": "back.h5",
+}
+
+
+def write(port: Port, format: str, folder: Path, **options) -> None:
+    target = folder / NAMES[format]
+    if format in ("onnx", "theano"):
+        {"onnx": convert.to_onnx, "theano": convert.to_theano}[format](port, target, **options)
+        return
+    to = convert.to_torch if format in ("safetensors", "pt") else convert.to_tensorflow
+    to(port, target, format, **options)
+
+
+@pytest.mark.parametrize("format", NAMES)
+def test_a_byte_lost_in_the_writing_is_found(pre_ror, tmp_path, monkeypatch, format) -> None:
+    check = Ledger.check
+
+    def lose(ledger: Ledger, written: Path, *rest) -> None:
+        path = written / safetensors.WEIGHTS if written.is_dir() else written
+        content = bytearray(path.read_bytes())
+        content[content.index(gamma) + 5] ^= 4
+        path.write_bytes(content)
+        check(ledger, written, *rest)
+
+    monkeypatch.setattr(Ledger, "check", lose)
+    with load(pre_ror.weights) as port:
+        gamma = port.stored["head/bn/gamma"].read().tobytes()
+        with pytest.raises(OutputError, match=r"head/bn/gamma|cannot be read again"):
+            write(port, format, tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_model_whose_description_is_damaged_in_the_writing_is_not_kept(pre_ror, tmp_path, monkeypatch) -> None:
+    check = Ledger.check
+
+    def damage(ledger: Ledger, written: Path, format: str) -> None:
+        for place in (*range(0, 3000, 67), *range(written.stat().st_size - 400, written.stat().st_size, 13)):
+            content = written.read_bytes()
+            written.write_bytes(content[:place] + b"\xff" + content[place + 1 :])
+            with suppress(OutputError):  # what describes no tensor may pass; nothing may end otherwise
+                check(ledger, written, format)
+            written.write_bytes(content[:place])
+            with pytest.raises(OutputError):
+                check(ledger, written, format)
+            written.write_bytes(content)
+        raise OutputError("tried")
+
+    monkeypatch.setattr(Ledger, "check", damage)
+    with load(pre_ror.weights) as port, pytest.raises(OutputError, match="tried"):
+        write(port, "onnx", tmp_path)
+
+
+def test_a_tensor_that_changes_its_type_is_found(pre_ror, tmp_path) -> None:
+    with load(pre_ror.weights) as port:
+        write(port, "weights", tmp_path)
+        ledger = Ledger()
+        for parameter, array in port.parameters():
+            ledger.note(parameter, np.array(array, "float64", order="C"))
+        with pytest.raises(OutputError, match="94 tensors are not what was to be written"):
+            ledger.check(tmp_path / NAMES["weights"], "weights")
+
+
+def test_a_file_that_changes_meanwhile_is_not_converted(copy, tmp_path) -> None:
+    path, file = copy
+    file.close()
+
+    def write_to_it(_: Path) -> None:
+        with path.open("r+b") as source:
+            source.seek(-1, os.SEEK_END)
+            source.write(b"\1")
+
+    with load(path) as port, pytest.raises(UnreadableFile, match="was changed while it was read"):
+        write(port, "weights", tmp_path, trial=write_to_it)
+    assert os.listdir(tmp_path) == ["weights.h5"]
+
+
+@pytest.mark.parametrize("change", [lambda p: p.write_text("{}"), lambda p: p.unlink(), lambda p: p.rename(f"{p}2")])
+def test_a_folder_in_which_a_file_changes_is_not_converted(pre_ror, tmp_path, change) -> None:
+    with load(pre_ror.weights) as port:
+        write(port, "safetensors", tmp_path)
+    source = tmp_path / NAMES["safetensors"]
+    (tmp_path / "out").mkdir()
+    with load(source) as port, pytest.raises(UnreadableFile, match="was changed while it was read"):
+        write(port, "weights", tmp_path / "out", trial=lambda _: change(source / "config.json"))
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_bad_values_that_were_admitted_are_written_as_they_are(copy, tmp_path) -> None:
+    path, file = copy
+    odd = np.array([0x7FC00123, 0xFF800000], np.uint32).view(np.float32)  # a NaN with a payload, minus infinity
+    file["dense_1/dense_1_b"][:2] = odd
+    file.close()
+    with load(path, bad_values=True) as port:
+        for format in ("keras", "safetensors"):
+            write(port, format, tmp_path)
+        assert port.admitted == {"dense_1_b": "NaN"}
+    with load(tmp_path / NAMES["keras"], bad_values=True) as port:
+        assert port.stored["head/dense/bias"].read()[:2].tobytes() == odd.tobytes()

@@ -1,0 +1,229 @@
+import h5py
+import pytest
+
+from genuine import STEPS, rename_layers
+from ror_port.errors import NotACheckpoint, UnknownNetwork
+from ror_port.source.port import Port, load
+
+
+def fact(port: Port, name: str) -> tuple[str, str]:
+    found = next(fact for fact in port.facts if fact.name == name)
+    return found.value, found.basis
+
+
+def test_a_genuine_weights_file(pre_ror) -> None:
+    with load(pre_ror.weights) as port:
+        assert fact(port, "Keras") == ("1", "inferred")
+        assert fact(port, "backend") == ("theano", "inferred")
+        assert fact(port, "dim ordering") == ("th", "inferred")
+        assert fact(port, "BatchNorm divides by") == ("√(variance + epsilon)", "assumed")
+        assert fact(port, "BatchNorm epsilon") == ("0.001", "assumed")
+        assert port.convention.flipped
+        assert port.convention.kernels == "OIHW"
+
+
+def test_a_genuine_full_model_states_what_weights_alone_do_not(genuine) -> None:
+    with load(genuine(STEPS[0]).folder / "model.h5") as port:
+        assert fact(port, "Keras") == ("1.2.2", "recorded")
+        assert fact(port, "dim ordering") == ("th", "recorded")
+        assert fact(port, "BatchNorm epsilon") == ("0.001", "recorded")
+        assert port.checkpoint.omitted == ("optimizer state",)
+
+
+def test_names_that_end_in_0_are_tensorflows(copy) -> None:
+    """TensorFlow under Keras 1 with ordering th: the same shapes, and no flip."""
+    path, file = copy
+    for layer in file.values():
+        weights = [name.decode() for name in layer.attrs["weight_names"]]
+        for index, name in enumerate(weights):
+            layer.move(name, f"{name}{'_1' if index else ''}:0")
+        if weights:
+            layer.attrs["weight_names"] = [f"{name}{'_1' if i else ''}:0".encode() for i, name in enumerate(weights)]
+    file.close()
+    with load(path) as port:
+        assert fact(port, "backend") == ("tensorflow", "inferred")
+        assert not port.convention.flipped
+
+
+def test_some_names_that_end_in_0_are_a_contradiction(copy) -> None:
+    path, file = copy
+    file["dense_1"].move("dense_1_W", "dense_1_W:0")
+    file["dense_1"].attrs["weight_names"] = [b"dense_1_W:0", b"dense_1_b"]
+    file.close()
+    with pytest.raises(NotACheckpoint, match="1 of 94 weight names end in ':0'"):
+        load(path)
+
+
+def test_what_the_user_says_counts(pre_ror) -> None:
+    with load(pre_ror.weights, backend="tensorflow", epsilon=1e-5) as port:
+        assert fact(port, "backend") == ("tensorflow", "given")
+        assert fact(port, "BatchNorm epsilon") == ("1e-05", "given")
+        assert port.network.epsilon == 1e-5
+        assert not port.convention.flipped
+
+
+def test_a_recorded_backend_counts_more_than_names(copy) -> None:
+    path, file = copy
+    file.attrs["backend"] = b"tensorflow"
+    file.close()
+    with load(path) as port:
+        assert fact(port, "backend") == ("tensorflow", "recorded")
+
+
+def test_kernels_of_ordering_tf_are_told_by_their_shapes(copy) -> None:
+    path, file = copy
+    for layer in file.values():
+        for name, stored in list(layer.items()):
+            if stored.ndim == 4:
+                kernel = stored[()].transpose(2, 3, 1, 0)
+                del layer[name]
+                layer[name] = kernel
+    file.close()
+    with load(path) as port:
+        assert fact(port, "dim ordering") == ("tf", "inferred")
+        assert port.convention.kernels == "HWIO"
+        assert port.convention.flipped  # Theano convolved truly under either ordering
+
+
+def test_unknown_weight_names(copy) -> None:
+    path, file = copy
+    file["dense_1"].move("dense_1_W", "dense_1_U")
+    file["dense_1"].attrs["weight_names"] = [b"dense_1_U", b"dense_1_b"]
+    file.close()
+    with pytest.raises(NotACheckpoint, match=r"1 of 34 layers have weights of names .* 'dense_1_U'"):
+        load(path)
+
+
+def config_with(copy, genuine, change) -> str:
+    """The path of a genuine full model whose model_config went through `change`."""
+    path, file = copy
+    file.close()
+    path.write_bytes((genuine(STEPS[0]).folder / "model.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        config = file.attrs["model_config"]
+        text = config.decode() if isinstance(config, bytes) else config
+        file.attrs["model_config"] = change(text)
+    return path
+
+
+def test_a_recorded_epsilon_is_taken(copy, genuine) -> None:
+    path = config_with(copy, genuine, lambda text: text.replace('"epsilon": 0.001', '"epsilon": 2e-05'))
+    with load(path) as port:
+        assert fact(port, "BatchNorm epsilon") == ("2e-05", "recorded")
+        assert port.network.epsilon == 2e-5
+
+
+def test_a_lambda_layer_is_refused(copy, genuine) -> None:
+    path = config_with(copy, genuine, lambda text: text.replace('"class_name": "Flatten"', '"class_name": "Lambda"'))
+    with pytest.raises(UnknownNetwork, match="Lambda layer, which is Python code"):
+        load(path)
+
+
+def test_a_batch_norm_without_running_statistics_is_explained(copy, genuine) -> None:
+    path = config_with(copy, genuine, lambda text: text.replace('"axis": 1', '"axis": 1, "mode": 2', 1))
+    with pytest.raises(UnknownNetwork, match="mode '2'"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"config": 1}', "[" * 100_000, '{"config": {"layers": [1]}}']
+)
+def test_a_broken_architecture(copy, genuine, text) -> None:
+    path = config_with(copy, genuine, lambda _: text or " ")
+    with pytest.raises(NotACheckpoint, match="model_config"):
+        load(path)
+
+
+def test_renaming_keeps_the_era(copy) -> None:
+    path, file = copy
+    rename_layers(file, {"dense_1": "answers"})
+    file.close()
+    with load(path) as port:
+        assert fact(port, "Keras") == ("1", "inferred")
+
+
+@pytest.mark.parametrize("backend", ["Theano", "THEANO"])
+def test_case_does_not_matter_to_a_recorded_backend(copy, backend) -> None:
+    path, file = copy
+    file.attrs["backend"] = backend
+    file.close()
+    with load(path) as port:
+        assert port.convention.flipped
+
+
+def test_a_backend_that_nobody_knows_is_refused(copy) -> None:
+    path, file = copy
+    file.attrs["backend"] = "mxnet"
+    file.close()
+    with pytest.raises(NotACheckpoint, match="'mxnet', whose convolution is not known"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "deviation", "epsilon"),
+    [
+        ("1.0.6", "std + epsilon", 1e-6),
+        ("1.0.7", "√variance + epsilon", 1e-6),
+        ("1.0.8", "√(variance + epsilon)", 1e-5),
+        ("1.1.2", "√(variance + epsilon)", 1e-5),
+        ("1.2.0", "√(variance + epsilon)", 1e-3),
+        ("2.3.1", "√(variance + epsilon)", 1e-3),
+    ],
+)
+def test_the_rules_of_batch_norm_by_version(pre_ror, version, deviation, epsilon) -> None:
+    with load(pre_ror.weights, keras=version) as port:
+        assert (port.convention.deviation, port.network.epsilon) == (deviation, epsilon)
+
+
+def test_an_older_rule_becomes_todays_for_every_value(pre_ror) -> None:
+    import numpy as np
+
+    with load(pre_ror.weights, keras="1.0.7") as port:
+        assert port.target.epsilon == 0
+        for parameter, array in port.parameters():
+            if parameter.role == "moving_variance":
+                stored = port.stored[parameter.name].read().astype(np.float64)
+                np.testing.assert_allclose(np.sqrt(array), np.sqrt(stored) + 1e-6, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"class_name": "MaxPooling2D"', '"class_name": "AveragePooling2D"', "pooling"),
+        ('"activation": "relu"', '"activation": "tanh"', "activation"),
+        ('"subsample": [4, 4]', '"subsample": [2, 2]', "stride"),
+    ],
+)
+def test_an_architecture_of_another_network_is_refused(copy, genuine, old, new, says) -> None:
+    path = config_with(copy, genuine, lambda text: text.replace(old, new))
+    with pytest.raises(UnknownNetwork, match=f"its model_config is another network's: .*{says}"):
+        load(path)
+
+
+def test_a_recorded_input_size_is_taken(copy, genuine) -> None:
+    path = config_with(copy, genuine, lambda text: text.replace("[null, 3, 32, 32]", "[null, 3, 48, 40]"))
+    with load(path) as port:
+        assert port.network.input_shape == (48, 40, 3)
+
+
+@pytest.mark.parametrize(
+    "text", ["not JSON", "[]", "null", '{"network": {"epsilon": "x"}}', '{"network": {"epsilon": NaN}}']
+)
+def test_junk_in_our_own_attribute(copy, text) -> None:
+    path, file = copy
+    file.attrs["ror_port"] = text
+    file.close()
+    with pytest.raises(NotACheckpoint, match="attribute ror_port"):
+        load(path)
+
+
+@pytest.mark.parametrize("version", ["junk", "", "x.y", "²"])
+def test_a_version_that_is_none(copy, version) -> None:
+    path, file = copy
+    file.attrs["keras_version"] = version
+    file.close()
+    if version:
+        with pytest.raises(NotACheckpoint, match="no version of Keras"):
+            load(path)
+    else:
+        load(path).checkpoint.close()
