@@ -8,8 +8,10 @@ A case says for which dim orderings of the session it is; nothing is built befor
 from __future__ import print_function
 
 import fnmatch
+import zlib
 
 import keras
+import numpy as np
 from keras import backend as K
 from keras import layers as L
 from keras.models import Model, Sequential
@@ -31,6 +33,13 @@ KERAS_1 = 'keras-1.*'
 REFUSED = [
     (KERAS_1, 'activation/softmax-image-*', 'softmax takes 2-D and 3-D only'),
     (KERAS_1, 'convolution2d/softmax-*', 'softmax takes 2-D and 3-D only'),
+    (KERAS_1, 'noise/alpha-dropout-*', 'from Keras 2.0.6 on'),
+    ('keras-1*theano*', 'separable/*', 'on TensorFlow only'),
+    ('*theano*', 'deconvolution2d/same-2-*', 'even kernel'),
+    ('*theano*', 'deconvolution2d/same-3x2-*', 'even kernel'),
+    ('*', 'convolution1d/channels-first-causal-*', 'causal is for channels_last'),
+    ('*theano*', 'merge_more/multiply-broadcast-*', 'no axis is repeated that Theano does not know to be 1'),
+    ('*', 'separable/separable1d-causal-*', 'Conv1D only'),
     ('*theano*', 'normalization/small-epsilon-*', 'Theano wants 1e-5, and float32(1e-5) is less'),
     (KERAS_1, 'activation/selu-*', 'from Keras 2.0.6 on'),
     (KERAS_1, 'activation/exponential-*', 'from Keras 2.2.3 on'),
@@ -86,7 +95,9 @@ class Spec(object):
         if not KERAS_2:
             kind, settings = old(kind, settings)
         maker = getattr(L, kind)
-        return maker(inner.make(), **settings) if inner is not None else maker(**settings)
+        if inner is None:
+            return maker(**settings)
+        return maker(inner.make() if isinstance(inner, Spec) else inner(), **settings)
 
     def __call__(self, *tensors):
         layer = self.make()
@@ -103,7 +114,12 @@ POSITIONAL = {
     'UpSampling2D': ('size',), 'Reshape': ('target_shape',), 'Permute': ('dims',), 'RepeatVector': ('n',),
     'Concatenate': ('axis',), 'Dot': ('axes',), 'Merge': ('mode',), 'GaussianNoise': ('stddev',),
     'GaussianDropout': ('rate',), 'AlphaDropout': ('rate',), 'SpatialDropout1D': ('rate',),
-    'SpatialDropout2D': ('rate',),
+    'SpatialDropout2D': ('rate',), 'SpatialDropout3D': ('rate',), 'Embedding': ('input_dim', 'output_dim'),
+    'SimpleRNN': ('units',), 'GRU': ('units',), 'LSTM': ('units',), 'ConvLSTM2D': ('filters', 'kernel_size'),
+    'Conv3D': ('filters', 'kernel_size'), 'Conv3DTranspose': ('filters', 'kernel_size'), 'MaxPooling3D': ('pool_size',),
+    'AveragePooling3D': ('pool_size',), 'ZeroPadding3D': ('padding',), 'Cropping3D': ('cropping',),
+    'UpSampling3D': ('size',), 'LocallyConnected1D': ('filters', 'kernel_size'),
+    'LocallyConnected2D': ('filters', 'kernel_size'), 'Lambda': ('function',),
 }
 
 RENAMED = {'units': 'output_dim', 'filters': 'nb_filter', 'padding': 'border_mode', 'use_bias': 'bias', 'rate': 'p',
@@ -173,8 +189,24 @@ class Image(object):
         return (self.channels,) + self.sizes if of == 'th' else self.sizes + (self.channels,)
 
 
+class Volume(Image):
+    def __init__(self, depth, rows, columns, channels=2, given=None):
+        Image.__init__(self, rows, columns, channels, given)
+        self.sizes = (depth, rows, columns)
+
+
+class Frames(object):
+    """So many images one after the other."""
+
+    def __init__(self, count, image):
+        self.count, self.image = count, image
+
+    def shape(self):
+        return (self.count,) + self.image.shape()
+
+
 def shape_of(shape):
-    return shape.shape() if isinstance(shape, Image) else shape
+    return shape.shape() if hasattr(shape, 'shape') else shape
 
 
 def channel_axis(given=None):
@@ -185,7 +217,7 @@ def sequential(shape, *specs):
     model = Sequential()
     for number, spec in enumerate(specs):
         if number == 0:
-            model.add(spec.make(input_shape=shape_of(shape)))
+            model.add(spec.make() if shape is None else spec.make(input_shape=shape_of(shape)))
         else:
             model.add(spec.make() if isinstance(spec, Spec) else spec)
     return model
@@ -217,6 +249,21 @@ def text(value):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Numbers from a seed, for weights and inputs. Multiples of 1/64 and 1/16: exact in any float, and they pack well.
+
+
+def uniform(seed, shape, low, high, step):
+    state = np.random.RandomState(zlib.crc32(seed.encode('ascii')) & 0xFFFFFFFF)
+    return (np.rint((low + (high - low) * state.random_sample(shape)) * step) / step).astype('float32')
+
+
+def values(seed, shape, number=0):
+    """From -5 to 5, most of them small: beyond where activations saturate, and within."""
+    drawn = uniform(seed, shape, -1, 1, 4096.0)
+    return (np.rint(5 * drawn * np.abs(drawn) * 16) / 16).astype('float32')
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The cases: add(name, function that returns a model, orderings of the session, ...)
 
 
@@ -226,7 +273,7 @@ class Cases(object):
     def __init__(self):
         self.cases = []
 
-    def add(self, name, maker, orderings=BOTH, inputs='values', keep=False):
+    def add(self, name, maker, orderings=BOTH, inputs=values, keep=False):
         if ordering() in orderings:
             self.cases.append((name + '-' + ordering(), maker, inputs, keep and ordering() == 'th'))
 
@@ -866,3 +913,266 @@ def old_layers(to):
     to.line('highway-tanh', (5,), Spec('Highway', activation='tanh'), orderings=TH)
     to.line('highway-no-bias', (5,), Spec('Highway', bias=False, activation='relu'), orderings=TH)
     to.line('time-distributed-dense', (4, 3), Spec('TimeDistributedDense', output_dim=2, activation='relu'), orderings=TH)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sequences, recurrence, masks
+
+
+def words(seed, shape, number):
+    """Indices below 7; 0 in front, within and at the end."""
+    drawn = uniform(seed, shape, 0.6, 6.4, 1.0).astype('int32')
+    drawn[0, 0] = drawn[0, min(2, shape[1] - 1)] = drawn[1, -1] = 0
+    return drawn
+
+
+def padded(seed, shape, number):
+    """Values, with whole steps of zeros in front, within and at the end, and one step of which a part is zero."""
+    drawn = values(seed, shape)
+    drawn[0, 0] = drawn[0, 2] = drawn[1, -2:] = 0
+    drawn[1, 0, 0] = 0
+    return drawn
+
+
+def all_padded(seed, shape, number):
+    """As padded, and a sequence of nothing but zeros."""
+    drawn = padded(seed, shape, number)
+    drawn[1] = 0
+    return drawn
+
+
+@family
+def embedding(to):
+    to.line('plain', None, Spec('Embedding', 7, 3, input_length=4), orderings=TH, inputs=words)
+    to.line('flatten', None, Spec('Embedding', 7, 3, input_length=4), Spec('Flatten'), Spec('Dense', 2), inputs=words)
+    to.line('any-length', None, Spec('Embedding', 7, 3), Spec('Conv1D', 2, 2), Spec('GlobalMaxPooling1D'), orderings=TH,
+            inputs=words)
+    to.line('masked', None, Spec('Embedding', 7, 3, mask_zero=True), Spec('LSTM', 3), orderings=TH, inputs=words)
+    to.line('functional', (4,), Spec('Embedding', 7, 3), Spec('GRU', 2), orderings=TH, functional=True, inputs=words)
+    if not KERAS_2:
+        to.line('dropout', (4,), Spec('Embedding', 7, 3, input_length=4, dropout=0.3), orderings=TH, inputs=words,
+                given_shape=False)
+
+
+@family
+def recurrent(to):
+    for kind in ('SimpleRNN', 'GRU', 'LSTM'):
+        short = kind.lower()
+
+        def add(name, *shape, **options):
+            inputs = options.pop('inputs', values)
+            after = options.pop('after', [])
+            before = options.pop('before', [])
+            to.line('%s-%s' % (short, name), shape or (5, 2), *(before + [Spec(kind, 3, **options)] + after),
+                    orderings=TH, inputs=inputs, keep=name == 'stack' and kind == 'LSTM')
+
+        add('last')
+        add('sequences', return_sequences=True)
+        add('backwards', go_backwards=True)
+        add('backwards-sequences', go_backwards=True, return_sequences=True)
+        add('unroll', unroll=True, return_sequences=True)
+        add('activation', activation='softsign', **({} if kind == 'SimpleRNN' else {'recurrent_activation': 'sigmoid'}))
+        add('relu', activation='relu')
+        add('masked', before=[Spec('Masking')], inputs=padded)
+        add('masked-sequences', before=[Spec('Masking')], inputs=padded, return_sequences=True)
+        add('masked-backwards', before=[Spec('Masking')], inputs=padded, go_backwards=True)
+        add('masked-backwards-sequences', before=[Spec('Masking')], inputs=padded, go_backwards=True, return_sequences=True)
+        add('masked-unroll', before=[Spec('Masking')], inputs=padded, unroll=True, return_sequences=True)
+        add('nothing-but-mask', before=[Spec('Masking')], inputs=all_padded, return_sequences=True)
+        add('stack', return_sequences=True, after=[Spec(kind, 2), Spec('Dense', 2)])
+        to.add(short + '-stateful', lambda kind=kind: stateful(kind), orderings=TH)
+        if KERAS_2:
+            add('implementation-2', implementation=2, return_sequences=True)
+            if kind != 'SimpleRNN':
+                add('implementation-1', implementation=1, return_sequences=True)
+            add('no-bias', use_bias=False)
+            add('dropout', dropout=0.2, recurrent_dropout=0.3)
+            to.add(short + '-states', lambda kind=kind: states(kind), orderings=TH)
+            to.add(short + '-initial-state', lambda kind=kind: initial_state(kind), orderings=TH)
+        else:
+            for way in ('mem', 'gpu'):
+                if kind != 'SimpleRNN' or way == 'mem':
+                    add(way, consume_less=way, return_sequences=True)
+            if kind == 'LSTM':
+                add('gpu-masked', before=[Spec('Masking')], inputs=padded, consume_less='gpu', return_sequences=True)
+            add('dropout', dropout_W=0.2, dropout_U=0.3)
+    if KERAS_2:
+        for name, more in (('last', {}), ('masked', {}), ('backwards', {'go_backwards': True}),
+                           ('no-bias', {'use_bias': False}), ('implementation-2', {'implementation': 2})):
+            masked = name == 'masked'
+            to.line('gru-reset-after-' + name, (5, 2), *(([Spec('Masking')] if masked else []) + [
+                Spec('GRU', 3, reset_after=True, return_sequences=name != 'last', **more)]), orderings=TH,
+                inputs=padded if masked else values)
+        to.line('lstm-no-forget-bias', (5, 2), Spec('LSTM', 3, unit_forget_bias=False), orderings=TH)
+        to.add('cell', cell, orderings=TH)
+
+
+def stateful(kind):
+    model = Sequential()
+    model.add(Spec(kind, 3, stateful=True, return_sequences=True).make(batch_input_shape=(2, 4, 2)))
+    model.add(Spec(kind, 2, stateful=True).make())
+    return model
+
+
+def states(kind):
+    entry = L.Input((5, 2))
+    return Model(entry, Spec(kind, 3, return_state=True)(entry))
+
+
+def initial_state(kind):
+    entries = [L.Input((5, 2))] + [L.Input((3,)) for _ in range(2 if kind == 'LSTM' else 1)]
+    layer = Spec(kind, 3).make()
+    return Model(entries, layer(entries[0], initial_state=entries[1:]))
+
+
+def cell():
+    entry = L.Input((5, 2))
+    return Model(entry, L.RNN(L.GRUCell(3))(entry))
+
+
+@family
+def bidirectional(to):
+    for kind in ('LSTM', 'GRU', 'SimpleRNN'):
+        for mode in ('concat', 'sum') if kind != 'LSTM' else ('concat', 'sum', 'mul', 'ave'):
+            for sequences in (False, True):
+                if kind == 'LSTM' or sequences:
+                    to.line('%s-%s%s' % (kind.lower(), mode, '-sequences' if sequences else ''), (4, 2),
+                            Spec('Bidirectional', inner=Spec(kind, 3, return_sequences=sequences), merge_mode=mode),
+                            orderings=TH)
+    for sequences in (False, True):
+        to.line('masked%s' % ('-sequences' if sequences else ''), (5, 2), Spec('Masking'),
+                Spec('Bidirectional', inner=Spec('LSTM', 3, return_sequences=sequences)), orderings=TH, inputs=padded)
+    to.line('none', (4, 2), Spec('Bidirectional', inner=Spec('LSTM', 3, return_sequences=True), merge_mode=None),
+            orderings=TH, functional=True)
+    to.line('tagger', None, Spec('Embedding', 7, 3, mask_zero=True),
+            Spec('Bidirectional', inner=Spec('LSTM', 2, return_sequences=True)),
+            Spec('TimeDistributed', inner=Spec('Dense', 3, activation='softmax')), orderings=TH, inputs=words, keep=True)
+    if not KERAS_2:
+        to.line('gpu', (4, 2), Spec('Bidirectional', inner=Spec('LSTM', 3, consume_less='gpu')), orderings=TH)
+
+
+@family
+def time_distributed(to):
+    to.line('dense', (4, 3), Spec('TimeDistributed', inner=Spec('Dense', 2, activation='relu')), orderings=TH)
+    to.line('conv', Frames(3, Image(4, 5)), Spec('TimeDistributed', inner=Spec('Conv2D', 2, (2, 3))),
+            Spec('TimeDistributed', inner=Spec('MaxPooling2D', (2, 1))), Spec('TimeDistributed', inner=Spec('Flatten')),
+            Spec('LSTM', 3))
+    to.line('normalization', (4, 3), Spec('TimeDistributed', inner=Spec('BatchNormalization')), orderings=TH)
+    to.line('normalization-image', Frames(3, Image(4, 3)), Spec('TimeDistributed', inner=Spec('BatchNormalization', axis=1)))
+    to.line('activation', (4, 3), Spec('TimeDistributed', inner=Spec('Activation', 'softmax')), orderings=TH)
+    to.line('twice', (2, 4, 3), Spec('TimeDistributed', inner=Spec('TimeDistributed', inner=Spec('Dense', 2))), orderings=TH)
+    to.line('sequential', Frames(3, Image(4, 5)), Spec('TimeDistributed', inner=frame_network))
+    to.line('model', Frames(3, Image(5, 4)), Spec('TimeDistributed', inner=block_model))
+    to.line('lstm', (3, 4, 2), Spec('TimeDistributed', inner=Spec('LSTM', 3)), orderings=TH)
+    to.line('masked', (5, 3), Spec('Masking'), Spec('TimeDistributed', inner=Spec('Dense', 2)), Spec('LSTM', 2),
+            orderings=TH, inputs=padded)
+
+
+def frame_network():
+    return sequential(Image(4, 5), Spec('Conv2D', 2, 2), Spec('BatchNormalization', axis=channel_axis()),
+                      Spec('Flatten'), Spec('Dense', 2))
+
+
+@family
+def masks(to):
+    """How far a mask reaches."""
+    to.line('masking', (5, 3), Spec('Masking'), orderings=TH, inputs=padded)
+    to.line('masking-value', (5, 3), Spec('Masking', mask_value=0.5), Spec('GRU', 2), orderings=TH)
+    for name, spec in (('dropout', Spec('Dropout', 0.3)), ('activation', Spec('Activation', 'tanh')),
+                       ('permute', Spec('Permute', (2, 1))), ('batch-normalization', Spec('BatchNormalization')),
+                       ('conv', Spec('Conv1D', 3, 2)), ('leaky', Spec('LeakyReLU')),
+                       ('average', Spec('GlobalAveragePooling1D')), ('max', Spec('GlobalMaxPooling1D')),
+                       ('noise', Spec('GaussianNoise', 0.1)), ('flatten', Spec('Flatten'))):
+        after = [] if name in ('average', 'max', 'flatten') else [Spec('LSTM', 2)]
+        to.line(name, (5, 3), *([Spec('Masking'), spec] + after), orderings=TH, inputs=padded)
+    if KERAS_2:
+        to.line('dense', (5, 3), Spec('Masking'), Spec('Dense', 2, activation='tanh'), Spec('GRU', 2), orderings=TH,
+                inputs=padded)
+    for kind in ('Add', 'Concatenate'):
+        to.add('merged-' + kind.lower(), lambda kind=kind: merged_masks(kind), orderings=TH, inputs=padded)
+    to.add('merged-one-masked', lambda: merged_masks('Add', one=True), orderings=TH, inputs=padded)
+
+
+def merged_masks(kind, one=False):
+    first, second = L.Input((5, 3)), L.Input((5, 3))
+    left = Spec('Masking')(first)
+    return model_of([first, second], [Spec('LSTM', 2)(Spec(kind)(left, second if one else Spec('Masking')(second)))])
+
+
+@family
+def conv_lstm2d(to):
+    frames = Frames(3, Image(5, 4))
+    for padding in ('valid', 'same'):
+        to.line(padding, frames, Spec('ConvLSTM2D', 2, (3, 2) if padding == 'valid' else 3, padding=padding))
+        to.line(padding + '-sequences', frames, Spec('ConvLSTM2D', 2, (2, 3) if padding == 'valid' else (3, 2),
+                                                     padding=padding, return_sequences=True), orderings=TH)
+    to.line('strides', frames, Spec('ConvLSTM2D', 2, 3, padding='same', strides=2), orderings=TH)
+    to.line('backwards', frames, Spec('ConvLSTM2D', 2, 2, padding='same', go_backwards=True, return_sequences=True),
+            orderings=TH)
+    to.line('activation', frames, Spec('ConvLSTM2D', 2, 2, padding='same', activation='relu',
+                                       recurrent_activation='sigmoid'), orderings=TH)
+    to.line('other-ordering', Frames(3, Image(5, 4, given=other)), Spec('ConvLSTM2D', 2, 3, padding='same', ordering=other))
+    to.line('network', frames, Spec('ConvLSTM2D', 2, 3, padding='same', return_sequences=True), Spec('BatchNormalization'),
+            Spec('ConvLSTM2D', 2, 2), Spec('Flatten'), Spec('Dense', 2))
+    if KERAS_2:
+        to.line('no-bias', frames, Spec('ConvLSTM2D', 2, 3, padding='same', use_bias=False), orderings=TH)
+        to.line('dilation', frames, Spec('ConvLSTM2D', 2, 2, dilation_rate=2), orderings=TH)
+
+
+@family
+def volumes(to):
+    """Everything in three dimensions."""
+    for padding in ('valid', 'same'):
+        for kernel, strides in ((2, 1), ((3, 2, 1), 1), (3, 2), ((1, 2, 3), (2, 1, 2))):
+            to.line('conv-%s-%s-by-%s' % (padding, text(kernel), text(strides)), Volume(5, 4, 3),
+                    Spec('Conv3D', 2, kernel, padding=padding, strides=strides),
+                    orderings=BOTH if isinstance(kernel, tuple) else TH)
+        for kind in ('MaxPooling3D', 'AveragePooling3D'):
+            for size, strides in ((2, 2), ((3, 2, 1), (1, 2, 1)), (3, 2)):
+                to.line('%s-%s-%s-by-%s' % (kind[:3].lower(), padding, text(size), text(strides)), Volume(5, 4, 3),
+                        Spec(kind, spread(size, 3), strides=spread(strides, 3), padding=padding),
+                        orderings=BOTH if isinstance(size, tuple) else TH)
+    to.line('conv-no-bias', Volume(4, 3, 3), Spec('Conv3D', 2, 2, use_bias=False, activation='relu'), orderings=TH)
+    to.line('conv-other-ordering', Volume(4, 3, 3, given=other), Spec('Conv3D', 2, (2, 1, 3), ordering=other))
+    to.line('padding', Volume(2, 3, 2), Spec('ZeroPadding3D', (1, 0, 2)))
+    to.line('cropping', Volume(4, 5, 3), Spec('Cropping3D', ((1, 0), (1, 2), (0, 1))))
+    to.line('upsampling', Volume(2, 3, 2), Spec('UpSampling3D', (2, 1, 3)))
+    for kind in ('GlobalMaxPooling3D', 'GlobalAveragePooling3D'):
+        to.line(kind.lower(), Volume(2, 3, 4), Spec(kind))
+    to.line('dropout', Volume(3, 2, 2), Spec('SpatialDropout3D', 0.3), Spec('Flatten'), Spec('Dense', 2))
+    to.line('network', Volume(5, 6, 4), Spec('Conv3D', 3, 2, activation='relu'), Spec('MaxPooling3D', (2, 2, 1)),
+            Spec('BatchNormalization', axis=1), Spec('ZeroPadding3D', (0, 1, 0)), Spec('Flatten'), Spec('Dense', 2))
+    if KERAS_2:
+        to.line('conv-dilation', Volume(5, 5, 4), Spec('Conv3D', 2, 2, dilation_rate=2), orderings=TH)
+        to.line('padding-uneven', Volume(2, 3, 2), Spec('ZeroPadding3D', ((1, 0), (0, 2), (2, 1))))
+        for padding in ('valid', 'same'):
+            to.line('transpose-' + padding, Volume(2, 3, 2), Spec('Conv3DTranspose', 2, (3, 1, 3), padding=padding))
+            to.line('transpose-%s-strides' % padding, Volume(2, 3, 2),
+                    Spec('Conv3DTranspose', 2, 3, padding=padding, strides=(1, 2, 2)), orderings=TH)
+
+
+@family
+def locally_connected(to):
+    for name, more in (('plain', {}), ('strides', {'strides': 2}), ('no-bias', {'use_bias': False}),
+                       ('relu', {'activation': 'relu'})):
+        to.line('1d-' + name, (6, 2), Spec('LocallyConnected1D', 3, 2, **more))
+        to.line('2d-' + name, Image(5, 4), Spec('LocallyConnected2D', 3, (3, 2), **more))
+    to.line('1d-as-many-filters-as-steps', (4, 2), Spec('LocallyConnected1D', 3, 2))
+    to.line('2d-other-ordering', Image(5, 4, given=other), Spec('LocallyConnected2D', 3, (2, 3), ordering=other))
+    to.line('2d-network', Image(5, 4), Spec('LocallyConnected2D', 2, 2), Spec('Flatten'), Spec('Dense', 2))
+
+
+@family
+def lambdas(to):
+    """Their configuration holds marshalled code of the Python that wrote it."""
+    for name, code in (('scale', 'lambda x: x / 127.5 - 1'), ('double', 'lambda x: x * 2.'),
+                       ('shift', 'lambda x: (x - 0.5) * 2')):
+        to.line(name, Image(3, 4), Spec('Lambda', Later(lambda code=code: compiled(code))), Spec('Conv2D', 2, 2),
+                orderings=TH)
+    if not KERAS_2:
+        to.add('merge', lambda: joined([(3,), (3,)], Spec('Merge', Later(lambda: compiled('lambda x: x[0] - x[1]')),
+                                                          output_shape=(3,))), orderings=TH)
+
+
+def compiled(code):
+    return eval(compile(code, 'lambda', 'eval'))  # so that no path of this machine is in it
