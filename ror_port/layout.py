@@ -1,9 +1,9 @@
-"""Every permutation, flip and row order of the project. Nothing else moves an axis.
+"""Every permutation, flip and reordering of the project. Nothing else moves an axis.
 
 A `Layout` is a rearrangement of an array's elements: it copies bytes and computes nothing, so −0.0, NaN
 payloads and denormals survive. Its inverse is derived from it, never written a second time.
 
-Axis letters: H and W rows and columns of a kernel or map, I and O its input and output channels, C channels.
+Axis letters: H and W height and width of a kernel or an image, I and O its input and output channels, C channels.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ SLAB = 32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
+Axes = tuple[int, ...]
+"""A permutation: axis i of the result is axis ``axes[i]`` of the argument, as in `numpy.transpose`."""
 
 
 class Step(Protocol):
@@ -34,9 +36,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Transpose:
-    """Axis i of the result is axis `axes[i]` of the argument, as in `numpy.transpose`."""
-
-    axes: tuple[int, ...]
+    axes: Axes
 
     @property
     def inverse(self) -> Transpose:
@@ -51,9 +51,9 @@ class Transpose:
 
 @dataclass(frozen=True)
 class Flip:
-    """Reverses the given axes. Over both axes of a kernel: a rotation by 180°."""
+    """Reverses the given axes. Over both spatial axes of a kernel: a rotation by 180°."""
 
-    axes: tuple[int, ...]
+    axes: Axes
 
     @property
     def inverse(self) -> Flip:
@@ -67,23 +67,24 @@ class Flip:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Reorders the first axis, which counts the elements of an array of shape `grid` in C order, as `order` of it.
+class PermuteFlattened:
+    """Reorders a flattened axis, the first one, as if its axes had been permuted before they were flattened.
 
-    Rows((C, H, W), (1, 2, 0)) takes rows in (C, H, W) order to (H, W, C) order.
+    grid: the shape that was flattened in C order. axes: its permutation.
+    PermuteFlattened((C, H, W), (1, 2, 0)) takes the rows of a kernel from (C, H, W) order to (H, W, C) order.
     """
 
     grid: Shape
-    order: tuple[int, ...]
+    axes: Axes
 
     @property
-    def inverse(self) -> Rows:
-        return Rows(tuple(self.grid[axis] for axis in self.order), Transpose(self.order).inverse.axes)
+    def inverse(self) -> PermuteFlattened:
+        return PermuteFlattened(tuple(self.grid[axis] for axis in self.axes), Transpose(self.axes).inverse.axes)
 
     def view(self, array: Array) -> Array:
         if len(array) != math.prod(self.grid):
-            raise ValueError(f"{len(array)} rows do not make a {self.grid} grid")
-        order = np.arange(len(array)).reshape(self.grid).transpose(self.order).ravel()
+            raise ValueError(f"an axis of length {len(array)} is no flattened {self.grid}")
+        order = np.arange(len(array)).reshape(self.grid).transpose(self.axes).ravel()
         return array[order]
 
     def shape(self, shape: Shape) -> Shape:
@@ -121,7 +122,7 @@ class Layout:
 
 
 def copied(array: Array) -> Array:
-    """A C-contiguous copy, made in slabs, whose source lines stay in the processor's cache.
+    """A C-contiguous copy, made in slabs whose source lines stay in the processor's cache.
 
     A large kernel takes a fifth of the time so.
     """
@@ -136,7 +137,7 @@ def copied(array: Array) -> Array:
 
 
 def contiguous(array: Array) -> Array:
-    """The array itself where it lies in order, else a copy.
+    """The array itself where it is contiguous and in order, else a copy.
 
     `ascontiguousarray` would leave a flipped 1×1 kernel its negative strides, which PyTorch does not take.
     """
@@ -144,15 +145,25 @@ def contiguous(array: Array) -> Array:
     return array if in_order else copied(array)
 
 
+def transposition(old: str, new: str) -> Layout:
+    """From axes called by letters to the same in another order: ``transposition("OIHW", "HWIO")``."""
+    return SAME if old == new else Layout((Transpose(tuple(old.index(letter) for letter in new)),))
+
+
+def flip(axes: str, spatial: str = "HW") -> Layout:
+    """Reverses the spatial axes of a kernel whose axes are called by letters.
+
+    Theano's convolution ↔ the cross-correlation of everybody else.
+    """
+    found = tuple(index for index, letter in enumerate(axes) if letter in spatial)
+    return Layout((Flip(found),)) if found else SAME
+
+
+def batched(axes: Axes) -> Layout:
+    """A permutation of the axes of one value, for a batch of them: the first axis stays."""
+    return Layout((Transpose((0, *(axis + 1 for axis in axes))),))
+
+
 SAME = Layout()
-OIHW_TO_HWIO = Layout((Transpose((2, 3, 1, 0)),))
-HWIO_TO_OIHW = OIHW_TO_HWIO.inverse
-IO_TO_OI = Layout((Transpose((1, 0)),))
-FLIP_HW_OF_HWIO = Layout((Flip((0, 1)),))  # Theano's convolution ↔ everybody else's cross-correlation
-NCHW_TO_NHWC = Layout((Transpose((0, 2, 3, 1)),))
+NCHW_TO_NHWC = transposition("NCHW", "NHWC")
 NHWC_TO_NCHW = NCHW_TO_NHWC.inverse
-
-
-def rows_chw_to_hwc(height: int, width: int, channels: int) -> Layout:
-    """Rows of a Dense kernel behind a channels_first Flatten → the same behind a channels_last one."""
-    return Layout((Rows((channels, height, width), (1, 2, 0)),))

@@ -6,100 +6,37 @@ networks as code; a test keeps the two alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ror_port.mapping.keras import keras_layer_name
-from ror_port.network.graph import (
-    Add,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    Graph,
-    Input,
-    MaxPool,
-    Node,
-    Pad,
-    Pool,
-    Relu,
-    Softmax,
-)
+from ror_port.mapping.software import keras_layer_name
+from ror_port.network.graph import Graph
 
 
 class Layer(NamedTuple):
-    """A stock Keras layer. shape: of its output, with the batch as None, in the model's data format."""
+    """A stock Keras layer. shape: of its output, with the batch as None."""
 
     class_name: str
     name: str
     config: Mapping[str, Any]
     inputs: tuple[str, ...]
     shape: tuple[int | None, ...]
+    merges: bool
 
 
-def layers(graph: Graph, *, dtype: str, channels_first: bool) -> list[Layer]:
+def layers(graph: Graph, dtype: str) -> list[Layer]:
     """The layers of a graph in the order of ``model.layers``."""
-    return [_layer(node, dtype, channels_first) for node in graph.keras_order]
+    found = []
+    for node in graph.keras_order:
+        layer = node.layer.to_keras()
+        name = keras_layer_name(node.name)
+        config = {"name": name, "dtype": dtype, **layer.config}
+        inputs = tuple(keras_layer_name(source) for source in node.inputs)
+        found.append(Layer(layer.class_name, name, config, inputs, (None, *node.shape), node.layer.merges))
+    return found
 
 
-def _layer(node: Node, dtype: str, channels_first: bool) -> Layer:
-    data_format = "channels_first" if channels_first else "channels_last"
-    height_width_channels = node.shape
-    shape: tuple[int | None, ...] = (None, *height_width_channels)
-    if channels_first and len(height_width_channels) == 3:
-        height, width, channels = height_width_channels
-        shape = (None, channels, height, width)
-    operation = node.operation
-    config: dict[str, Any]
-    match operation:
-        case Input():
-            class_name, config = "InputLayer", {"batch_input_shape": list(shape)}
-        case Conv():
-            class_name = "Conv2D"
-            config = {
-                "filters": operation.filters,
-                "kernel_size": [operation.size] * 2,
-                "strides": [operation.stride] * 2,
-                "padding": "valid" if operation.padding == "valid" else "same",
-                "data_format": data_format,
-                "use_bias": operation.bias,
-                "kernel_initializer": operation.initializer,
-            }
-        case Pad():
-            class_name, config = "ZeroPadding2D", {"padding": operation.size, "data_format": data_format}
-        case BatchNorm():
-            class_name = "BatchNormalization"
-            config = {
-                "axis": 1 if channels_first else -1,
-                "momentum": operation.momentum,
-                "epsilon": operation.epsilon,
-            }
-        case Relu():
-            class_name, config = "Activation", {"activation": "relu"}
-        case Dropout():
-            class_name, config = "Dropout", {"rate": operation.rate}
-        case Add():
-            class_name, config = "Add", {}
-        case Pool():
-            class_name = {MaxPool: "MaxPooling2D", AveragePool: "AveragePooling2D"}[type(operation)]
-            size = [operation.size] * 2
-            config = {"pool_size": size, "strides": size, "padding": "valid", "data_format": data_format}
-        case Flatten():
-            class_name, config = "Flatten", {"data_format": data_format}
-        case Dense():
-            class_name, config = "Dense", {"units": operation.units, "kernel_initializer": operation.initializer}
-        case Softmax():
-            class_name, config = "Softmax", {}
-        case _:
-            raise TypeError(f"no Keras layer for {operation}")
-    name = keras_layer_name(node.name)
-    inputs = tuple(keras_layer_name(source) for source in node.inputs)
-    return Layer(class_name, name, {"name": name, "dtype": dtype, **config}, inputs, shape)
-
-
-def keras_2(layers: Sequence[Layer], name: str) -> dict[str, Any]:
+def keras_2(graph: Graph, layers: Sequence[Layer], name: str) -> dict[str, Any]:
     """``model_config`` of Keras 2, which Keras 3 reads as well."""
     return {
         "class_name": "Model",
@@ -114,15 +51,17 @@ def keras_2(layers: Sequence[Layer], name: str) -> dict[str, Any]:
                 }
                 for layer in layers
             ],
-            "input_layers": [[layers[0].name, 0, 0]],
-            "output_layers": [[layers[-1].name, 0, 0]],
+            "input_layers": _ends(node.name for node in graph.inputs),
+            "output_layers": _ends(graph.outputs),
         },
     }
 
 
-def keras_3(layers: Sequence[Layer], name: str) -> dict[str, Any]:
+def keras_3(graph: Graph, layers: Sequence[Layer], name: str) -> dict[str, Any]:
     """``config.json`` of the ``.keras`` format."""
     by_name = {layer.name: layer for layer in layers}
+    inputs, outputs = _ends(node.name for node in graph.inputs), _ends(graph.outputs)
+    shapes = [[None, *node.shape] for node in graph.inputs]
 
     def tensor(source: str) -> dict[str, Any]:
         layer = by_name[source]
@@ -135,7 +74,7 @@ def keras_3(layers: Sequence[Layer], name: str) -> dict[str, Any]:
             config["batch_shape"] = config.pop("batch_input_shape")
         shapes = [list(by_name[source].shape) for source in layer.inputs]
         tensors = [tensor(source) for source in layer.inputs]
-        merges = layer.class_name == "Add"
+        merges = layer.merges
         nodes: list[Any] = [{"args": [tensors] if merges else tensors, "kwargs": {}}] if tensors else []
         build = {"build_config": {"input_shape": shapes if merges else shapes[0]}} if shapes else {}
         return {
@@ -155,9 +94,14 @@ def keras_3(layers: Sequence[Layer], name: str) -> dict[str, Any]:
             "name": name,
             "trainable": True,
             "layers": [entry(layer) for layer in layers],
-            "input_layers": [layers[0].name, 0, 0],
-            "output_layers": [layers[-1].name, 0, 0],
+            "input_layers": inputs[0] if len(inputs) == 1 else inputs,
+            "output_layers": outputs[0] if len(outputs) == 1 else outputs,
         },
         "registered_name": "Functional",
-        "build_config": {"input_shape": list(layers[0].shape)},
+        "build_config": {"input_shape": shapes[0] if len(shapes) == 1 else shapes},
     }
+
+
+def _ends(nodes: Iterable[str]) -> list[list[Any]]:
+    """The inputs or outputs of a model."""
+    return [[keras_layer_name(name), 0, 0] for name in nodes]

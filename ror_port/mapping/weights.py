@@ -1,0 +1,61 @@
+"""The weights of every kind of layer: what each software calls them, and how it orders their axes. One row a weight.
+
+Axis letters: H and W height and width of a kernel, I and O input and output channels, C channels. A weight's axes in
+another software follow from its row of AXES; the flip of Theano's kernels follows from the letters of its spatial axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Layer
+
+
+class Weight(NamedTuple):
+    """axes: canonical, as Keras 2 has them. flips: whether Theano, which convolves, has the kernel rotated by 180°.
+
+    keras_1 … onnx: its name in each software, behind the name of its layer; in Keras 3 its number.
+    """
+
+    layer: type[Layer]
+    role: str
+    axes: str
+    flips: bool
+    keras_1: str
+    keras_2: str
+    keras_3: str
+    torch: str
+    onnx: str
+
+
+WEIGHTS = tuple(
+    Weight(*row)
+    for row in (
+        # layer              role               axes    flips   Keras 1         Keras 2            3    PyTorch         ONNX
+        (Conv2D,             "kernel",          "HWIO", True,  "W",            "kernel",          "0", "weight",       "kernel"),
+        (Conv2D,             "bias",            "O",    False, "b",            "bias",            "1", "bias",         "bias"),
+        (Dense,              "kernel",          "IO",   False, "W",            "kernel",          "0", "weight",       "kernel"),
+        (Dense,              "bias",            "O",    False, "b",            "bias",            "1", "bias",         "bias"),
+        (BatchNormalization, "gamma",           "C",    False, "gamma",        "gamma",           "0", "weight",       "gamma"),
+        (BatchNormalization, "beta",            "C",    False, "beta",         "beta",            "1", "bias",         "beta"),
+        (BatchNormalization, "moving_mean",     "C",    False, "running_mean", "moving_mean",     "2", "running_mean", "moving_mean"),
+        (BatchNormalization, "moving_variance", "C",    False, "running_std",  "moving_variance", "3", "running_var",  "moving_variance"),
+    )
+)  # fmt: skip
+
+OPTIONAL = {"bias"}
+"""Roles that a layer may lack."""
+
+
+def of_layer(layer: type[Layer]) -> Mapping[str, Weight]:
+    """Role → row, in the order in which Keras keeps the weights of a layer."""
+    return _BY_LAYER.get(layer, {})
+
+
+_BY_LAYER: dict[type[Layer], dict[str, Weight]] = {}
+for _row in WEIGHTS:
+    _BY_LAYER.setdefault(_row.layer, {})[_row.role] = _row
+
+KINDS: tuple[type[Layer], ...] = tuple(_BY_LAYER)
+"""The kinds of layers that have weights."""
