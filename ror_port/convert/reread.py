@@ -13,6 +13,7 @@ from typing import Any
 
 from ror_port.errors import OutputError, RorPortError
 from ror_port.layout import Array, Shape
+from ror_port.mapping.software import keras_layer_name
 from ror_port.network.graph import Parameter
 from ror_port.safety.parsing import own_file
 from ror_port.source.port import load, understand
@@ -30,7 +31,7 @@ class Ledger:
 
     def note(self, parameter: Parameter, array: Array) -> None:
         """Called by writers with each tensor as they write it."""
-        self.digests[parameter.name] = _digest(array)
+        self.digests[_key(parameter)] = _digest(array)
 
     def check(self, written: Path, format: str, graph: Mapping[str, Any] | None = None) -> None:
         """Raises OutputError where a file, or a folder, does not hold what was noted.
@@ -40,7 +41,7 @@ class Ledger:
         if format == "savedmodel":
             return
         try:
-            found = {parameter.name: _digest(array) for parameter, array in _tensors(written, format, graph)}
+            found = {_key(parameter): _digest(array) for parameter, array in _tensors(written, format, graph)}
         except RorPortError as error:
             raise OutputError(f"what was written cannot be read again, and is not kept: {error}") from error
         wrong = [name for name in self.digests.keys() | found.keys() if self.digests.get(name) != found.get(name)]
@@ -49,6 +50,11 @@ class Ledger:
                 f"{written}: {len(wrong)} tensors are not what was to be written, {min(wrong)} the first; is the disk "
                 "sound? Nothing was kept"
             )
+
+
+def _key(parameter: Parameter) -> str:
+    """A parameter by what its layer is called in a file of Keras, which a network read from there has as its name."""
+    return f"{keras_layer_name(parameter.node)}/{parameter.role}"
 
 
 def _digest(array: Array) -> Digest:

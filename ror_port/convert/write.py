@@ -73,7 +73,8 @@ def write(
         _ensure_theano_can(port, graph)
     graph = graph.for_keras() if format.stock else graph
     graph = graph.until(graph.logits) if logits else graph
-    parameters: Parameters = progress(port.parameters(moved), len(graph.parameters))
+    arrays = (array for _, array in port.parameters(moved))
+    parameters: Parameters = progress(zip(graph.parameters, arrays, strict=True), len(graph.parameters))
     if fold_bn:
         from ror_port.network.folding import fold
 

@@ -3,6 +3,9 @@
 MAX_LAYERS = 10_000
 """RoR-3-1202 has about 6,000 layers; the largest net in these families that anybody published."""
 
+MAX_NESTING = 50
+"""Models within models. People nest two or three deep."""
+
 MAX_NAME = 1_000
 """Characters of a layer or weight name; Keras' own have some dozens."""
 

@@ -222,7 +222,13 @@ def padding(checkpoint: Checkpoint, graph: Graph, theano: bool, stated: bool) ->
     }
     if not strided:
         return Settled(graph, ())
-    words = {"half": "even on all sides", "same": "more at the end", "valid": "none"}
+    words = {
+        "half": "even on all sides",
+        "same": "more at the end",
+        "valid": "none",
+        "full": "all that windows can reach",
+        "causal": "before the beginning alone",
+    }
     value = ", ".join(words[kind] for kind in sorted(strided))
     return Settled(graph, (Fact("padding", value, basis, evidence),))  # type: ignore[arg-type]
 
