@@ -46,6 +46,7 @@ def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
         "omitted": hdf5.omitted(root, "optimizer_weights"),
         **{name: hdf5.text(root, name, path) for name in ("model_config", "ror_port")},
         **{name: hdf5.text(owner, name, path) or hdf5.text(root, name, path) for name in ("keras_version", "backend")},
+        "keras_backend": hdf5.text(root, "keras_backend", path),
     }
 
 
@@ -67,7 +68,7 @@ def read(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint
         format="Keras full model, HDF5" if described["full"] else "Keras weights, HDF5",
         layers=hdf5.layers(described["layers"], file, path),
         keras_version=described["keras_version"],
-        backend=described["backend"],
+        backend=described["backend"] or described["keras_backend"],
         config=json_object(config, f"{path}: model_config") if config is not None else None,
         stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
         omitted=tuple(described["omitted"]),

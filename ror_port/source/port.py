@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ror_port import __version__
-from ror_port.errors import BadValues, NotACheckpoint, UnknownNetwork, quote
+from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, quote
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import SAME, Array
@@ -29,9 +29,10 @@ from ror_port.network.layers.layer import DataFormat
 from ror_port.network.layers.spatial import Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
+from ror_port.source.architecture import beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
-from ror_port.source.provenance import Fact, Given
+from ror_port.source.provenance import Basis, Fact, Given
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -245,11 +246,14 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
+    architecture: Path | str | None = None,
     graph: Mapping[str, Any] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
 
     given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`).
+    architecture: a file with the model as JSON or YAML, for weights that come without; where none is given, the one
+    file beside them that fits is taken.
     graph: the network as `ror_port.network.as_json` states it, for a file that states none.
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
@@ -259,10 +263,50 @@ def load(
     try:
         if graph is not None:
             checkpoint.stated = {**checkpoint.stated, "graph": graph}
-        return understand(checkpoint, given)
+        if architecture is not None:
+            _attach(checkpoint, Path(architecture), "given", "--architecture")
+            return understand(checkpoint, given)
+        try:
+            return understand(checkpoint, given)
+        except UnknownNetwork as error:
+            if checkpoint.config is not None or checkpoint.software or "graph" in checkpoint.stated:
+                raise
+            return _with_what_lies_beside(checkpoint, given, error)
     except BaseException:
         checkpoint.close()
         raise
+
+
+def _attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
+    """Gives a checkpoint the architecture of a file. Raises NotACheckpoint where it has one already."""
+    if checkpoint.config is not None:
+        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself; --architecture is not needed")
+    checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
+    checkpoint.config_fact = Fact("architecture", path.name, basis, evidence)
+
+
+def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownNetwork) -> Port:
+    """The port under the one architecture beside the weights that fits them; else the error, with what to do."""
+    fitting: list[Path] = []
+    refused: UnknownNetwork | None = None
+    for path in beside(checkpoint.path):
+        checkpoint.config = None
+        try:
+            _attach(checkpoint, path, "inferred", "the one file beside the weights that fits them")
+            understand(checkpoint, given)
+            fitting.append(path)
+        except UnknownNetwork as problem:  # it is an architecture, with what is not supported
+            refused = problem
+        except RorPortError:
+            continue
+    checkpoint.config = None
+    if len(fitting) > 1:
+        names = ", ".join(quote(path.name) for path in fitting)
+        raise NotACheckpoint(f"{checkpoint.path}: {names} beside it all fit; choose one with --architecture")
+    if not fitting:
+        raise refused or UnknownNetwork(f"{error}; give it with --architecture FILE.json or .yaml")
+    _attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")
+    return understand(checkpoint, given)
 
 
 def understand(checkpoint: Checkpoint, given: Given) -> Port:
@@ -290,14 +334,14 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     norm = provenance.batch_norm(checkpoint, padding.graph, family, origin, given, stated is not None)
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", graph)
-    ordering = provenance.ordering(
-        checkpoint, origin, theano, data_format, stated is not None and not checkpoint.writer
-    )
+    states = stated is not None and not checkpoint.writer
+    ordering = provenance.ordering(checkpoint, graph, origin, theano, states)
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         *([origin.fact] if origin.fact else []),
         backend,
         *([ordering] if ordering else []),
+        *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *understood.facts,
         *padding.facts,
         *norm.facts,
@@ -309,6 +353,7 @@ def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...]) -> S
     """The architecture that a file states, in Keras' words or in our own."""
     if checkpoint.config is not None:
         where = f"{checkpoint.path}: {checkpoint.config_where}"
+        version = provenance.version_of(checkpoint.config) or version
         shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
         return stated_graph(checkpoint.config, shapes, theano=theano, version=version, where=where)
     if "graph" in checkpoint.stated:
