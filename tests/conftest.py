@@ -7,11 +7,14 @@ from typing import Any
 
 import h5py
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from genuine import PRE_ROR, Genuine, stored
 
-settings.register_profile("thorough", max_examples=50 * settings.default.max_examples)
+# No test depends on how much else the machine does.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("suite"), max_examples=50 * settings.default.max_examples)
+settings.load_profile("suite")
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
