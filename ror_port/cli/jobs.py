@@ -41,7 +41,6 @@ def run(work: Callable[..., None], calls: Sequence[Mapping[str, Any]], jobs: int
                     outcome = Outcome()
                 yield outcome
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.terminate()
             raise
