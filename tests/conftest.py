@@ -5,6 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores; more threads would wait for each other
+    threads = str(max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+    for library in ("OMP_NUM", "OPENBLAS_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP"):
+        os.environ.setdefault(f"{library}_THREADS", threads)
+
 import h5py
 import pytest
 from hypothesis import HealthCheck, settings
