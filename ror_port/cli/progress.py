@@ -1,4 +1,4 @@
-"""Signs of life for long work on a terminal, and nothing otherwise."""
+"""Progress of long work: shown on a terminal, and nowhere else."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE = 0.8
-"""Seconds before a bar appears: most files are done by then."""
+"""Seconds before the progress bar appears: most files are done by then."""
 
 
 def track(items: Iterable[T], count: int, what: str = "converting") -> Iterator[T]:
-    """Passes items on; shows how many of `count` are through once it takes long and stderr is a terminal."""
+    """Yields the items; where stderr is a terminal and PATIENCE is over, shows how many of `count` are done."""
     if not sys.stderr.isatty():
         yield from items
         return
@@ -41,7 +41,7 @@ def track(items: Iterable[T], count: int, what: str = "converting") -> Iterator[
 
 @contextmanager
 def busy(what: str) -> Iterator[None]:
-    """Shows, on a terminal, that something is going on."""
+    """Shows `what` on a terminal for as long as the block runs."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,5 +1,9 @@
 import io
 import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
 
 from ror_port.cli import progress
 
@@ -16,11 +20,19 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_bar_appears_on_a_terminal_once_it_takes_long(monkeypatch) -> None:
+@pytest.mark.parametrize(("seconds", "appears"), [(0.3, False), (0.5, True)])
+def test_a_bar_appears_on_a_terminal_once_it_takes_long(monkeypatch, seconds, appears) -> None:
+    """Two of three items take less than PATIENCE, or more, by a clock of our own."""
+    now = 0.0
+
+    def items() -> Iterator[int]:
+        nonlocal now
+        for item in range(3):
+            yield item
+            now += seconds
+
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    assert list(progress.track(range(3), 3)) == [0, 1, 2]
-    assert terminal.getvalue() == ""
-    monkeypatch.setattr(progress, "PATIENCE", -1)
-    assert list(progress.track(range(3), 3)) == [0, 1, 2]
-    assert "converting" in terminal.getvalue()
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
+    assert list(progress.track(items(), 3)) == [0, 1, 2]
+    assert ("converting" in terminal.getvalue()) is appears
