@@ -34,6 +34,7 @@ smartquotes = False  # options begin with two hyphens
 default_role = "py:obj"  # what docstrings put in single backticks
 autodoc_mock_imports = ["keras", "tensorflow", "torch"]
 autodoc_member_order = "bysource"
+autodoc_class_signature = "separated"  # nobody makes a Port or a Verification by hand
 
 
 def _verbatim(_: Any, context: Any, lines: list[str]) -> None:
@@ -43,5 +44,14 @@ def _verbatim(_: Any, context: Any, lines: list[str]) -> None:
         lines[:] = [".. code-block:: text", "", *(f"   {line}" for line in kept), ""]
 
 
+def _examples(_: Any, __: str, ___: str, ____: Any, _____: Any, lines: list[str]) -> None:
+    """What docstrings indent is literal."""
+    for number in range(len(lines) - 1, 0, -1):
+        before = next((line for line in reversed(lines[:number]) if line), "")
+        if lines[number].startswith("    ") and not lines[number - 1] and not before.startswith(" "):
+            lines[number:number] = ["::", ""]
+
+
 def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", _examples)
     app.connect("sphinx-click-process-epilog", _verbatim)
