@@ -101,10 +101,10 @@ def _delivered(
     compared: whether its tensors are those that were told of. Folded ones are others; the check of answers remains.
     """
     ledger = Ledger()
-    with output.staged(target) as stage:
+    with output.atomic_output(target) as stage:
         yield stage, ledger.note
         if compared:
-            ledger.check(stage, format)
+            ledger.compare(stage, format)
         trial(stage)
         port.checkpoint.check_unchanged()
 
@@ -121,7 +121,7 @@ def to_tensorflow(
 ) -> Written:
     """Writes a file (or the folder of a SavedModel) that TensorFlow and Keras load as it is.
 
-    target: a path that `output.check` passed. format: a name in TENSORFLOW. logits: leave the softmax out.
+    target: a path that `output.validate_target` accepted. format: a name in TENSORFLOW. logits: leave the softmax out.
     """
     from ror_port.formats import keras_3 as keras3
     from ror_port.formats import keras_hdf5

@@ -164,7 +164,7 @@ class Port:
         return convert.to_theano(self, self._target(path, convert.THEANO[0], force))
 
     def _target(self, path: Path | str, format: Format, force: bool) -> Path:
-        output.check(Path(path), self.checkpoint.path, folder=format.folder, force=force)
+        output.validate_target(Path(path), self.checkpoint.path, folder=format.folder, force=force)
         return Path(path)
 
     def statement(self) -> dict[str, Any]:
