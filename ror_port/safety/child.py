@@ -78,10 +78,6 @@ def run_in_child(work: Callable[[], Any], seconds: int) -> Any:
 
 def _child_output(work: Callable[[], Any], seconds: int) -> bytes:
     """The JSON text that a child process writes. Raises ChildFailed or NoResult."""
-    import resource
-
-    _, allowed = resource.getrlimit(resource.RLIMIT_CPU)
-    seconds = seconds if allowed == resource.RLIM_INFINITY else min(seconds, allowed)
     try:
         reader, writer = os.pipe()
     except OSError as error:
@@ -112,7 +108,7 @@ def _child_output(work: Callable[[], Any], seconds: int) -> bytes:
     if not complete:
         raise ChildFailed(f"reports more than {limits.MAX_DESCRIPTION_BYTES} bytes")
     ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-    if ended_by == signal.SIGXCPU or (ended_by == signal.SIGKILL and used > 0.9 * seconds):
+    if ended_by == signal.SIGXCPU or (ended_by == signal.SIGKILL and used > seconds / 2):  # it may ignore SIGXCPU
         raise ChildFailed(f"takes more than {seconds} s")
     if ended_by == signal.SIGKILL:
         raise ChildFailed("was killed, perhaps for lack of memory")
@@ -149,7 +145,7 @@ def _wait_for_output(pipe: IO[bytes], child: int, seconds: int) -> bool:
 
 
 def _processor_time(process: int) -> int | None:
-    """Clock ticks, of 10 ms as a rule, that a process has computed; None where the system does not tell."""
+    """Clock ticks, of 10 ms as a rule, that a process has computed; None where the system has no /proc."""
     if sys.platform != "linux":
         return None
     fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
@@ -166,7 +162,9 @@ def _child_main(work: Callable[[], Any], writer: int, seconds: int) -> NoReturn:
         for number in TERMINATION_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        _, allowed = resource.getrlimit(resource.RLIMIT_CPU)
+        hard = seconds + 1 if allowed == resource.RLIM_INFINITY else min(seconds + 1, allowed)
+        resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, hard), hard))
         try:
             output = {"result": work()}
         except errors.RorPortError as error:
