@@ -92,7 +92,9 @@ def kills(conversions: Conversions, count: int, random: np.random.Generator) -> 
     counts: Counter[str] = Counter()
     for index in range(count):
         source = SOURCES[index % 2]
-        done = conversions.forks.run(*conversions.arguments(source), signals={conversions.call(source, random): signal.SIGKILL})
+        done = conversions.forks.run(
+            *conversions.arguments(source), signals={conversions.call(source, random): signal.SIGKILL}
+        )
         counts["killed" if done.code == -signal.SIGKILL else "finished"] += 1
         counts["broken"] += fingerprint(conversions.target) not in conversions.whole.values()
         for part in conversions.parts():
