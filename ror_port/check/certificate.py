@@ -211,13 +211,13 @@ def check_outputs(out: Path, sources: Sequence[Path], *, force: bool) -> None:
     """Raises OutputError where the certificate or its page may not be written."""
     for path in (out, out.with_suffix(".html")):
         for source in sources:
-            output.check(path, source, folder=False, force=force)
+            output.validate_target(path, source, folder=False, force=force)
 
 
 def write(certificate: Json, out: Path) -> None:
     """Writes the certificate, and beside it the same as a page."""
     for path, text in ((out, json.dumps(certificate, indent=1) + "\n"), (out.with_suffix(".html"), page(certificate))):
-        with output.staged(path) as stage:
+        with output.atomic_output(path) as stage:
             stage.write_text(text, encoding="utf-8")
 
 

@@ -243,7 +243,7 @@ def _picture(path: Path) -> NDArray[np.uint8]:
         raise MissingExtra("Pillow, which reads pictures, is not installed; pip install 'ror-port[images]'") from None
     try:
         with Image.open(readable(path), formats=(_PICTURES[path.suffix.lower()],)) as picture:
-            if max(picture.size) > limits.MAX_PICTURE_SIDE:
+            if max(picture.size) > limits.MAX_IMAGE_SIDE:
                 raise UnsafeFile(f"{path}: {picture.size[0]}×{picture.size[1]} pixels; no network here takes that")
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

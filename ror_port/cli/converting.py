@@ -127,7 +127,9 @@ def _plan(
     named = convert.named_format(out, formats) if out else None
     asked = next((format for format in formats if format.name == name), None)
     chosen = asked or named or formats[0]
-    if path and (len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_own(path))):
+    if path and (
+        len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_output_folder(path))
+    ):
         if convert.named_format(str(out)) and not output.is_folder(path):
             raise click.BadParameter(f"{out} names a file; with several inputs a folder is expected", param_hint="-o")
         targets = {file: path / (convert.stem(file) + chosen.suffix) for file in files}
@@ -169,10 +171,10 @@ def _convert(
 
         source = port.checkpoint.path
         target = targets[source]
-        output.check(target, source, folder=format.folder, force=force)
+        output.validate_target(target, source, folder=format.folder, force=force)
         if certify:
             for path in _certificates(target):
-                output.check(path, source, folder=False, force=force)
+                output.validate_target(path, source, folder=False, force=force)
         account = Account(port)
         if dry_run:
             account.planned = str(target)

@@ -61,7 +61,7 @@ def write(
 ) -> Written:
     """Writes a file or folder that the format's framework loads as it is.
 
-    target: a path that `stage.check` passed. data_format: of images, where the format leaves it open.
+    target: a path that `stage.validate_target` accepted. data_format: of images, where the format leaves it open.
     logits: leave a last softmax out. dtype: of the weights; the source's by default. fold_bn: merge
     BatchNormalizations into the convolutions before them, for inference alone.
 
@@ -79,14 +79,14 @@ def write(
 
         graph, parameters = fold(graph, parameters)
     ledger = Ledger()
-    with output.staged(target) as stage:
+    with output.atomic_output(target) as stage:
         stated = port.statement()
         if port.family is None:
             stated["graph"] = to_json(graph)
         contents = Contents(graph, parameters, dtype or port.dtype, stated, port.family, ledger.note, fold_bn)
         format.write(stage, contents)
         if format.reread and not fold_bn:  # folded weights are others than the file's parameters
-            ledger.check(stage, format.name, stated.get("graph"))
+            ledger.compare(stage, format.name, stated.get("graph"))
         check(stage)
         port.checkpoint.check_unchanged()
     return Written(str(target), format.name, size(target), sha256(target))

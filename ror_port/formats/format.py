@@ -73,11 +73,14 @@ class Format:
         write: Callable[[Path, Contents], None] = self._function(self.writer)
         write(target, contents)
 
-    def read(self, path: Path) -> Checkpoint:
-        """Opens a file of this format that is not HDF5; those are told apart as they are described."""
+    def read(self, path: Path, *, trusted: bool = False) -> Checkpoint:
+        """Opens a file of this format that is not HDF5; those are told apart as they are described.
+
+        trusted: as of `ror_port.formats.open_checkpoint`.
+        """
         assert self.reader is not None
-        read: Callable[[Path], Checkpoint] = self._function(self.reader)
-        return read(path)
+        read: Callable[..., Checkpoint] = self._function(self.reader)
+        return read(path, trusted=trusted)
 
     def _function(self, name: str) -> Any:
         return getattr(import_module(f"ror_port.formats.{self.module}"), name)  # imported where it is needed

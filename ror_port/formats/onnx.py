@@ -32,7 +32,7 @@ from ror_port.network.layers import Input
 from ror_port.network.relayout import relayout
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
-from ror_port.safety.parsing import damage, rehearsed
+from ror_port.safety.parsing import dry_run_in_child, library_errors
 
 OPSET, IR_VERSION = 20, 9
 
@@ -189,7 +189,7 @@ def checked(path: Path) -> Any:
             raise NotACheckpoint(f"{path}: not valid ONNX ({reason})") from None
         return model
 
-    return rehearsed(path, parsed, "the onnx package", limits.MAX_GROWTH + limits.ONNX_COPIES * size)
+    return dry_run_in_child(path, parsed, "the onnx package", limits.MAX_GROWTH + limits.ONNX_COPIES * size)
 
 
 _PLAIN = {
@@ -248,8 +248,13 @@ def alone(model: Any, node: Any) -> Any:
     )
 
 
-def read(path: Path) -> Checkpoint:
-    """Opens a model that ror-port wrote, as it was or with other weights in it."""
+def read(path: Path, *, trusted: bool = False) -> Checkpoint:
+    """Opens a model that ror-port wrote, as it was or with other weights in it.
+
+    trusted: as of `open_checkpoint`; only the weights are read.
+    """
+    if trusted:
+        return _read_weights(path)
     package = _package()
     model = checked(path)
     properties = {entry.key: entry.value for entry in model.metadata_props}
@@ -306,9 +311,9 @@ def _essence(node: Any) -> tuple[Any, ...]:
     return node.op_type, tuple(node.input), tuple(node.output), attributes
 
 
-def read_again(path: Path, graph: Mapping[str, Any] | None) -> Checkpoint:
+def _read_weights(path: Path) -> Checkpoint:
     """The weights of a model that `write` wrote a moment ago; the package would hold it in memory several times."""
-    with damage(path), ExitStack() as on_error:
+    with library_errors(path), ExitStack() as on_error:
         file = on_error.enter_context(path.open("rb"))
         (content,) = (inner for number, inner in _fields(file, range(path.stat().st_size)) if number == _GRAPH_OF_MODEL)
         tensors = [
@@ -321,7 +326,6 @@ def read_again(path: Path, graph: Mapping[str, Any] | None) -> Checkpoint:
             stored,
             software=ONNX,
             writer="ONNX",
-            stated={"graph": graph} if graph else {},
             close=file.close,
         )
         on_error.pop_all()
@@ -345,7 +349,9 @@ def _placed(file: BinaryIO, message: range, path: Path) -> StoredTensor:
     where = f"{path}: {quote(name)}"
     if len(raw) != math.prod(shape) * dtype.itemsize:
         raise UnreadableFile(f"{where}: {len(raw)} bytes do not make the shape that it states")
-    return StoredTensor(name, shape, dtype, partial(storage.read, file, storage.Piece(raw.start), shape, dtype, where))
+    return StoredTensor(
+        name, shape, dtype, partial(storage.read, file, storage.Contiguous(raw.start), shape, dtype, where)
+    )
 
 
 def _fields(file: BinaryIO, message: range) -> Iterator[tuple[int, range]]:
