@@ -76,7 +76,7 @@ def stem(source: Path) -> str:
     return name.removesuffix(TORCH[0].suffix)
 
 
-class Written(NamedTuple):
+class Output(NamedTuple):
     """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names."""
 
     path: str
@@ -84,12 +84,9 @@ class Written(NamedTuple):
     bytes: int
     sha256: str
 
-    def as_json(self) -> dict[str, Any]:
-        return self._asdict()
 
-
-def _written(target: Path, format: str) -> Written:
-    return Written(str(target), format, size(target), sha256(target))
+def _written(target: Path, format: str) -> Output:
+    return Output(str(target), format, size(target), sha256(target))
 
 
 @contextmanager
@@ -118,7 +115,7 @@ def to_tensorflow(
     logits: bool = False,
     trial: Trial = _untried,
     progress: Progress = _silent,
-) -> Written:
+) -> Output:
     """Writes a file (or the folder of a SavedModel) that TensorFlow and Keras load as it is.
 
     target: a path that `output.check` passed. format: a name in TENSORFLOW. logits: leave the softmax out.
@@ -141,9 +138,7 @@ def to_tensorflow(
     return _written(target, format)
 
 
-def to_torch(
-    port: Port, target: Path, format: str, *, trial: Trial = _untried, progress: Progress = _silent
-) -> Written:
+def to_torch(port: Port, target: Path, format: str, *, trial: Trial = _untried, progress: Progress = _silent) -> Output:
     """Writes a folder that PyTorch users load as it is ("safetensors"), or a state dict ("pt")."""
     from ror_port.formats import pytorch
 
@@ -166,7 +161,7 @@ def to_onnx(
     fold_bn: bool = False,
     trial: Trial = _untried,
     progress: Progress = _silent,
-) -> Written:
+) -> Output:
     """Writes an ONNX model.
 
     dtype: "float32", which ONNX Runtime convolves in on every device, or "float64". fold_bn: merge BatchNorms into
@@ -186,7 +181,7 @@ def to_onnx(
     return _written(target, "onnx")
 
 
-def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Progress = _silent) -> Written:
+def to_theano(port: Port, target: Path, *, trial: Trial = _untried, progress: Progress = _silent) -> Output:
     """Writes the weights as ``save_weights`` of Keras 1 on Theano would, dim ordering "th".
 
     Raises UnknownNetwork for a network that Theano cannot compute.
@@ -215,10 +210,10 @@ def _saved_model(stage: Path, graph: Graph, parameters: Parameters, **options: A
     """By way of a .keras file, whose options it takes."""
     import tempfile
 
-    from ror_port.check.runtimes import keras
+    from ror_port import frameworks
     from ror_port.formats import keras_3 as keras3
 
-    framework = keras()
+    framework = frameworks.keras()
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.keras"
         keras3.write_archive(archive, graph, parameters, **options)

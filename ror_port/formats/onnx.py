@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ror_port import __version__
-from ror_port.errors import MissingExtra, NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
+from ror_port import __version__, frameworks
+from ror_port.errors import NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import storage as place
 from ror_port.formats.checkpoint import Architecture, Checkpoint, StoredTensor
 from ror_port.formats.model_config import json_object, number
@@ -50,14 +50,6 @@ from ror_port.safety.parsing import damage, rehearsed
 OPSET, IR_VERSION = 20, 9
 
 
-def _package() -> Any:
-    try:
-        import onnx as package
-    except ImportError:
-        raise MissingExtra("the onnx package is not installed; pip install 'ror-port[onnx]'") from None
-    return package
-
-
 def write(
     path: Path,
     graph: Graph,
@@ -69,7 +61,7 @@ def write(
     note: Note = unnoted,
 ) -> None:
     """Writes a model with its weights inside. Parameters are canonical. folded: BatchNorms were folded away."""
-    helper, element = _package().helper, {"float32": 1, "float64": 11}[dtype]
+    helper, element = frameworks.onnx().helper, {"float32": 1, "float64": 11}[dtype]
     entries = _entries(graph)
 
     def value(node: Node) -> Any:
@@ -115,13 +107,13 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
         elif not isinstance(node.operation, Input):
             kind, attributes = _operator(node, graph[node.inputs[0]].shape)
             inputs += weights.get(node.name, [])
-            nodes.append(_package().helper.make_node(kind, inputs, [node.name], node.name, **attributes))
+            nodes.append(frameworks.onnx().helper.make_node(kind, inputs, [node.name], node.name, **attributes))
     return nodes
 
 
 def _check_graph(model: Any, shapes: Mapping[str, Shape], element: int) -> None:
     """Has the checker see a model whose weights are still to come: to it they are inputs of their shapes."""
-    package = _package()
+    package = frameworks.onnx()
     shell = package.ModelProto()
     shell.CopyFrom(model)
     value = package.helper.make_tensor_value_info
@@ -148,7 +140,7 @@ def _write_model(
     sizes = {name: math.prod(shape) * _KINDS[element][0].itemsize for name, shape in shapes.items()}
     for name, size in sizes.items():
         about = (
-            _package()
+            frameworks.onnx()
             .TensorProto(name=name, dims=shapes[name], data_type=element)
             .SerializeToString(deterministic=True)
         )
@@ -201,7 +193,7 @@ def _operator(node: Node, shape: Shape) -> tuple[str, dict[str, Any]]:
 
 def checked(path: Path) -> Any:
     """A model that keeps all its data within its file and that the checker finds sound."""
-    package = _package()
+    package = frameworks.onnx()
     size = readable(path).stat().st_size
     if size > limits.MAX_ONNX_BYTES:
         raise UnsafeFile(f"{path}: {size} bytes; the limit for ONNX is {limits.MAX_ONNX_BYTES}")
@@ -257,12 +249,12 @@ def _check_plain(model: Any, path: Path) -> None:
 def dtype(model: Any) -> str:
     """The precision of a model's images."""
     element = model.graph.input[0].type.tensor_type.elem_type
-    return str(_package().helper.tensor_dtype_to_np_dtype(element))
+    return str(frameworks.onnx().helper.tensor_dtype_to_np_dtype(element))
 
 
 def with_outputs(model: Any, names: Iterable[str]) -> Any:
     """The same model, giving out what the named nodes compute."""
-    package = _package()
+    package = frameworks.onnx()
     changed = package.ModelProto()
     changed.CopyFrom(model)
     del changed.graph.output[:]
@@ -273,7 +265,7 @@ def with_outputs(model: Any, names: Iterable[str]) -> Any:
 
 def alone(model: Any, node: Any) -> Any:
     """A model of one node, with its weights; its first input is the image."""
-    package = _package()
+    package = frameworks.onnx()
     helper, element = package.helper, model.graph.input[0].type.tensor_type.elem_type
     weights = [tensor for tensor in model.graph.initializer if tensor.name in node.input]
     image, result = (helper.make_tensor_value_info(name, element, None) for name in (node.input[0], node.output[0]))
@@ -286,14 +278,14 @@ def alone(model: Any, node: Any) -> Any:
 
 def read(path: Path) -> Checkpoint:
     """Opens a model that ror-port wrote, as it was or with other weights in it."""
-    package = _package()
+    package = frameworks.onnx()
     model = checked(path)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     stated = json_object(properties.get("ror_port", "{}"), f"{path}: metadata ror_port")
     if stated.get("folded"):
         raise NotACheckpoint(
-            f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again; "
-            "convert from the file it was made of, or write ONNX without --fold-bn"
+            f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again",
+            "convert from the file it was made of, or write ONNX without {fold_bn}",
         )
     tensors = [_tensor(package, initializer, path) for initializer in model.graph.initializer]
     return Checkpoint(
@@ -427,7 +419,7 @@ def _tensor(package: Any, initializer: Any, path: Path) -> StoredTensor:
 
 def _element(number: int) -> str:
     """What ONNX calls a type."""
-    kinds: Mapping[int, str] = {value: name for name, value in _package().TensorProto.DataType.items()}
+    kinds: Mapping[int, str] = {value: name for name, value in frameworks.onnx().TensorProto.DataType.items()}
     return kinds.get(number, f"number {number}").lower()
 
 

@@ -7,7 +7,7 @@ for Dense. What an operation *means* (Theano's arithmetic, Keras layers, ONNX no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -265,6 +265,13 @@ class Graph:
                 inputs = (g.add(f"{node.name}_pad", Pad(operation.size // 2), *inputs),)
                 operation = replace(operation, padding="valid")
             g.add(node.name, operation, *inputs, original_name=node.original_name)
+        return g.finish()
+
+    def map(self, change: Callable[[Operation], Operation]) -> Graph:
+        """The same graph with every layer changed."""
+        g = GraphBuilder(taps=list(self.taps))
+        for node in self.nodes:
+            g.add(node.name, change(node.operation), *node.inputs, original_name=node.original_name)
         return g.finish()
 
     def until(self, name: str) -> Graph:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ror_port import __version__
-from ror_port.convert import stage as output
-from ror_port.errors import BadValues, UnknownNetwork, quote
+from ror_port.errors import BadValues, UnknownNetwork, printable, quote
 from ror_port.formats import open_checkpoint
 from ror_port.formats.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.model_config import input_shape, number, operations
@@ -27,11 +26,8 @@ from ror_port.source import provenance
 from ror_port.source.provenance import Fact, Given, Norm
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
 
-if TYPE_CHECKING:  # which imports this module
-    from ror_port.convert.write import Format, Written
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Port:
     """A recognised checkpoint: the network it holds, what is known of it, and its parameters.
 
@@ -48,10 +44,13 @@ class Port:
     stored: dict[str, StoredTensor]
     facts: tuple[Fact, ...]
     layers: Mapping[str, str]
-    bad_values: bool = False
-    """Whether NaN, infinities and negative variances are admitted."""
+    given: Given = field(default_factory=Given)
+    """What the user stated about the file."""
     admitted: dict[str, str] = field(default_factory=dict)
     """Of the tensors read so far, those that hold such values: name → what it holds."""
+
+    def __repr__(self) -> str:
+        return f"<Port {printable(self.checkpoint.path)}: {self.network.name}, {self.size:,} parameters, {self.dtype}>"
 
     def __enter__(self) -> Port:
         return self
@@ -80,10 +79,11 @@ class Port:
             bad = "NaN" if np.isnan(array).any() else "an infinity"
         elif parameter.role == "moving_variance" and (array < 0).any():
             bad = f"a negative variance ({array.min():g})"
-        if bad and not self.bad_values:
+        if bad and not self.given.bad_values:
             raise BadValues(
                 f"{self.checkpoint.path}: {quote(tensor.name)}: holds {bad}; training had diverged, or the file is "
-                "damaged; --allow-bad-values converts it all the same"
+                "damaged",
+                "{bad_values} converts it all the same",
             )
         if bad:
             self.admitted[tensor.name] = bad
@@ -136,36 +136,6 @@ class Port:
         tensors, output = self.reference_tensors(), self.graph.output.name
         images = NHWC_TO_NCHW(np.asarray(images))
         return theano_numpy.outputs(self.graph, tensors, self.convention, images, output)[output]
-
-    def to_keras(self, path: Path | str, *, force: bool = False, **options: Any) -> Written:
-        """Writes .keras, .weights.h5, .h5 or, without such an ending, a SavedModel. See `convert.to_tensorflow`."""
-        from ror_port.convert import write as convert
-
-        format = convert.named_format(str(path), convert.TENSORFLOW) or convert.TENSORFLOW[-1]
-        return convert.to_tensorflow(self, self._target(path, format, force), format.name, **options)
-
-    def to_torch(self, path: Path | str, *, force: bool = False) -> Written:
-        """Writes a folder of safetensors, config and definition, or a state dict where the name ends in .pt."""
-        from ror_port.convert import write as convert
-
-        format = convert.named_format(str(path), convert.TORCH) or convert.TORCH[0]
-        return convert.to_torch(self, self._target(path, format, force), format.name)
-
-    def to_onnx(self, path: Path | str, *, force: bool = False, **options: Any) -> Written:
-        """Writes an ONNX model. See `convert.to_onnx` for the options."""
-        from ror_port.convert import write as convert
-
-        return convert.to_onnx(self, self._target(path, convert.ONNX[0], force), **options)
-
-    def to_theano(self, path: Path | str, *, force: bool = False) -> Written:
-        """Writes weights for Keras 1 on Theano."""
-        from ror_port.convert import write as convert
-
-        return convert.to_theano(self, self._target(path, convert.THEANO[0], force))
-
-    def _target(self, path: Path | str, format: Format, force: bool) -> Path:
-        output.check(Path(path), self.checkpoint.path, folder=format.folder, force=force)
-        return Path(path)
 
     def statement(self) -> dict[str, Any]:
         """What outputs say of themselves: network, source and facts, as JSON."""
@@ -224,9 +194,7 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
         *([padding_fact] if padding_fact else []),
         *norm.facts,
     )
-    return Port(
-        checkpoint, network, graph, convention, dialect.table(convention), stored, facts, found.layers, given.bad_values
-    )
+    return Port(checkpoint, network, graph, convention, dialect.table(convention), stored, facts, found.layers, given)
 
 
 def _settle(
