@@ -1,6 +1,7 @@
 """The errors that ror-port raises on purpose, and the exit code of the command for each.
 
     RorPortError                1
+    ├── UsageError              2   an argument that is not understood, or that contradicts another
     ├── UnreadableFile          3   missing, no permission, of no format that is read, truncated or damaged
     ├── NotACheckpoint          4   readable, but not Keras weights, or weights that contradict themselves
     ├── UnsafeFile              5   could harm its reader or hide data: a link, another file, a limit exceeded
@@ -10,18 +11,67 @@
     ├── ParityError             9   a converted file does not compute what the source computes
     └── MissingExtra           10   an optional framework is needed and not installed
 
-Exit code 2 is click's own, for wrong usage. Any other exception is a defect of ror-port; its exit code is 1.
+Exit code 2 is click's own, too, for wrong usage. Any other exception is a defect of ror-port; its exit code is 1.
 
 A message is one line, without what a terminal might interpret. It states what is wrong, where (the file, and the path
 inside it), what was expected, what was found, and what to do next.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ARGUMENTS: Mapping[str, tuple[str, str]] = {
+    "backend": ("backend=…", "--source-backend"),
+    "keras": ("keras=…", "--source-keras"),
+    "epsilon": ("epsilon=…", "--bn-epsilon"),
+    "size": ("size=…", "--input-size"),
+    "sha256": ("sha256=…", "--expect-sha256"),
+    "bad_values": ("bad_values=True", "--allow-bad-values"),
+    "path": ("another path", "another name with -o"),
+    "format": ("format=…", "--format"),
+    "fold_bn": ("fold_bn=True", "--fold-bn"),
+    "force": ("force=True", "--force"),
+    "certify": ("certify=True", "--certify"),
+}
+"""Argument of `ror_port.load` or `ror_port.save` → how an error names it in Python and on the command line."""
+
 
 class RorPortError(Exception):
-    """Base class of the errors that ror-port raises on purpose."""
+    """Base class of the errors that ror-port raises on purpose.
+
+    advice: what to do next. Arguments in it are written ``{name}``, after ARGUMENTS; as text the error names those of
+    Python, `for_command` the options of the command line.
+    """
 
     exit_code = 1
     """Exit code of the command."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        self.message, self.advice = message, advice
+        super().__init__(self._text(0))
+
+    def for_command(self) -> str:
+        """The message for somebody who uses the command line."""
+        return self._text(1)
+
+    def _text(self, spelling: int) -> str:
+        advice = self.advice.format_map({name: spellings[spelling] for name, spellings in ARGUMENTS.items()})
+        return f"{self.message}; {advice}" if advice else self.message
+
+
+class UsageError(RorPortError, ValueError):
+    """argument: which one, after ARGUMENTS, where it is one of them."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, argument: str = "") -> None:
+        self.argument = argument
+        super().__init__(message)
+
+    def _text(self, spelling: int) -> str:
+        name = (self.argument, ARGUMENTS.get(self.argument, ("", self.argument))[1])[spelling]
+        return f"{name}: {self.message}" if name else self.message
 
 
 class UnreadableFile(RorPortError):

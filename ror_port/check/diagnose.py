@@ -1,9 +1,10 @@
-"""Why an artifact differs: which known mistake explains it. And which convention a file was trained under."""
+"""Why an artifact differs: which known mistake explains it. And which convolution a file was trained with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -11,28 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ror_port import tolerances
-from ror_port.check.compare import Explanation, compare
-from ror_port.check.verify import Expectation
-from ror_port.layout import NHWC_TO_NCHW, Array
-from ror_port.mapping.convention import Deviation
-from ror_port.network.graph import BatchNorm, Conv, Padding
+from ror_port.check.compare import Difference, compare
+from ror_port.check.expectation import Expectation, Tensors, common_epsilon, run_reference, with_epsilon
+from ror_port.check.progress import SILENT, Progress
+from ror_port.layout import Array
+from ror_port.mapping.convention import Convention, Deviation
+from ror_port.network.graph import BatchNorm, Conv, Graph, Operation, Padding
 from ror_port.source.port import Port
 from ror_port.source.provenance import NORM_RULES
-from ror_port.theano import run as theano_numpy
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a mistake changes: how the file is read, or what the network is shown."""
+    """What a mistake changes: how the file is read, or what the network is given."""
 
-    port: Port
-    tensors: dict[str, dict[str, Array]]
-    pictures: Array
+    graph: Graph
+    tensors: Tensors
+    convention: Convention
+    images: Array
 
     def scores(self, probabilities: bool) -> NDArray[np.float64]:
-        graph = self.port.graph
-        name = graph.output.name if probabilities else graph.logits
-        return theano_numpy.outputs(graph, self.tensors, self.port.convention, NHWC_TO_NCHW(self.pictures), name)[name]
+        name = self.graph.output.name if probabilities else self.graph.logits
+        run = run_reference(self.graph, self.tensors, self.convention, self.images)
+        return next(output for node, output in run if node == name)
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,51 @@ class Mistake:
     make: Callable[[Case], Case]
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """mistakes: names of those that, made together, explain a difference. before, after: without and with them."""
+
+    mistakes: tuple[str, ...]
+    before: Difference
+    after: Difference
+    tolerance: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
 def _convention(**changes: Any) -> Callable[[Case], Case]:
-    return lambda case: replace(case, port=replace(case.port, convention=replace(case.port.convention, **changes)))
+    return lambda case: replace(case, convention=replace(case.convention, **changes))
 
 
-def _network(**changes: Any) -> Callable[[Case], Case]:
-    def make(case: Case) -> Case:
-        return replace(case, port=replace(case.port, graph=replace(case.port.network, **changes).graph()))
-
-    return make
+def _graph(change: Callable[[Graph], Graph]) -> Callable[[Case], Case]:
+    return lambda case: replace(case, graph=change(case.graph))
 
 
 def _transposed(case: Case) -> Case:
-    rows = {"OIHW": 2, "HWIO": 0}[case.port.convention.kernels]
+    height = {"OIHW": 2, "HWIO": 0}[case.convention.kernels]
     tensors = {
-        node: {role: a.swapaxes(rows, rows + 1) if role == "kernel" and a.ndim == 4 else a for role, a in roles.items()}
+        node: {
+            role: a.swapaxes(height, height + 1) if role == "kernel" and a.ndim == 4 else a for role, a in roles.items()
+        }
         for node, roles in case.tensors.items()
     }
     return replace(case, tensors=tensors)
 
 
-def _scaled(factor: float) -> Callable[[Case], Case]:
-    return lambda case: replace(case, pictures=case.pictures * factor)
+def _images(change: Callable[[Array], Array]) -> Callable[[Case], Case]:
+    return lambda case: replace(case, images=change(case.images))
+
+
+def _padded(graph: Graph, padding: Padding) -> Graph:
+    """The graph with another padding of its strided convolutions, where they are not padded by nothing."""
+
+    def change(layer: Operation) -> Operation:
+        if isinstance(layer, Conv) and layer.strided and layer.padding != "valid":
+            return replace(layer, padding=padding)
+        return layer
+
+    return graph.map(change)
 
 
 _DEVIATIONS: dict[Deviation, str] = {
@@ -77,34 +102,34 @@ _DEVIATIONS: dict[Deviation, str] = {
 
 def mistakes(port: Port) -> Iterator[Mistake]:
     """The known mistakes that could be made with this file."""
-    convention, network = port.convention, port.network
+    convention, graph = port.convention, port.graph
     flipped = "kernels not flipped" if convention.flipped else "kernels flipped that should not be"
     yield Mistake("flip", flipped, _convention(flipped=not convention.flipped))
-    yield Mistake("axes", "rows and columns of the kernels exchanged", _transposed)
-    for epsilon in sorted({rule.epsilon for rule in NORM_RULES} - {network.epsilon}):
-        change = _network(epsilon=epsilon)
-        yield Mistake("epsilon", f"BatchNorm epsilon {epsilon:g} instead of {network.epsilon:g}", change)
+    yield Mistake("axes", "height and width of the kernels exchanged", _transposed)
+    taken = common_epsilon(graph)
+    if taken is not None:
+        for epsilon in sorted({rule.epsilon for rule in NORM_RULES} - {taken}):
+            name = f"BatchNorm epsilon {epsilon:g} instead of {taken:g}"
+            yield Mistake("epsilon", name, _graph(partial(with_epsilon, epsilon=epsilon)))
     for deviation, name in _DEVIATIONS.items():
         if deviation != convention.deviation:
             yield Mistake("deviation", name, _convention(deviation=deviation))
-    if any(parameter.rows and np.prod(parameter.rows[:2]) > 1 for parameter in port.graph.parameters):
+    if any(parameter.rows and np.prod(parameter.rows[:2]) > 1 for parameter in graph.parameters):
         other = {"CHW": "HWC", "HWC": "CHW"}[convention.rows]
         yield Mistake("rows", "rows of the Dense kernel not permuted for the order of Flatten", _convention(rows=other))
-    padding: Padding = "same" if network.padding == "half" else "half"
-    if replace(network, padding=padding).graph() != port.graph and _strided(port):
-        name = "strided convolutions padded as in TensorFlow" if padding == "same" else "padded as in Theano"
-        yield Mistake("padding", name, _network(padding=padding))
-    if network.input_shape[2] == 3:
-        yield Mistake("channels", "RGB and BGR exchanged", lambda c: replace(c, pictures=c.pictures[..., ::-1]))
-    yield Mistake("scale", "pixels not divided by 255", _scaled(255.0))
-    yield Mistake("scale", "pixels divided by 255 twice", _scaled(1 / 255))
+    for padding, name in _PADDINGS.items():
+        if _padded(graph, padding) != graph:
+            yield Mistake("padding", name, _graph(partial(_padded, padding=padding)))
+    if graph.input.shape[2] == 3:
+        yield Mistake("channels", "RGB and BGR exchanged", _images(lambda x: x[..., ::-1]))
+    yield Mistake("scale", "pixels not divided by 255", _images(lambda x: x * 255.0))
+    yield Mistake("scale", "pixels divided by 255 twice", _images(lambda x: x / 255.0))
 
 
-def _strided(port: Port) -> bool:
-    return any(isinstance(node.operation, Conv) and node.operation.strided for node in port.graph)
-
-
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+_PADDINGS: dict[Padding, str] = {
+    "same": "strided convolutions padded as in TensorFlow",
+    "half": "strided convolutions padded as in Theano",
+}
 
 
 def explain(
@@ -113,21 +138,22 @@ def explain(
     *,
     probabilities: bool,
     tolerance: float,
-    progress: Progress = lambda items, _: items,
+    progress: Progress = SILENT,
 ) -> Explanation | None:
     """The mistake, or the pair of them, under which the reference computes what was observed; None where none does.
 
-    scores: what an artifact, or a record, gives for the expectation's pictures. A mistake explains a difference when
+    scores: what an artifact, or a record, gives for the expectation's images. A mistake explains a difference when
     what is left of it lies within the tolerance. Where several do, the one that leaves least.
     """
-    case = Case(expectation.port, expectation.tensors, expectation.pictures)
+    port = expectation.port
+    case = Case(port.graph, expectation.tensors, port.convention, expectation.images)
     before = compare(scores, expectation.scores(probabilities))
-    known = list(mistakes(expectation.port))
+    known = list(mistakes(port))
     singles = [(mistake,) for mistake in known]
     pairs = [pair for pair in combinations(known, 2) if pair[0].subject != pair[1].subject]
     for candidates in (singles, pairs):
         found = []
-        for made in progress(candidates, len(candidates)):
+        for made in progress.track(candidates, len(candidates), "trying known mistakes"):
             wrong = case
             for mistake in made:
                 wrong = mistake.make(wrong)
@@ -147,7 +173,7 @@ class Misfit:
     the mean and the variance of the batch, and with the running ones; 0 where they agree.
     """
 
-    flipped: bool
+    true_convolution: bool
     layers: dict[str, NDArray[np.float64]]
 
     @property
@@ -161,7 +187,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Training:
-    """What the running statistics say of the convolution that a network was trained with."""
+    """What the running statistics tell of the convolution that a network was trained with."""
 
     as_taken: Misfit
     otherwise: Misfit
@@ -190,7 +216,7 @@ class Training:
         """ "theano", "not theano", or "inconclusive"."""
         if self.best.mean > tolerances.STATISTICS_FIT or self.deviations < tolerances.STATISTICS_VOTES:
             return "inconclusive"
-        return "theano" if self.best.flipped else "not theano"
+        return "theano" if self.best.true_convolution else "not theano"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -200,7 +226,7 @@ class Training:
             "deviations": self.deviations,
             "hypotheses": [
                 {
-                    "flipped": misfit.flipped,
+                    "true_convolution": misfit.true_convolution,
                     "taken": misfit is self.as_taken,
                     "divergence": misfit.mean,
                     "layers": {name: float(values.mean()) for name, values in misfit.layers.items()},
@@ -210,26 +236,27 @@ class Training:
         }
 
 
-def training(port: Port, pictures: Array) -> Training:
+def training(port: Port, images: Array) -> Training:
     """Compares the statistics of unlabelled images under both convolutions with the running ones in the file.
 
-    pictures: (batch, height, width, channels), of the kind the network was trained on and scaled as then. Every
+    images: (batch, height, width, channels), of the kind the network was trained on and scaled as then. Every
     BatchNorm normalises by its batch, as it did when the running statistics were collected.
     """
     tensors = port.reference_tensors()
-    other = replace(port, convention=replace(port.convention, flipped=not port.convention.flipped))
-    return Training(_misfit(port, tensors, pictures), _misfit(other, tensors, pictures))
+    other = replace(port.convention, flipped=not port.convention.flipped)
+    return Training(_misfit(port.graph, tensors, port.convention, images), _misfit(port.graph, tensors, other, images))
 
 
-def _misfit(port: Port, tensors: dict[str, dict[str, Array]], pictures: Array) -> Misfit:
-    graph, tiny = port.graph, np.finfo(np.float32).tiny
+def _misfit(graph: Graph, tensors: Tensors, convention: Convention, images: Array) -> Misfit:
+    tiny = np.finfo(np.float32).tiny
     norms = {node.inputs[0]: node.name for node in graph if isinstance(node.operation, BatchNorm)}
     layers = {}
-    for name, output in theano_numpy.run(graph, tensors, port.convention, NHWC_TO_NCHW(pictures), training=True):
+    for name, output in run_reference(graph, tensors, convention, images, training=True):
         if name in norms:
+            mean, variance = (of(axis=tuple(range(output.ndim - 1))) for of in (output.mean, output.var))
             stored = {role: np.asarray(tensor, np.float64) for role, tensor in tensors[norms[name]].items()}
-            running = stored["moving_variance"] ** (2 if port.convention.deviation == "std + epsilon" else 1) + tiny
-            ratio = (output.var((0, 2, 3)) + tiny) / running
-            shift = (output.mean((0, 2, 3)) - stored["moving_mean"]) ** 2 / running
+            running = stored["moving_variance"] ** (2 if convention.deviation == "std + epsilon" else 1) + tiny
+            ratio = (variance + tiny) / running
+            shift = (mean - stored["moving_mean"]) ** 2 / running
             layers[norms[name]] = (ratio + shift - 1 - np.log(ratio)) / 2
-    return Misfit(port.convention.flipped, layers)
+    return Misfit(convention.flipped, layers)

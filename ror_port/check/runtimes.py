@@ -1,25 +1,24 @@
-"""Everything that can run a network, behind one signature. Frameworks are imported here, and only when asked for.
+"""Everything that can run a network, behind one interface.
 
-An artifact is loaded from disk by its own framework, as its user would load it. Images and maps are
-(batch, height, width, channels) on this side, whatever the framework has; what a node computes is asked for by its
+An artifact is loaded from disk by its own framework, as its user would load it. Images and feature maps are
+(batch, height, width, channels) on this side, whatever the framework has; the output of a node is asked for by its
 canonical name.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ror_port import frameworks
+from ror_port.check.classification import Signature, are_probabilities
+from ror_port.check.expectation import run_reference
 from ror_port.errors import MissingExtra, NotACheckpoint
 from ror_port.formats import kind_of, onnx, pytorch
 from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW, Array
@@ -27,23 +26,18 @@ from ror_port.mapping.keras import KERAS_1, keras_layer_name
 from ror_port.mapping.torch import module_path
 from ror_port.network.graph import Graph
 from ror_port.source.port import Port, load
-from ror_port.source.provenance import Given
 from ror_port.theano import run as theano_numpy
-
-RUNTIMES = ("numpy", "tensorflow", "torch", "onnx")
 
 
 class Runtime(ABC):
     """A network ready to run.
 
     name: the software and its version. probabilities: whether `run` ends in a softmax. exact: whether it computes
-    in float64. input_shape: of an image, (height, width, channels). classes: how many answers there are. flattens:
-    the order in which it flattens maps, "HWC" or "CHW".
+    in float64. flattens: the order in which it flattens feature maps, "HWC" or "CHW".
     """
 
     name: str
-    input_shape: tuple[int, ...]
-    classes: int
+    signature: Signature
     probabilities: bool = False
     exact: bool = False
     flattens: str = "HWC"
@@ -53,11 +47,11 @@ class Runtime(ABC):
         """(batch, height, width, channels) → (batch, classes), logits where the network lets itself be cut there."""
 
     def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
-        """What the named nodes compute; without those that cannot be observed in this framework."""
+        """The outputs of the named nodes, without those that cannot be observed in this framework."""
         return {}
 
     def layer(self, node: str, x: Array) -> Array | None:
-        """What one node makes of an input of its own; None where it cannot be run alone."""
+        """The output of one node for an input of its own; None where it cannot be run in isolation."""
         return None
 
 
@@ -76,7 +70,7 @@ class Reference(Runtime):
 
     def __init__(self, port: Port) -> None:
         self.name = f"the reference in NumPy {np.__version__}"
-        self.input_shape, self.classes = port.graph.input.shape, port.network.classes
+        self.signature = Signature.of(port.graph)
         self.graph, self.convention, self.flattens = port.graph, port.convention, port.convention.rows
         self.tensors = port.reference_tensors()
 
@@ -84,8 +78,9 @@ class Reference(Runtime):
         return self.outputs(images, [self.graph.logits])[self.graph.logits]
 
     def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
-        found = theano_numpy.outputs(self.graph, self.tensors, self.convention, NHWC_TO_NCHW(images), *nodes)
-        return {node: _last(output) for node, output in found.items()}
+        wanted = set(nodes)
+        run = run_reference(self.graph, self.tensors, self.convention, images)
+        return {node: output for node, output in run if node in wanted}
 
     def layer(self, node: str, x: Array) -> Array | None:
         stored = self.tensors.get(node, {})
@@ -96,9 +91,9 @@ class Keras(Runtime):
     """A Keras 3 model. layers: node → layer name, where it is not our own."""
 
     def __init__(self, model: Any, graph: Graph, layers: Mapping[str, str]) -> None:
-        framework = keras()
+        framework = frameworks.keras()
         self.model, self.graph = model, graph
-        self.input_shape, (self.classes,) = graph.input.shape, graph.output.shape
+        self.signature = Signature.of(graph)
         self.dtype = model.inputs[0].dtype
         self.exact = self.dtype == "float64"
         present = {layer.name for layer in model.layers}
@@ -110,15 +105,14 @@ class Keras(Runtime):
         self.scores = model if self.probabilities else framework.Model(model.inputs[0], scores.output)
         backend = framework.backend.backend()
         if backend == "tensorflow":
-            import tensorflow as tf
-
-            if self.channels_first and not tf.config.list_physical_devices("GPU"):
+            tensorflow = frameworks.tensorflow()
+            if self.channels_first and not tensorflow.config.list_physical_devices("GPU"):
                 raise MissingExtra("TensorFlow has no channels_first convolution on a CPU")
-            backend = f"TensorFlow {tf.__version__}"
+            backend = f"TensorFlow {tensorflow.__version__}"
         self.name = f"Keras {framework.__version__} on {backend}"
 
     def _out(self, tensor: Any) -> Array:
-        array = keras().ops.convert_to_numpy(tensor)
+        array = frameworks.keras().ops.convert_to_numpy(tensor)
         return _last(array) if self.channels_first else array
 
     def _in(self, x: Array) -> Array:
@@ -129,7 +123,9 @@ class Keras(Runtime):
 
     def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
         wanted = [node for node in nodes if node in self.layers]
-        model = keras().Model(self.model.inputs[0], [self.model.get_layer(self.layers[n]).output for n in wanted])
+        model = frameworks.keras().Model(
+            self.model.inputs[0], [self.model.get_layer(self.layers[n]).output for n in wanted]
+        )
         return {n: self._out(output) for n, output in zip(wanted, model(self._in(images)), strict=True)}
 
     def layer(self, node: str, x: Array) -> Array | None:
@@ -143,25 +139,22 @@ class Keras(Runtime):
 
 
 class SavedModel(Runtime):
-    """A TensorFlow SavedModel: a function without layers to look into."""
+    """A TensorFlow SavedModel: a function whose layers cannot be observed."""
 
     def __init__(self, path: Path) -> None:
-        keras()  # TensorFlow, without its greetings
-        import tensorflow as tf
-
-        self.loaded = tf.saved_model.load(str(path))  # kept: its variables live as long as it does
-        self.tensorflow = tf
-        (signature,) = self.loaded.signatures["serving_default"].structured_input_signature[1].values()
-        self.dtype, shape = signature.dtype.name, tuple(signature.shape[1:])
+        self.tensorflow = frameworks.tensorflow()
+        self.loaded = self.tensorflow.saved_model.load(str(path))  # kept: its variables live as long as it does
+        (given,) = self.loaded.signatures["serving_default"].structured_input_signature[1].values()
+        self.dtype, shape = given.dtype.name, tuple(given.shape[1:])
         self.exact = self.dtype == "float64"
-        self.channels_first = shape[0] < shape[2]  # an image has fewer channels than columns
-        self.input_shape = NCHW_TO_NHWC.shape((1, *shape))[1:] if self.channels_first else shape
-        if self.channels_first and not tf.config.list_physical_devices("GPU"):
+        self.channels_first = shape[0] < shape[2]  # an image has fewer channels than its width
+        image = NCHW_TO_NHWC.shape((1, *shape))[1:] if self.channels_first else shape
+        if self.channels_first and not self.tensorflow.config.list_physical_devices("GPU"):
             raise MissingExtra("TensorFlow has no channels_first convolution on a CPU")
-        self.name = f"TensorFlow {tf.__version__}"
-        scores = self.run(np.zeros((1, *self.input_shape), self.dtype))
-        self.classes = scores.shape[1]
-        self.probabilities = bool(abs(scores.sum() - 1) < 1e-4 and (scores >= 0).all())
+        self.name = f"TensorFlow {self.tensorflow.__version__}"
+        scores = self.run(np.zeros((1, *image), self.dtype))
+        self.signature = Signature(image, scores.shape[1])
+        self.probabilities = are_probabilities(scores)
 
     def run(self, images: Array) -> Array:
         inputs = NHWC_TO_NCHW(images) if self.channels_first else images
@@ -174,14 +167,12 @@ class Torch(Runtime):
     flattens = "CHW"
 
     def __init__(self, network: Any, graph: Graph) -> None:
-        import torch
-
-        self.torch, self.network, self.graph = torch, network.eval(), graph
-        self.input_shape, (self.classes,) = graph.input.shape, graph.output.shape
+        self.torch, self.network, self.graph = frameworks.torch(), network.eval(), graph
+        self.signature = Signature.of(graph)
         self.dtype = next(network.parameters()).dtype
-        self.exact = self.dtype == torch.float64
+        self.exact = self.dtype == self.torch.float64
         self.modules = dict(network.named_modules())
-        self.name = f"PyTorch {torch.__version__}"
+        self.name = f"PyTorch {self.torch.__version__}"
 
     def _tensor(self, x: Array) -> Any:
         device = next(self.network.parameters()).device
@@ -193,7 +184,7 @@ class Torch(Runtime):
         return scores
 
     def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
-        """A node is seen as what its module returns; one that is but a function call, as what its reader is given."""
+        """A node is observed as the output of its module; one that is a function call, as the input of its reader."""
         kept: dict[str, Any] = {}
         hooks = []
         for node in nodes:
@@ -224,20 +215,16 @@ class Onnx(Runtime):
     flattens = "CHW"
 
     def __init__(self, path: Path) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise MissingExtra("ONNX Runtime is not installed; pip install 'ror-port[onnx]'") from None
-        self.onnxruntime = onnxruntime
+        self.onnxruntime = frameworks.onnxruntime()
         self.model = onnx.checked(path)
         shape, scores = (
             tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
             for value in (self.model.graph.input[0], self.model.graph.output[0])
         )
-        self.input_shape, self.classes = NCHW_TO_NHWC.shape(shape)[1:], scores[1]
+        self.signature = Signature(NCHW_TO_NHWC.shape(shape)[1:], scores[1])
         last = self.model.graph.node[-1]
         self.scores = last.input[0] if last.op_type == "Softmax" else last.output[0]
-        self.name = f"ONNX Runtime {onnxruntime.__version__}"
+        self.name = f"ONNX Runtime {self.onnxruntime.__version__}"
         if onnx.dtype(self.model) == "float64":
             raise MissingExtra("ONNX Runtime has no float64 convolution on a CPU")
         self.nodes = {name: node for node in self.model.graph.node for name in node.output}
@@ -279,77 +266,26 @@ def open_artifact(path: Path, port: Port | None = None) -> Runtime:
         return Onnx(path)
     if kind == "savedmodel":
         return SavedModel(path)
-    if port is None:
-        with load(path) as found:
-            return Reference(found) if _dead(found) else open_artifact(path, found)
+    if port is not None:
+        return _in_framework(path, kind, port)
+    with load(path) as found:
+        return Reference(found) if needs_reference(found) else _in_framework(path, kind, found)
+
+
+def _in_framework(path: Path, kind: str, port: Port) -> Runtime:
     if kind in ("safetensors", "pt"):
-        return Torch(_torch_network(path, port), port.graph)
+        return Torch(_torch_network(path, kind, port), port.graph)
     return Keras(_keras_model(path, kind, port), port.target.graph(), port.layers)
 
 
-def open_result(path: Path, port: Port) -> Runtime:
-    """Loads what was just written of `port`. Weights for Theano, which is no more, run in the reference."""
-    if kind_of(path) == "hdf5-weights":
-        with load(path) as back:
-            return Reference(back)
-    return open_artifact(path, port)
-
-
-def choose(path: Path, runtime: str | None, given: Given) -> Runtime:
-    """What runs a file: its own framework, or the one of RUNTIMES that is asked for."""
-    kind = kind_of(path)
-    if kind in ("savedmodel", "onnx") and runtime in (None, {"savedmodel": "tensorflow", "onnx": "onnx"}[kind]):
-        return open_artifact(path)
-    with load(path, given) as port:
-        if runtime:
-            return runtime_of(port, runtime)
-        return Reference(port) if _dead(port) else open_artifact(path, port)
-
-
-def _dead(port: Port) -> bool:
+def needs_reference(port: Port) -> bool:
     """Whether no software of today reads the file right: Theano's, and all of Keras 1."""
     return port.convention.flipped or port.table.format == KERAS_1.name
 
 
-def runtime_of(port: Port, runtime: str) -> Runtime:
-    """A port in any of RUNTIMES: as its file is, where that is the framework's own, else converted for the occasion."""
-    from ror_port.convert import write as convert
-
-    if runtime == "numpy":
-        return Reference(port)
-    path = port.checkpoint.path
-    own = {"keras": "tensorflow", "safetensors": "torch", "pt": "torch", "onnx": "onnx"}.get(kind_of(path))
-    if own == runtime:
-        return open_artifact(path, port)
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "net"
-        match runtime:
-            case "tensorflow":
-                convert.to_tensorflow(port, target, "keras")
-            case "torch":
-                convert.to_torch(port, target, "safetensors")
-            case "onnx":
-                convert.to_onnx(port, target)
-        return open_artifact(target, port)
-
-
-def keras() -> Any:
-    """Keras 3, on TensorFlow unless the caller has imported it already; MissingExtra where it is not installed."""
-    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
-        raise MissingExtra("TensorFlow is not installed; pip install 'ror-port[tensorflow]'")
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"  # a leftover keras.json may say "theano", which fails
-    with _quiet_stderr():
-        import keras
-        import tensorflow as tf
-
-        tf.constant(0)  # it speaks again when it first looks for devices
-    return keras
-
-
 def keras_model(port: Port, *, channels_first: bool = False) -> Any:
     """The parallel Keras definition of a port's network, without its weights."""
-    keras()
+    frameworks.keras()
     from ror_port.models import networks_keras
 
     options = asdict(port.target)
@@ -361,10 +297,7 @@ def keras_model(port: Port, *, channels_first: bool = False) -> Any:
 
 def torch_model(port: Port) -> Any:
     """The parallel PyTorch definition of a port's network, without its weights, in the port's precision."""
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtra("PyTorch is not installed; pip install 'ror-port[torch]'")
-    import torch
-
+    torch = frameworks.torch()
     from ror_port.models import networks_torch
 
     class_name, _ = pytorch.CLASSES[port.network.family]
@@ -373,7 +306,7 @@ def torch_model(port: Port) -> Any:
 
 
 def _keras_model(path: Path, kind: str, port: Port) -> Any:
-    framework = keras()
+    framework = frameworks.keras()
     name = {"keras": "net.keras", "weights": "net.weights.h5"}.get(kind, "net.h5")
     with tempfile.TemporaryDirectory() as folder:  # Keras tells a format by its name alone
         named = Path(folder) / name
@@ -385,37 +318,18 @@ def _keras_model(path: Path, kind: str, port: Port) -> Any:
         return model
 
 
-def _torch_network(path: Path, port: Port) -> Any:
-    """The definition is ours, never the one that lies beside the weights: a folder may come from a stranger."""
+def _torch_network(path: Path, kind: str, port: Port) -> Any:
+    """The definition is ours, never the one that lies beside the weights: a folder may be untrusted."""
     network = torch_model(port)
     try:
         if path.is_dir():
             return type(network).from_pretrained(path)
-        if kind_of(path) == "pt":
+        if kind == "pt":
             network.load_state_dict(pytorch.state_dict(path))
         else:
-            from safetensors.torch import load_file
-
-            network.load_state_dict(pytorch.unwrapped(load_file(path)))
+            tensors = frameworks.safetensors_for_torch().load_file(path)
+            network.load_state_dict(pytorch.unwrapped(tensors))
     except (RuntimeError, ValueError) as error:  # other names, other shapes
         reason = " ".join(str(error).split())[:200]
         raise NotACheckpoint(f"{path}: does not load into {port.network.name} ({reason})") from None
     return network
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Swallows what native code writes to file descriptor 2; TensorFlow greets its users there at every start."""
-    with tempfile.TemporaryFile() as sink:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sink.seek(0)
-            os.write(kept, sink.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

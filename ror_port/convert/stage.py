@@ -45,12 +45,12 @@ def validate_target(path: Path, source: Path, *, folder: bool, force: bool) -> N
     try:
         target = path.resolve()
         if target.exists() and target.samefile(source):
-            raise OutputError(f"{path}: is the input itself, which is never changed; choose another name with -o")
+            raise OutputError(f"{path}: is the input itself, which is never changed", "choose {path}")
         if target.exists() and not force:
-            raise OutputError(f"{path}: exists already; --force replaces it, -o writes elsewhere")
+            raise OutputError(f"{path}: exists already", "{force} replaces it, {path} writes elsewhere")
         if target.exists() and not (is_output_folder(target) if folder else target.is_file()):
             kind = "a folder that ror-port wrote" if folder else "a regular file"
-            raise OutputError(f"{path}: is not {kind}, and is left as it is; choose another name with -o")
+            raise OutputError(f"{path}: is not {kind}, and is left as it is", "choose {path}")
         if target.parent.exists() and not target.parent.is_dir():
             raise OutputError(f"{path}: {target.parent} is not a folder")
     except (OSError, RuntimeError) as error:  # a name too long, a loop of symlinks, no permission

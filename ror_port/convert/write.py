@@ -35,16 +35,13 @@ def no_progress(parameters: Parameters, _: int) -> Parameters:
     return parameters
 
 
-class Written(NamedTuple):
+class Output(NamedTuple):
     """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names."""
 
     path: str
     format: str
     bytes: int
     sha256: str
-
-    def as_json(self) -> dict[str, Any]:
-        return self._asdict()
 
 
 def write(
@@ -58,7 +55,7 @@ def write(
     fold_bn: bool = False,
     check: Check = no_check,
     progress: Progress = no_progress,
-) -> Written:
+) -> Output:
     """Writes a file or folder that the format's framework loads as it is.
 
     target: a path that `stage.validate_target` accepted. data_format: of images, where the format leaves it open.
@@ -89,7 +86,7 @@ def write(
             ledger.compare(stage, format.name, stated.get("graph"))
         check(stage)
         port.checkpoint.check_unchanged()
-    return Written(str(target), format.name, size(target), sha256(target))
+    return Output(str(target), format.name, size(target), sha256(target))
 
 
 def _ensure_theano_can(port: Port, graph: Any) -> None:

@@ -48,7 +48,7 @@ def _kind_of_others(path: Path) -> str | None:
         return "safetensors"
     if start.startswith(b"\x08"):  # field 1 of its protobuf, a number
         return "onnx"
-    if not hdf5.has_signature(path):
+    if not start.startswith(hdf5.SIGNATURE) and not hdf5.has_signature(path):
         guess = next((text for magic, text in _LOOKALIKES if start.lstrip().startswith(magic)), "not an HDF5 file")
         raise UnreadableFile(f"{path}: {guess}; expected the HDF5 file that Keras' save_weights or save wrote")
     return None

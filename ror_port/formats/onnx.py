@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ror_port import __version__
-from ror_port.errors import MissingExtra, NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
+from ror_port import __version__, frameworks
+from ror_port.errors import NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import storage
 from ror_port.formats.checkpoint import Checkpoint, StoredTensor
 from ror_port.formats.format import Contents
@@ -37,17 +37,9 @@ from ror_port.safety.parsing import dry_run_in_child, library_errors
 OPSET, IR_VERSION = 20, 9
 
 
-def _package() -> Any:
-    try:
-        import onnx as package
-    except ImportError:
-        raise MissingExtra("the onnx package is not installed; pip install 'ror-port[onnx]'") from None
-    return package
-
-
 def write(path: Path, contents: Contents) -> None:
     """Writes a model with its weights inside."""
-    helper, element = _package().helper, {"float32": 1, "float64": 11}[contents.dtype]
+    helper, element = frameworks.onnx().helper, {"float32": 1, "float64": 11}[contents.dtype]
     graph, stated = contents.graph, contents.stated
     entries = bind(ONNX_CONVENTION, graph.parameters)
 
@@ -81,7 +73,7 @@ def write(path: Path, contents: Contents) -> None:
 
 def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
     """The operators of a graph; the last one of each node is called by its canonical name, as is its output."""
-    make = _package().helper.make_node
+    make = frameworks.onnx().helper.make_node
     weights: dict[str, dict[str, str]] = {}
     for entry in entries:
         weights.setdefault(entry.parameter.node, {})[entry.parameter.role] = entry.foreign
@@ -108,7 +100,7 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
 
 def _check_graph(model: Any, shapes: Mapping[str, Shape], element: int) -> None:
     """Has the checker see a model whose weights are still to come: to it they are inputs of their shapes."""
-    package = _package()
+    package = frameworks.onnx()
     shell = package.ModelProto()
     shell.CopyFrom(model)
     value = package.helper.make_tensor_value_info
@@ -135,7 +127,7 @@ def _write_model(
     sizes = {name: math.prod(shape) * _KINDS[element][0].itemsize for name, shape in shapes.items()}
     for name, size in sizes.items():
         about = (
-            _package()
+            frameworks.onnx()
             .TensorProto(name=name, dims=shapes[name], data_type=element)
             .SerializeToString(deterministic=True)
         )
@@ -165,7 +157,7 @@ def _varint(number: int) -> bytes:
 
 def checked(path: Path) -> Any:
     """A model that keeps all its data within its file and that the checker finds sound."""
-    package = _package()
+    package = frameworks.onnx()
     size = readable(path).stat().st_size
     if size > limits.MAX_ONNX_BYTES:
         raise UnsafeFile(f"{path}: {size} bytes; the limit for ONNX is {limits.MAX_ONNX_BYTES}")
@@ -221,12 +213,12 @@ def _check_plain(model: Any, path: Path) -> None:
 def dtype(model: Any) -> str:
     """The precision of a model's images."""
     element = model.graph.input[0].type.tensor_type.elem_type
-    return str(_package().helper.tensor_dtype_to_np_dtype(element))
+    return str(frameworks.onnx().helper.tensor_dtype_to_np_dtype(element))
 
 
 def with_outputs(model: Any, names: Iterable[str]) -> Any:
     """The same model, giving out what the named nodes compute."""
-    package = _package()
+    package = frameworks.onnx()
     changed = package.ModelProto()
     changed.CopyFrom(model)
     del changed.graph.output[:]
@@ -237,7 +229,7 @@ def with_outputs(model: Any, names: Iterable[str]) -> Any:
 
 def alone(model: Any, node: Any) -> Any:
     """A model of one node, with its weights; its first input is the image."""
-    package = _package()
+    package = frameworks.onnx()
     helper, element = package.helper, model.graph.input[0].type.tensor_type.elem_type
     weights = [tensor for tensor in model.graph.initializer if tensor.name in node.input]
     image, result = (helper.make_tensor_value_info(name, element, None) for name in (node.input[0], node.output[0]))
@@ -255,15 +247,15 @@ def read(path: Path, *, trusted: bool = False) -> Checkpoint:
     """
     if trusted:
         return _read_weights(path)
-    package = _package()
+    package = frameworks.onnx()
     model = checked(path)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     where = "metadata ror_port"
     stated = json_object(properties.get("ror_port", "{}"), f"{path}: {where}")
     if stated.get("folded"):
         raise NotACheckpoint(
-            f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again; "
-            "convert from the file it was made of, or write ONNX without --fold-bn"
+            f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again",
+            "convert from the file it was made of, or write ONNX without {fold_bn}",
         )
     tensors = [_tensor(package, initializer, path) for initializer in model.graph.initializer]
     outputs = [value.name for value in model.graph.output]
@@ -410,7 +402,7 @@ def _tensor(package: Any, initializer: Any, path: Path) -> StoredTensor:
 
 def _element(number: int) -> str:
     """What ONNX calls a type."""
-    kinds: Mapping[int, str] = {value: name for name, value in _package().TensorProto.DataType.items()}
+    kinds: Mapping[int, str] = {value: name for name, value in frameworks.onnx().TensorProto.DataType.items()}
     return kinds.get(number, f"number {number}").lower()
 
 

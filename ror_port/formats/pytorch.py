@@ -21,7 +21,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
+from ror_port import frameworks
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import safetensors
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.format import Contents
@@ -120,18 +121,10 @@ def _write_safetensors(file: BinaryIO, contents: Contents) -> None:
 
 def write_state_dict(path: Path, contents: Contents) -> None:
     """A state dict that ``torch.load(path, weights_only=True)`` takes; needs torch."""
-    torch = _torch("or write safetensors")
+    torch = frameworks.torch()
     tensors = {name: torch.from_numpy(array) for name, array in state(contents)}
     with path.open("wb") as file, non_raising_file(file) as out:
         torch.save(tensors, out)
-
-
-def _torch(otherwise: str) -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtra(f"PyTorch is not installed; pip install 'ror-port[torch]', {otherwise}") from None
-    return torch
 
 
 def read_safetensors(path: Path, *, trusted: bool = False) -> Checkpoint:
@@ -167,7 +160,7 @@ def state_dict(path: Path, *, trusted: bool = False) -> dict[str, Any]:
 
     They lie in the file until they are used. Whatever lies in memory otherwise than in the file is refused.
     """
-    torch = _torch("or bring safetensors")
+    torch = frameworks.torch()
 
     def load() -> Any:
         sizes = _storages(path)

@@ -27,7 +27,9 @@ def readable(path: Path) -> Path:
         raise UnreadableFile(f"{path}: permission denied")
     if status.st_size == 0:
         raise UnreadableFile(f"{path}: the file is empty")
-    if _stored(path, -(-status.st_size // limits.MAX_EXPANSION)) * limits.MAX_EXPANSION < status.st_size:
+    enough = -(-status.st_size // limits.MAX_EXPANSION)
+    allocated = 512 * getattr(status, "st_blocks", 0)  # not where the file system compresses, or on Windows
+    if allocated < enough and _stored(path, enough) < enough:
         raise UnsafeFile(f"{path}: a sparse file: the disk stores little of its {status.st_size} bytes")
     return path
 

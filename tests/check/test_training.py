@@ -148,7 +148,7 @@ def test_pytorchs_own_running_variance_would_be_off_by_one_in_n() -> None:
 
 
 def test_a_ported_network_learns_again(genuine) -> None:
-    """With its head lost, the digits network answers at chance; three epochs on the training split bring it back."""
+    """With its head lost, the digits network predicts at chance; three epochs on the training split bring it back."""
     import torch
 
     torch.manual_seed(0)

@@ -6,16 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from ror_port.cli import progress
+from ror_port.cli.progress import Terminal
 
 
 def test_silent_where_stderr_is_no_terminal(capsys) -> None:
-    assert list(progress.track(range(3), 3)) == [0, 1, 2]
-    with progress.busy("working"):
+    assert list(Terminal().track(range(3), 3, "converting")) == [0, 1, 2]
+    with Terminal().busy("working"):
         pass
     assert capsys.readouterr().err == ""
 
 
-class Terminal(io.StringIO):
+class Screen(io.StringIO):
     def isatty(self) -> bool:
         return True
 
@@ -31,8 +32,8 @@ def test_a_bar_appears_on_a_terminal_once_it_takes_long(monkeypatch, seconds, ap
             yield item
             now += seconds
 
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
-    assert list(progress.track(items(), 3)) == [0, 1, 2]
-    assert ("converting" in terminal.getvalue()) is appears
+    assert list(Terminal().track(items(), 3, "converting")) == [0, 1, 2]
+    assert ("converting" in screen.getvalue()) is appears

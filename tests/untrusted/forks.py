@@ -29,8 +29,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PRELOADED = (
     "ror_port.cli",
-    "ror_port.convert.write",
-    "ror_port.check.compare",
+    "ror_port.api",
+    "ror_port.convert.choice",
+    "ror_port.check.certificate",
     "ror_port.cli.progress",
     "ror_port.cli.text",
     "difflib",
