@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ror_port.check.classification import IMAGES, seeded_images
+from ror_port.check.classification import IMAGES, by_node, seeded_inputs
 from ror_port.check.progress import SILENT, Progress
 from ror_port.errors import UsageError
-from ror_port.layout import Array
 from ror_port.source import port as source
-from ror_port.source.port import Port
+from ror_port.source.port import Inputs, Port
 from ror_port.source.provenance import Given
 
 if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts fast
     from ror_port.check.expectation import EpsilonEffect
     from ror_port.check.verify import Verification
-    from ror_port.convert.choice import DataFormat, Dtype
+    from ror_port.formats.format import Dtype
+    from ror_port.network.layers.layer import DataFormat
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,11 @@ def planned(
     port: Port, path: Path | str, *, format: str | None = None, force: bool = False, certify: bool = False
 ) -> Path:
     """Where `save` would write. Raises what it would raise before any work is done."""
-    from ror_port.convert import choice, stage
+    from ror_port.convert import stage
+    from ror_port.formats.format import chosen
 
     target, source_path = Path(path), port.checkpoint.path
-    stage.check(target, source_path, folder=choice.chosen(target, format).folder, force=force)
+    stage.validate_target(target, source_path, folder=chosen(target, format).folder, force=force)
     if certify:
         from ror_port.check import certificate
 
@@ -108,20 +109,23 @@ def save(
     Raises UsageError, OutputError, BadValues, UnknownNetwork, ParityError where the output does not compute what the
     source does, or MissingExtra where writing itself needs a framework that is not installed.
     """
-    from ror_port.convert import choice
+    from ror_port.convert.write import no_check, write
+    from ror_port.formats.format import chosen
 
     if certify and not verify:
         raise UsageError("a certificate needs the verification", "certify")
     target = planned(port, path, format=format, force=force, certify=certify)
-    settings = choice.Settings(data_format, logits, dtype, fold_bn)
     check = _Check(port, target, certify, progress) if verify else None
-    made = choice.write(
+    made = write(
         port,
         target,
-        choice.chosen(target, format),
-        settings,
-        check=check or (lambda _: None),
-        track=lambda parameters, count: progress.track(parameters, count, "converting"),
+        chosen(target, format),
+        data_format=data_format,
+        logits=logits,
+        dtype=dtype,
+        fold_bn=fold_bn,
+        check=check or no_check,
+        progress=lambda parameters, count: progress.track(parameters, count, "converting"),
     )
     written = Written(target, made.format, made.bytes, made.sha256)
     return check.added_to(written) if check else written
@@ -134,7 +138,7 @@ class _Check:
         from ror_port.check.expectation import Expectation
 
         self.target, self.certify, self.progress = target, certify, progress
-        self.expectation = Expectation(port, seeded_images(port.graph.input.shape), per_layer=certify)
+        self.expectation = Expectation(port, seeded_inputs(port), per_layer=certify)
         self.verification: Verification | None = None
 
     def __call__(self, stage: Path) -> None:
@@ -169,25 +173,22 @@ def verify(
     port: Port,
     artifact: Path | str,
     *,
-    inputs: Array | None = None,
+    inputs: Inputs | None = None,
     per_layer: bool = False,
     seed: int = 0,
     count: int = IMAGES,
 ) -> Verification:
     """Compares an artifact, in its own framework, with what Theano would have computed from the port's file.
 
-    artifact: anything that `save` writes. inputs: images (batch, height, width, channels), scaled as in training; by
-    default `count` images made from `seed`. per_layer: compare every layer as well, as it is and in isolation.
+    artifact: anything that `save` writes. inputs: images (batch, height, width, channels), scaled as in training, or
+    for several inputs an array for each, by the names of their nodes; by default `count` made from `seed`.
+    per_layer: compare every layer as well, as it is and in isolation.
 
-    Raises UnreadableFile or NotACheckpoint where the artifact is none, or is of a network with other images or
-    classes. A difference raises nothing: see `Verification.passed`.
+    Raises UnreadableFile or NotACheckpoint where the artifact is none, or is of a network with other inputs or
+    outputs. A difference raises nothing: see `Verification.passed`.
     """
     from ror_port.check import verify as engine
     from ror_port.check.expectation import Expectation
 
-    shape = port.graph.input.shape
-    if inputs is None:
-        inputs = seeded_images(shape, count, seed)
-    elif inputs.ndim != 4 or inputs.shape[1:] != shape or not len(inputs):
-        raise UsageError(f"{inputs.shape}; images (batch, {', '.join(map(str, shape))}) are expected", "inputs")
-    return engine.verify(Expectation(port, inputs, per_layer), Path(artifact))
+    given = seeded_inputs(port, count, seed) if inputs is None else by_node(port, inputs)
+    return engine.verify(Expectation(port, given, per_layer), Path(artifact))

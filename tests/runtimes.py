@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from ror_port.mapping.keras import keras_layer_name
 
 from ror_port import save
 from ror_port.check.expectation import Expectation
@@ -17,7 +18,6 @@ from ror_port.check.runtimes import Runtime, Torch, open_artifact, torch_model
 from ror_port.formats import keras_3 as keras3
 from ror_port.formats import pytorch
 from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW
-from ror_port.mapping.keras import keras_layer_name
 from ror_port.source.port import Port
 from ror_port.theano import run as theano_numpy
 

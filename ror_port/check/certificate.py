@@ -10,7 +10,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from ror_port import __version__
-from ror_port.check.classification import IMAGES, are_probabilities, seeded_images
-from ror_port.check.compare import Difference, compare
+from ror_port.check.classification import IMAGES, are_probabilities, image_shape, seeded_inputs
+from ror_port.check.compare import Difference
 from ror_port.check.datasets import open_images
 from ror_port.check.diagnose import Explanation, explain
 from ror_port.check.expectation import Expectation
@@ -31,9 +31,8 @@ from ror_port.check.verify import Verification, passed_all, verify
 from ror_port.convert import stage as output
 from ror_port.errors import NotACheckpoint, ParityError, UnreadableFile, UsageError, quote
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.formats.model_config import json_object
+from ror_port.formats.json_text import json_object
 from ror_port.layout import Array
-from ror_port.network.graph import Shape
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 from ror_port.source.port import Port, load
@@ -58,21 +57,28 @@ class Inputs:
     seed: int = 0
     count: int = IMAGES
 
-    def images(self, shape: Shape) -> Array:
-        """(count, height, width, channels)"""
-        return open_images(self.file, shape, 1.0) if self.file else seeded_images(shape, self.count, self.seed)
+    def arrays(self, port: Port) -> Mapping[str, Array]:
+        """Input node → values. Raises UsageError for a file where the network does not take one image."""
+        if self.file is None:
+            return seeded_inputs(port, self.count, self.seed)
+        shape = image_shape(port)
+        return {port.graph.input.name: open_images(self.file, shape, 1.0)}
 
-    def as_json(self, images: Array, folder: Path) -> dict[str, Any]:
+    def as_json(self, arrays: Mapping[str, Array], folder: Path) -> dict[str, Any]:
+        count = len(next(iter(arrays.values())))
         return {
             "seed": None if self.file else self.seed,
             "file": os.path.relpath(self.file, folder) if self.file else None,
-            "shape": list(images.shape),
-            "sha256": _digest(images),
+            "shape": list(next(iter(arrays.values())).shape) if len(arrays) == 1 else [count],
+            "sha256": _digest(arrays.values()),
         }
 
 
-def _digest(array: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array, "<f8").tobytes()).hexdigest()
+def _digest(arrays: Iterable[Array]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class Certificate:
 
     def as_json(self, folder: Path) -> dict[str, Any]:
         """folder: where the certificate will lie; files are named relative to it."""
-        port, inputs = self.expectation.port, self.inputs.as_json(self.expectation.images, folder)
+        port, inputs = self.expectation.port, self.inputs.as_json(self.expectation.arrays, folder)
         source, sensitivity = port.checkpoint.path, self.expectation.epsilon_effect
         certificate: dict[str, Any] = _finite(
             {
@@ -141,8 +147,8 @@ class Certificate:
                 "inputs": inputs,
                 "reference": {
                     "arithmetic": "Theano's arithmetic, in NumPy float64, on the source's untouched tensors",
-                    "logits_sha256": _digest(self.expectation.logits),
-                    "float32_noise": self.expectation.noise(),
+                    "logits_sha256": _digest(self.expectation.scores()),
+                    "float32_noise": max(self.expectation.noise()),
                 },
                 "record": self.record and self.record.as_json(folder),
                 "sensitivity": sensitivity and sensitivity.as_json(),
@@ -162,7 +168,7 @@ def prove(
 
     Raises BadValues where the source holds such, be they admitted or not.
     """
-    expectation = Expectation(port, inputs.images(port.graph.input.shape), per_layer)
+    expectation = Expectation(port, inputs.arrays(port), per_layer)
     expectation.ensure_meaningful()
     record = _record(expectation, inputs.expected, progress) if inputs.expected else None
     found = tuple(verify(expectation, path, explained=True, progress=progress) for path in artifacts)
@@ -174,14 +180,16 @@ def _record(expectation: Expectation, path: Path, progress: Progress) -> Record:
         scores = np.load(readable(path), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise UnreadableFile(f"{path}: not a valid .npy ({' '.join(str(error).split())[:200]})") from None
+    if len(expectation.port.graph.outputs) != 1:
+        raise UsageError(f"{path}: recorded outputs are for networks of one output; it has {expectation.signature}")
     if scores.shape != expectation.logits.shape or scores.dtype.kind != "f":
         raise NotACheckpoint(f"{path}: {scores.dtype} {scores.shape}; expected outputs {expectation.logits.shape}")
-    probabilities = are_probabilities(scores)
-    tolerance = expectation.tolerance(scores.dtype == np.float64, probabilities).value
-    difference = compare(scores, expectation.scores(probabilities))
+    softmax = [are_probabilities(scores)]
+    tolerance = expectation.tolerances(scores.dtype == np.float64, softmax)[0].value
+    (difference,) = expectation.compare([scores], softmax)
     explanation = None
     if not difference.within(tolerance):
-        explanation = explain(expectation, scores, probabilities=probabilities, tolerance=tolerance, progress=progress)
+        explanation = explain(expectation, [scores], softmax=softmax, tolerances=[tolerance], progress=progress)
     return Record(path, difference, tolerance, explanation)
 
 

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from ror_port import frameworks
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
-from ror_port.layout import NCHW_TO_NHWC, Array
-from ror_port.network.graph import Shape
+from ror_port.layout import NCHW_TO_NHWC, Array, Shape
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 

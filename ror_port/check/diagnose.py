@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -11,30 +11,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ror_port import tolerances
-from ror_port.check.compare import Difference, compare
-from ror_port.check.expectation import Expectation, Tensors, common_epsilon, run_reference, with_epsilon
+from ror_port import tolerances as limits
+from ror_port.check.compare import Difference, furthest
+from ror_port.check.expectation import Expectation, Outputs, Tensors, common_epsilon, with_epsilon
 from ror_port.check.progress import SILENT, Progress
-from ror_port.layout import Array
-from ror_port.mapping.convention import Convention, Deviation
-from ror_port.network.graph import BatchNorm, Conv, Graph, Operation, Padding
+from ror_port.layout import Array, PermuteFlattened
+from ror_port.mapping import weights
+from ror_port.network.graph import Graph, Parameter
+from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Flatten, Layer
+from ror_port.network.layers.convolution import Padding
+from ror_port.network.layers.layer import ImageLayer
+from ror_port.network.layers.normalization import NORM_RULES, Divisor
 from ror_port.source.port import Port
-from ror_port.source.provenance import NORM_RULES
 
 
 @dataclass(frozen=True)
 class Case:
     """What a mistake changes: how the file is read, or what the network is given."""
 
-    graph: Graph
+    port: Port
     tensors: Tensors
-    convention: Convention
-    images: Array
+    inputs: Mapping[str, Array]
 
-    def scores(self, probabilities: bool) -> NDArray[np.float64]:
-        name = self.graph.output.name if probabilities else self.graph.logits
-        run = run_reference(self.graph, self.tensors, self.convention, self.images)
-        return next(output for node, output in run if node == name)
+    def scores(self, softmax: Sequence[bool]) -> Outputs:
+        graph = self.port.graph
+        names = [
+            name if flag else graph.before_softmax(name) for name, flag in zip(graph.outputs, softmax, strict=True)
+        ]
+        found = self.port.outputs(self.inputs, *names, tensors=self.tensors)
+        return tuple(found[name] for name in names)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Explanation:
-    """mistakes: names of those that, made together, explain a difference. before, after: without and with them."""
+    """mistakes: names of those that, made together, explain a difference. before, after: without and with them.
+
+    Of several outputs before, after and tolerance are those of the one that is furthest from what is expected.
+    """
 
     mistakes: tuple[str, ...]
     before: Difference
@@ -59,41 +67,99 @@ class Explanation:
         return asdict(self)
 
 
-def _convention(**changes: Any) -> Callable[[Case], Case]:
-    return lambda case: replace(case, convention=replace(case.convention, **changes))
-
-
 def _graph(change: Callable[[Graph], Graph]) -> Callable[[Case], Case]:
-    return lambda case: replace(case, graph=change(case.graph))
+    return lambda case: replace(case, port=replace(case.port, graph=change(case.port.graph)))
 
 
-def _transposed(case: Case) -> Case:
-    height = {"OIHW": 2, "HWIO": 0}[case.convention.kernels]
-    tensors = {
-        node: {
-            role: a.swapaxes(height, height + 1) if role == "kernel" and a.ndim == 4 else a for role, a in roles.items()
-        }
-        for node, roles in case.tensors.items()
-    }
-    return replace(case, tensors=tensors)
+def _flipped(case: Case) -> Case:
+    convention = case.port.convention
+    return replace(case, port=replace(case.port, convention=replace(convention, theano=not convention.theano)))
+
+
+def _weights(change: Callable[[Port, Parameter, Array], Array]) -> Callable[[Case], Case]:
+    """Changes the tensors of the file, each given with its parameter."""
+
+    def make(case: Case) -> Case:
+        changed: dict[str, dict[str, Array]] = {}
+        for parameter in case.port.graph.parameters:
+            tensor = case.tensors[parameter.node][parameter.role]
+            changed.setdefault(parameter.node, {})[parameter.role] = change(case.port, parameter, tensor)
+        return replace(case, tensors=changed)
+
+    return make
+
+
+def _stored_axes(port: Port, parameter: Parameter) -> str:
+    """The axes of a tensor as the file has it."""
+    row = weights.of_layer(type(parameter.layer))[parameter.role]
+    return port.convention.software.stored_axes(row, parameter.layer)
+
+
+def _transposed(port: Port, parameter: Parameter, tensor: Array) -> Array:
+    axes = _stored_axes(port, parameter)
+    if not {"H", "W"} <= set(axes):
+        return tensor
+    height, width = axes.index("H"), axes.index("W")
+    return tensor.swapaxes(height, width) if tensor.shape[height] == tensor.shape[width] else tensor
+
+
+def _reordered(port: Port, parameter: Parameter, tensor: Array) -> Array:
+    """The rows of a Dense kernel as if they belonged to a vector that was flattened with the channels elsewhere."""
+    order = _other_order(port.graph, parameter)
+    if order is None:
+        return tensor
+    rows = _stored_axes(port, parameter).index("I")
+    return order.view(tensor.swapaxes(0, rows)).swapaxes(0, rows)
+
+
+def _other_order(graph: Graph, parameter: Parameter) -> PermuteFlattened | None:
+    """From the other order of flattening to the graph's own, where a Dense kernel reads a flattened image."""
+    if not isinstance(parameter.layer, Dense) or parameter.role != "kernel":
+        return None
+    source = graph[graph[parameter.node].inputs[0]]
+    while source.layer.elementwise and len(source.inputs) == 1:
+        source = graph[source.inputs[0]]
+    if not isinstance(source.layer, Flatten):
+        return None
+    (shape,) = graph.shapes(source)
+    image = next((node.layer for node in graph if isinstance(node.layer, ImageLayer)), None)
+    if image is None or len(shape) != 3:
+        return None
+    height, width, channels = image.image(shape)
+    if channels == 1 or height * width == 1:
+        return None
+    first = image.data_format == "channels_first" and source.layer.data_format == "channels_last"
+    if first:
+        return PermuteFlattened((height, width, channels), (2, 0, 1))
+    return PermuteFlattened((channels, height, width), (1, 2, 0))
 
 
 def _images(change: Callable[[Array], Array]) -> Callable[[Case], Case]:
-    return lambda case: replace(case, images=change(case.images))
+    """Changes the inputs that are images."""
+
+    def make(case: Case) -> Case:
+        return replace(case, inputs={name: change(x) if x.ndim == 4 else x for name, x in case.inputs.items()})
+
+    return make
 
 
 def _padded(graph: Graph, padding: Padding) -> Graph:
     """The graph with another padding of its strided convolutions, where they are not padded by nothing."""
 
-    def change(layer: Operation) -> Operation:
-        if isinstance(layer, Conv) and layer.strided and layer.padding != "valid":
+    def change(layer: Layer) -> Layer:
+        if isinstance(layer, Conv2D) and max(layer.strides) > 1 and layer.padding != "valid":
             return replace(layer, padding=padding)
         return layer
 
     return graph.map(change)
 
 
-_DEVIATIONS: dict[Deviation, str] = {
+def _divided(graph: Graph, divisor: Divisor) -> Graph:
+    """The graph with BatchNorms that divide by something else."""
+    return graph.map(lambda layer: replace(layer, divisor=divisor) if isinstance(layer, BatchNormalization) else layer)
+
+
+_DIVISORS: dict[Divisor, str] = {
     "std + epsilon": "BatchNorm's running variances taken for standard deviations",
     "√variance + epsilon": "epsilon added outside the root of BatchNorm's variance",
     "√(variance + epsilon)": "BatchNorm's running standard deviations taken for variances",
@@ -102,28 +168,34 @@ _DEVIATIONS: dict[Deviation, str] = {
 
 def mistakes(port: Port) -> Iterator[Mistake]:
     """The known mistakes that could be made with this file."""
-    convention, graph = port.convention, port.graph
-    flipped = "kernels not flipped" if convention.flipped else "kernels flipped that should not be"
-    yield Mistake("flip", flipped, _convention(flipped=not convention.flipped))
-    yield Mistake("axes", "height and width of the kernels exchanged", _transposed)
+    graph, layers = port.graph, [node.layer for node in port.graph]
+    rows = [weights.of_layer(type(parameter.layer))[parameter.role] for parameter in graph.parameters]
+    if any(row.flips for row in rows):
+        flipped = "kernels not flipped" if port.convention.theano else "kernels flipped that should not be"
+        yield Mistake("flip", flipped, _flipped)
+    if any({"H", "W"} <= set(row.axes) for row in rows):
+        yield Mistake("axes", "height and width of the kernels exchanged", _weights(_transposed))
     taken = common_epsilon(graph)
     if taken is not None:
         for epsilon in sorted({rule.epsilon for rule in NORM_RULES} - {taken}):
             name = f"BatchNorm epsilon {epsilon:g} instead of {taken:g}"
             yield Mistake("epsilon", name, _graph(partial(with_epsilon, epsilon=epsilon)))
-    for deviation, name in _DEVIATIONS.items():
-        if deviation != convention.deviation:
-            yield Mistake("deviation", name, _convention(deviation=deviation))
-    if any(parameter.rows and np.prod(parameter.rows[:2]) > 1 for parameter in graph.parameters):
-        other = {"CHW": "HWC", "HWC": "CHW"}[convention.rows]
-        yield Mistake("rows", "rows of the Dense kernel not permuted for the order of Flatten", _convention(rows=other))
+    divisors = {layer.divisor for layer in layers if isinstance(layer, BatchNormalization)}
+    for divisor, name in _DIVISORS.items() if divisors else ():
+        if divisors != {divisor}:
+            yield Mistake("deviation", name, _graph(partial(_divided, divisor=divisor)))
+    if any(_other_order(graph, parameter) for parameter in graph.parameters):
+        name = "rows of the Dense kernel not permuted for the order of Flatten"
+        yield Mistake("rows", name, _weights(_reordered))
     for padding, name in _PADDINGS.items():
         if _padded(graph, padding) != graph:
             yield Mistake("padding", name, _graph(partial(_padded, padding=padding)))
-    if graph.input.shape[2] == 3:
-        yield Mistake("channels", "RGB and BGR exchanged", _images(lambda x: x[..., ::-1]))
-    yield Mistake("scale", "pixels not divided by 255", _images(lambda x: x * 255.0))
-    yield Mistake("scale", "pixels divided by 255 twice", _images(lambda x: x / 255.0))
+    images = [node.shape for node in port.channels_last.graph.inputs if len(node.shape) == 3]
+    if any(channels == 3 for *_, channels in images):
+        yield Mistake("channels", "RGB and BGR exchanged", _images(lambda x: x[..., ::-1] if x.shape[-1] == 3 else x))
+    if images:
+        yield Mistake("scale", "pixels not divided by 255", _images(lambda x: x * 255.0))
+        yield Mistake("scale", "pixels divided by 255 twice", _images(lambda x: x / 255.0))
 
 
 _PADDINGS: dict[Padding, str] = {
@@ -134,20 +206,24 @@ _PADDINGS: dict[Padding, str] = {
 
 def explain(
     expectation: Expectation,
-    scores: Array,
+    scores: Sequence[Array],
     *,
-    probabilities: bool,
-    tolerance: float,
+    softmax: Sequence[bool],
+    tolerances: Sequence[float],
     progress: Progress = SILENT,
 ) -> Explanation | None:
     """The mistake, or the pair of them, under which the reference computes what was observed; None where none does.
 
-    scores: what an artifact, or a record, gives for the expectation's images. A mistake explains a difference when
-    what is left of it lies within the tolerance. Where several do, the one that leaves least.
+    scores: what an artifact, or a record, gives for the expectation's inputs, one array an output; softmax: of each,
+    whether behind a softmax; tolerances: of each. A mistake explains a difference when what is left of it lies within
+    the tolerances. Where several do, the one that leaves least.
     """
     port = expectation.port
-    case = Case(port.graph, expectation.tensors, port.convention, expectation.images)
-    before = compare(scores, expectation.scores(probabilities))
+    case = Case(port, expectation.tensors, expectation.arrays)
+    before = expectation.compare(scores, softmax)
+    if all(difference.relative_l2 <= limit for difference, limit in zip(before, tolerances, strict=True)):
+        return None
+    worst = furthest(before, tolerances)
     known = list(mistakes(port))
     singles = [(mistake,) for mistake in known]
     pairs = [pair for pair in combinations(known, 2) if pair[0].subject != pair[1].subject]
@@ -157,9 +233,10 @@ def explain(
             wrong = case
             for mistake in made:
                 wrong = mistake.make(wrong)
-            after = compare(scores, wrong.scores(probabilities))
-            if after.relative_l2 <= tolerance < before.relative_l2:
-                found.append(Explanation(tuple(mistake.name for mistake in made), before, after, tolerance))
+            after = expectation.differences(scores, wrong.scores(softmax))
+            if all(difference.relative_l2 <= limit for difference, limit in zip(after, tolerances, strict=True)):
+                names = tuple(mistake.name for mistake in made)
+                found.append(Explanation(names, before[worst], after[worst], tolerances[worst]))
         if found:
             return min(found, key=lambda explanation: explanation.after.relative_l2)
     return None
@@ -214,7 +291,7 @@ class Training:
     @property
     def verdict(self) -> str:
         """ "theano", "not theano", or "inconclusive"."""
-        if self.best.mean > tolerances.STATISTICS_FIT or self.deviations < tolerances.STATISTICS_VOTES:
+        if self.best.mean > limits.STATISTICS_FIT or self.deviations < limits.STATISTICS_VOTES:
             return "inconclusive"
         return "theano" if self.best.true_convolution else "not theano"
 
@@ -242,21 +319,28 @@ def training(port: Port, images: Array) -> Training:
     images: (batch, height, width, channels), of the kind the network was trained on and scaled as then. Every
     BatchNorm normalises by its batch, as it did when the running statistics were collected.
     """
-    tensors = port.reference_tensors()
-    other = replace(port.convention, flipped=not port.convention.flipped)
-    return Training(_misfit(port.graph, tensors, port.convention, images), _misfit(port.graph, tensors, other, images))
+    tensors, convention = port.tensors(), port.convention
+    other = replace(port, convention=replace(convention, theano=not convention.theano))
+    return Training(_misfit(port, tensors, images), _misfit(other, tensors, images))
 
 
-def _misfit(graph: Graph, tensors: Tensors, convention: Convention, images: Array) -> Misfit:
+def _misfit(port: Port, tensors: Tensors, images: Array) -> Misfit:
     tiny = np.finfo(np.float32).tiny
-    norms = {node.inputs[0]: node.name for node in graph if isinstance(node.operation, BatchNorm)}
+    graph = port.channels_last.graph  # whose axes the outputs have
+    norms: dict[str, list[tuple[str, BatchNormalization]]] = {}
+    for node in port.graph:
+        if isinstance(node.layer, BatchNormalization):
+            norms.setdefault(node.inputs[0], []).append((node.name, node.layer))
     layers = {}
-    for name, output in run_reference(graph, tensors, convention, images, training=True):
-        if name in norms:
-            mean, variance = (of(axis=tuple(range(output.ndim - 1))) for of in (output.mean, output.var))
-            stored = {role: np.asarray(tensor, np.float64) for role, tensor in tensors[norms[name]].items()}
-            running = stored["moving_variance"] ** (2 if convention.deviation == "std + epsilon" else 1) + tiny
+    for source, output in port.run(images, tensors=tensors, training=True):
+        for name, layer in norms.get(source, ()):
+            moved = graph[name].layer
+            assert isinstance(moved, BatchNormalization)
+            others = tuple(axis for axis in range(output.ndim) if axis != moved.axis % output.ndim)
+            mean, variance = output.mean(axis=others), output.var(axis=others)
+            stored = {role: np.asarray(tensor, np.float64) for role, tensor in tensors[name].items()}
+            running = stored["moving_variance"] ** (2 if layer.divisor == "std + epsilon" else 1) + tiny
             ratio = (variance + tiny) / running
             shift = (mean - stored["moving_mean"]) ** 2 / running
-            layers[norms[name]] = (ratio + shift - 1 - np.log(ratio)) / 2
-    return Misfit(convention.flipped, layers)
+            layers[name] = (ratio + shift - 1 - np.log(ratio)) / 2
+    return Misfit(port.convention.theano, layers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,34 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ror_port.check.classification import seeded_images
+from ror_port.check.classification import Signature, seeded_inputs
 from ror_port.check.datasets import Dataset
 from ror_port.check.expectation import Expectation, common_epsilon
 from ror_port.check.progress import SILENT, Progress
 from ror_port.check.runtimes import Reference, Runtime, needs_reference, open_artifact
 from ror_port.check.verify import ensure_passed, verify
-from ror_port.convert import choice
+from ror_port.convert.write import write
+from ror_port.errors import UsageError
 from ror_port.formats import kind_of
+from ror_port.formats.format import BY_KIND, by_name
+from ror_port.formats.format import Runtime as Software
 from ror_port.source.port import Port, load
 from ror_port.source.provenance import EPSILONS, Given
 
 BATCH = 64
 
-RUNTIMES = ("numpy", "tensorflow", "torch", "onnx")
-
-_OWN = {
-    "keras": "tensorflow",
-    "weights": "tensorflow",
-    "hdf5-model": "tensorflow",
-    "hdf5-weights": "tensorflow",
-    "savedmodel": "tensorflow",
-    "safetensors": "torch",
-    "pt": "torch",
-    "onnx": "onnx",
-}
-"""Kind of file → the runtime that is its own framework."""
-
-_FORMATS = {"tensorflow": "keras", "torch": "safetensors", "onnx": "onnx"}
+_FORMATS: Mapping[Software, str] = {"tensorflow": "keras", "torch": "safetensors", "onnx": "onnx"}
 """Runtime → the format in which networks of others are brought to it."""
 
 
@@ -86,22 +75,34 @@ def evaluate(runtime: Runtime, dataset: Dataset, progress: Progress = SILENT) ->
     return Evaluation(runtime.name, dataset, np.concatenate([runtime.run(batch).argmax(1) for batch in batches]))
 
 
-def choose(path: Path, runtime: str | None, given: Given) -> Runtime:
-    """What runs a file: its own framework, or the one of RUNTIMES that is asked for.
+def choose(path: Path, runtime: Software | None, given: Given) -> Runtime:
+    """What runs a file: its own framework, or the one that is asked for.
 
-    Raises ParityError where the network had to be converted for it and then fails its verification.
+    Raises UsageError where it is no network that classifies images, and ParityError where it had to be converted for
+    the framework and then fails its verification.
     """
     kind = kind_of(path)
-    if kind in ("savedmodel", "onnx") and runtime in (None, _OWN[kind]) and not given.reads_otherwise:
-        return open_artifact(path)
-    with load(path, given) as port:
-        return runtime_of(port, runtime)
+    if kind in ("savedmodel", "onnx") and runtime in (None, BY_KIND[kind].runtime) and not given.reads_otherwise:
+        found = open_artifact(path)
+    else:
+        with load(path, given) as port:
+            _ensure_classifies(path, Signature.of(port))
+            found = runtime_of(port, runtime)
+    _ensure_classifies(path, found.signature)
+    return found
 
 
-def runtime_of(port: Port, runtime: str | None) -> Runtime:
+def _ensure_classifies(path: Path, signature: Signature) -> None:
+    if not signature.classifies:
+        raise UsageError(
+            f"{path}: labelled images are for networks of one image and several classes; it has {signature}"
+        )
+
+
+def runtime_of(port: Port, runtime: Software | None) -> Runtime:
     """As `choose`, of an opened file."""
     path = port.checkpoint.path
-    own = "numpy" if needs_reference(port) else _OWN[kind_of(path)]
+    own = own_runtime(port)
     runtime = runtime or own
     if runtime == "numpy":
         return Reference(port)
@@ -109,10 +110,18 @@ def runtime_of(port: Port, runtime: str | None) -> Runtime:
         return open_artifact(path, port)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "net"
-        choice.write(port, target, choice.by_name(_FORMATS[runtime]), choice.Settings())
-        expectation = Expectation(port, seeded_images(port.graph.input.shape))
+        write(port, target, by_name(_FORMATS[runtime]))
+        expectation = Expectation(port, seeded_inputs(port))
         ensure_passed(verify(expectation, target, known=True), path, "nothing was evaluated")
         return open_artifact(target, port)
+
+
+def own_runtime(port: Port) -> Software:
+    """The framework of a file; for weights alone of Keras 2 on TensorFlow that of a whole model."""
+    if needs_reference(port):
+        return "numpy"
+    kind = kind_of(port.checkpoint.path)
+    return BY_KIND["hdf5-model" if kind == "hdf5-weights" else kind].runtime
 
 
 @dataclass(frozen=True)
@@ -125,13 +134,13 @@ class Hypothesis:
     accuracy: float
 
 
-def try_conventions(path: Path, given: Given, dataset: Dataset, runtime: str) -> Iterator[Hypothesis]:
+def try_conventions(path: Path, given: Given, dataset: Dataset, runtime: Software) -> Iterator[Hypothesis]:
     """The accuracy with the kernels flipped and not, under each epsilon that Keras ever had."""
     with load(path, given) as port:
-        flipped, taken = port.convention.flipped, common_epsilon(port.graph)
+        theano, taken = port.convention.theano, common_epsilon(port.graph)
     epsilons = sorted({*EPSILONS, *([taken] if taken is not None else [])}, reverse=True)
     for backend in ("theano", "tensorflow"):
         for epsilon in epsilons:
             with load(path, replace(given, backend=backend, epsilon=epsilon)) as port:
                 accuracy = evaluate(runtime_of(port, runtime), dataset).accuracy
-            yield Hypothesis(backend, epsilon, (backend == "theano", epsilon) == (flipped, taken), accuracy)
+            yield Hypothesis(backend, epsilon, (backend == "theano", epsilon) == (theano, taken), accuracy)

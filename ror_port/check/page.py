@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from html import escape
 from typing import Any
 
@@ -85,7 +86,6 @@ def _verdict(certificate: Json) -> str:
     source = certificate["source"]
     network = source["network"]
     word, style, _ = _WORDS[certificate["passed"]]
-    size = "×".join(map(str, network["input_shape"]))
     rows = []
     for artifact in certificate["artifacts"]:
         verdict, look, _ = _WORDS[artifact["passed"]]
@@ -95,7 +95,7 @@ def _verdict(certificate: Json) -> str:
             cells = [
                 _number(difference["relative_l2"]),
                 f"{tolerance['value']:.1e}",
-                f"{difference['same_top1']} of {difference['images']}",
+                _top1(difference),
             ]
         rows.append(
             [
@@ -117,9 +117,21 @@ def _verdict(certificate: Json) -> str:
         )
     return (
         f'<header><h1>{escape(network["name"])}</h1><p class="verdict {style}">{word}</p>'
-        f'<p class="faint">{source["parameters"]:,} parameters, {network["classes"]} classes, {size} images, '
+        f'<p class="faint">{source["parameters"]:,} parameters, {_task(network)}'
         f"{source['dtype']}; from <code>{escape(source['file'])}</code></p></header>\n{table}{reasons}"
     )
+
+
+def _top1(difference: Json) -> str:
+    same = difference["same_top1"]
+    return "no classes" if same is None else f"{same} of {difference['images']}"
+
+
+def _task(network: Json) -> str:
+    """What a family's network does; empty for any other."""
+    if network["family"] is None:
+        return ""
+    return f"{network['classes']} classes, {'×'.join(map(str, network['input_shape']))} images, "
 
 
 def _reason(artifact: Json) -> str:
@@ -153,8 +165,8 @@ def _graph(network: Json) -> Graph | None:
     family = next((family for family in FAMILIES if family.family == network["family"]), None)
     if family is None:
         return None
-    settings = {key: value for key, value in network.items() if key not in ("family", "name")}
-    return family(**{**settings, "input_shape": tuple(settings["input_shape"])}).graph()
+    stated = {field.name: network[field.name] for field in fields(family)}
+    return family(**{**stated, "input_shape": tuple(stated["input_shape"])}).graph("channels_last", network["dropout"])
 
 
 def _network(certificate: Json) -> str:
@@ -303,9 +315,11 @@ def _provenance(certificate: Json) -> str:
     if effect:
         text = (
             f"<p>Effect of the epsilon: {effect['other']:g} instead of {effect['epsilon']:g} would change the logits "
-            f"by {effect['logits_relative_l2']:.1%} (relative L2; at most {effect['logits_max_abs']:.2g}) and the "
-            f"top-1 class on {effect['top1_changed']} of {effect['images']} images.</p>"
+            f"by {effect['logits_relative_l2']:.1%} (relative L2; at most {effect['logits_max_abs']:.2g})"
         )
+        if effect["top1_changed"] is not None:
+            text += f" and the top-1 class on {effect['top1_changed']} of {effect['images']} images"
+        text += ".</p>"
     return _table(["basis", "fact", "value", "evidence"], rows) + text
 
 

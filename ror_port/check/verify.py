@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ror_port.check.compare import Difference, compare, relative_l2
+from ror_port.check.compare import Difference, furthest, relative_l2
 from ror_port.check.diagnose import Explanation, explain
 from ror_port.check.expectation import Expectation, Tolerance
 from ror_port.check.progress import SILENT, Progress
@@ -22,8 +22,8 @@ from ror_port.check.runtimes import Runtime, open_artifact
 from ror_port.errors import BadValues, MissingExtra, NotACheckpoint, ParityError, RorPortError
 from ror_port.formats import kind_of
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.layout import NHWC_TO_NCHW, Array
-from ror_port.network.graph import Flatten
+from ror_port.layout import Array
+from ror_port.network.layers import Flatten
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,10 @@ class LayerErrors:
 class Verification:
     """The result of comparing one artifact with the reference.
 
-    kind: its format. runtime: the software that ran it. failure: why it was not run, where it was not. layers: where
-    they were asked for. explanation: known mistakes that explain a failed comparison, where they were asked for.
+    kind: its format. runtime: the software that ran it. output: the one that difference and tolerance are of, where
+    the network has several: that of the largest difference, measured by its tolerance. failure: why it was not run,
+    where it was not. layers: where they were asked for. explanation: known mistakes that explain a failed comparison,
+    where they were asked for.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Verification:
     runtime: str | None = None
     difference: Difference | None = None
     tolerance: Tolerance | None = None
+    output: str | None = None
     layers: tuple[LayerErrors, ...] = ()
     explanation: Explanation | None = None
     failure: RorPortError | None = None
@@ -87,7 +90,8 @@ class Verification:
         if self.difference is None or self.tolerance is None:
             return f"not run: {self.failure}"
         verdict = "passed" if self.passed else "failed"
-        return f"{verdict} in {self.runtime}: {self.difference} (tolerance {self.tolerance.value:.1e})"
+        of = f" of {self.output}" if self.output else ""
+        return f"{verdict} in {self.runtime}: {self.difference}{of} (tolerance {self.tolerance.value:.1e})"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -98,6 +102,7 @@ class Verification:
             "runtime": self.runtime,
             "passed": self.passed,
             "reason": str(self.failure) if self.failure else None,
+            "output": self.output,
             "difference": self.difference and asdict(self.difference),
             "tolerance": self.tolerance and self.tolerance.as_json(),
             "layers": [asdict(layer) for layer in self.layers],
@@ -119,7 +124,7 @@ def verify(
 
     known: whether it was written a moment ago from the expectation's own port, so that it needs no reading to find
     out what it holds. explained: whether known mistakes are tried on one that fails. Layers are compared where the
-    expectation has them. Raises NotACheckpoint where it holds a network with other images or classes.
+    expectation has them. Raises NotACheckpoint where it holds a network with other inputs or outputs.
     """
     port, kind = expectation.port, kind_of(path)  # which raises where there is no artifact at all
     found = Verification(path, kind, sha256(path), size(path))
@@ -132,21 +137,28 @@ def verify(
     with progress.busy("comparing with the reference"):
         try:
             taken = port if kind == "pt" or (known and kind != "hdf5-weights") else None  # the latter are for Theano
-            artifact = open_artifact(path, taken)
+            artifact = open_artifact(path, taken, source=port)
         except MissingExtra as error:
             return replace(found, failure=error)
         if artifact.signature != expectation.signature:
             raise NotACheckpoint(f"{path}: {artifact.signature}; the source has {expectation.signature}")
-        probabilities = artifact.probabilities
-        tolerance = expectation.tolerance(artifact.exact and not port.rounds, probabilities)
-        scores = artifact.run(expectation.images)
-        difference = compare(scores, expectation.scores(probabilities))
+        limits = expectation.tolerances(artifact.exact and not port.rounds, artifact.softmax)
+        scores = artifact.scores(list(expectation.arrays.values()))
+        differences = expectation.compare(scores, artifact.softmax)
         layers = tuple(compare_layers(expectation, artifact)) if expectation.per_layer else ()
-    found = replace(found, runtime=artifact.name, difference=difference, tolerance=tolerance, layers=layers)
+    worst = furthest(differences, [limit.value for limit in limits])
+    found = replace(
+        found,
+        runtime=artifact.name,
+        difference=differences[worst],
+        tolerance=limits[worst],
+        output=port.graph.outputs[worst] if len(limits) > 1 else None,
+        layers=layers,
+    )
     if found.passed or not explained:
         return found
-    limit = tolerance.value
-    explanation = explain(expectation, scores, probabilities=probabilities, tolerance=limit, progress=progress)
+    values = [limit.value for limit in limits]
+    explanation = explain(expectation, scores, softmax=artifact.softmax, tolerances=values, progress=progress)
     return replace(found, explanation=explanation)
 
 
@@ -154,24 +166,14 @@ def compare_layers(expectation: Expectation, artifact: Runtime) -> list[LayerErr
     """Every tap and every layer with weights, in the order of the graph."""
     graph = expectation.port.graph
     nodes = [node for node in graph if node.parameters or node.name in graph.taps]
-    nodes = [graph[node.inputs[0]] if isinstance(node.operation, Flatten) else node for node in nodes]
-    observed = artifact.outputs(expectation.images, [node.name for node in nodes])
+    nodes = [graph[node.inputs[0]] if isinstance(node.layer, Flatten) else node for node in nodes]
+    observed = artifact.outputs(list(expectation.arrays.values()), [node.name for node in nodes])
     layers = []
     for node in nodes:
         expected = expectation.outputs[node.name]
-        isolated = artifact.layer(node.name, _input(expectation, artifact, node.name)) if node.parameters else None
+        isolated = artifact.layer(node.name, expectation.outputs[node.inputs[0]]) if node.parameters else None
         layers.append(LayerErrors(node.name, _error(observed.get(node.name), expected), _error(isolated, expected)))
     return layers
-
-
-def _input(expectation: Expectation, artifact: Runtime, name: str) -> Array:
-    """The reference's input of a node; a vector in the order in which the artifact flattens its feature maps."""
-    (source,) = expectation.port.graph[name].inputs
-    flatten = expectation.port.graph[source]
-    if not isinstance(flatten.operation, Flatten):
-        return expectation.outputs[source]
-    maps = expectation.outputs[flatten.inputs[0]]
-    return (NHWC_TO_NCHW(maps) if artifact.flattens == "CHW" else maps).reshape(len(maps), -1)
 
 
 def _error(actual: Array | None, expected: Array) -> float | None:

@@ -14,6 +14,7 @@ from ror_port.cli.running import single
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.check.certificate import Inputs
+    from ror_port.formats.format import Runtime as Software
 
 
 @click.command()
@@ -48,7 +49,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
 def evaluate(
     file: Path,
     data: Path,
-    runtime: str | None,
+    runtime: Software | None,
     split: str,
     scale: float | None,
     limit: int | None,
@@ -64,7 +65,8 @@ def evaluate(
         from ror_port.cli.text import evaluation_text
 
         network = evaluation.choose(file, runtime, reading.given)
-        dataset = open_dataset(data, *network.signature, split=split, scale=scale, limit=limit)
+        ((shape,), ((classes,),)) = network.signature
+        dataset = open_dataset(data, shape, classes, split=split, scale=scale, limit=limit)
         found = evaluation.evaluate(network, dataset, Terminal())
         hypotheses = (
             list(evaluation.try_conventions(file, reading.given, dataset, runtime or "numpy"))
@@ -165,6 +167,7 @@ def diagnose(
     def run() -> tuple[str, Mapping[str, Any], int]:
         from ror_port.api import load
         from ror_port.check.certificate import prove
+        from ror_port.check.classification import image_shape
         from ror_port.check.datasets import open_images
         from ror_port.check.diagnose import training
         from ror_port.cli.progress import Terminal
@@ -175,7 +178,7 @@ def diagnose(
         code = 0
         with load(source, **vars(reading.given)) as port:
             if images is not None:
-                found = training(port, open_images(images, port.graph.input.shape, scale))
+                found = training(port, open_images(images, image_shape(port), scale))
                 texts.append(training_text(source, found))
                 account["training"] = found.as_json()
             if artifact is not None or inputs.expected is not None:

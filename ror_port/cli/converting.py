@@ -14,8 +14,8 @@ from ror_port.cli.running import each
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
-    from ror_port.convert.choice import DataFormat, Dtype, Settings
-    from ror_port.convert.write import Format
+    from ror_port.formats.format import Command, Dtype, Format, Settings
+    from ror_port.network.layers.layer import DataFormat
     from ror_port.source.port import Port
 
 
@@ -46,7 +46,7 @@ def theano_to_tf(
     writing: Writing,
 ) -> None:
     """Convert a checkpoint for TensorFlow and Keras."""
-    from ror_port.convert.choice import Settings
+    from ror_port.formats.format import Settings
 
     _convert("theano-to-tf", files, format, Settings(data_format, logits), reading, writing)
 
@@ -63,7 +63,7 @@ def theano_to_tf(
 @reading_options
 def to_torch(files: Sequence[Path], format: str | None, reading: Reading, writing: Writing) -> None:
     """Convert a checkpoint for PyTorch."""
-    from ror_port.convert.choice import Settings
+    from ror_port.formats.format import Settings
 
     _convert("to-torch", files, format, Settings(), reading, writing)
 
@@ -85,7 +85,7 @@ def to_onnx(
     files: Sequence[Path], dtype: Dtype, fold_bn: bool, logits: bool, reading: Reading, writing: Writing
 ) -> None:
     """Convert a checkpoint for ONNX Runtime, TensorRT and others."""
-    from ror_port.convert.choice import Settings
+    from ror_port.formats.format import Settings
 
     _convert("to-onnx", files, None, Settings(dtype=dtype, fold_bn=fold_bn, logits=logits), reading, writing)
 
@@ -96,31 +96,35 @@ def to_onnx(
 @reading_options
 def to_theano(files: Sequence[Path], reading: Reading, writing: Writing) -> None:
     """The way back: weights for Keras 1 on Theano, from a checkpoint or from what another command wrote."""
-    from ror_port.convert.choice import Settings
+    from ror_port.formats.format import Settings
 
     _convert("to-theano", files, None, Settings(), reading, writing)
 
 
-def _plan(files: Sequence[Path], out: str | None, name: str | None, command: str) -> tuple[Format, dict[Path, Path]]:
+def _plan(
+    files: Sequence[Path], out: str | None, name: str | None, command: Command
+) -> tuple[Format, dict[Path, Path]]:
     """The format, and where each output goes; click's usage error where the two, or the outputs, disagree."""
-    from ror_port.convert import choice
     from ror_port.convert import stage as output
+    from ror_port.formats.format import by_name, named, of_command
 
-    path, formats = Path(out) if out else None, choice.COMMANDS[command]
-    named = choice.by_ending(out, formats) if out else None
-    format = choice.by_name(name) if name else named or formats[0]
-    if path and (len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_own(path))):
-        if choice.by_ending(path) and not output.is_folder(path):
+    path, formats = Path(out) if out else None, of_command(command)
+    by_ending = named(out, formats) if out else None
+    format = by_name(name) if name else by_ending or formats[0]
+    if path and (
+        len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_output_folder(path))
+    ):
+        if named(str(path)) and not output.is_folder(path):
             raise click.BadParameter(f"{out} names a file; with several inputs a folder is expected", param_hint="-o")
-        targets = {file: choice.default_path(file, format, path) for file in files}
+        targets = {file: format.path_of(file, path) for file in files}
     elif path:
-        if not format.folder and named != format:
+        if not format.folder and by_ending != format:
             endings = " or ".join(format.endings)
             about = f" for --format {name}" if name else ""
             raise click.BadParameter(f"{out} must end in {endings}{about}", param_hint="-o")
         targets = {files[0]: path}
     else:
-        targets = {file: choice.default_path(file, format) for file in files}
+        targets = {file: format.path_of(file) for file in files}
     sources: dict[Path, Path] = {}
     for file, target in targets.items():
         if target in sources:
@@ -130,7 +134,7 @@ def _plan(files: Sequence[Path], out: str | None, name: str | None, command: str
 
 
 def _convert(
-    command: str, files: Sequence[Path], name: str | None, settings: Settings, reading: Reading, writing: Writing
+    command: Command, files: Sequence[Path], name: str | None, settings: Settings, reading: Reading, writing: Writing
 ) -> None:
     """Converts every file, as `ror_port.save` does."""
     format, targets = _plan(files, writing.out, name, command)

@@ -26,7 +26,7 @@ FORMATS = {
     "to-onnx": ("onnx",),
     "to-theano": ("theano",),
 }
-"""Command → names of its formats, the default first; as `ror_port.convert.choice`, which is not imported for --help."""
+"""Command → names of its formats, the default first, as in `ror_port.formats.format`, which --help does not import."""
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,9 @@ class Account:
 
     def _lines(self) -> Iterator[str]:
         port, written = self.port, self.written
-        yield f"{printable(port.checkpoint.path)}: {port.network.name}"
-        yield f"  {port.network.summary}; {port.size:,} parameters, {port.dtype}"
+        yield f"{printable(port.checkpoint.path)}: {port.name}"
+        summary = port.family.summary if port.family else _shapes(port)
+        yield f"  {summary}; {port.size:,} parameters, {port.dtype}"
         yield f"  sha256 {port.checkpoint.sha256}"
         yield ""
         yield from _table([(fact.basis, fact.name, fact.value, _evidence(fact)) for fact in port.facts])
@@ -101,17 +102,28 @@ class Account:
         if found.difference is None or found.tolerance is None:
             yield f"not verified: {found.failure.for_command() if found.failure else ''}"
             return
-        origin = "Theano" if self.port.convention.flipped else "the software it came from"
+        origin = "Theano" if self.port.convention.theano else "the software it came from"
         yield f"{click.style('verified', fg='green')} in {found.runtime} against what {origin} would compute"
-        yield f"  {_figures(vars(found.difference), found.tolerance.value)}"
+        yield f"  {_figures(vars(found.difference), found.tolerance.value, found.output)}"
 
     def _epsilon(self, effect: EpsilonEffect) -> Iterator[str]:
         difference = effect.difference
         yield f"effect of the assumed epsilon: {effect.other:g} instead of {effect.epsilon:g} would change"
+        top1 = ""
+        if difference.same_top1 is not None:
+            top1 = f", the top-1 class on {difference.changed_top1 or 'none'} of {difference.images} images"
+        what = "logits" if top1 else "outputs"
         yield (
-            f"  the logits by {difference.relative_l2:.1%} (relative L2), the top-1 class on "
-            f"{difference.changed_top1 or 'none'} of {difference.images} images; only logits recorded then determine it"
+            f"  the {what} by {difference.relative_l2:.1%} (relative L2){top1}; only {what} recorded then determine it"
         )
+
+
+def _shapes(port: Port) -> str:
+    """Of the inputs and outputs of a network."""
+    graph = port.channels_last.graph
+    ends = [[node.shape for node in graph.inputs], [graph[name].shape for name in graph.outputs]]
+    given, found = (", ".join("×".join(map(str, shape)) for shape in shapes) for shapes in ends)
+    return f"input {given}, output {found}"
 
 
 def _evidence(fact: Fact) -> str:
@@ -168,7 +180,7 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
     shape = "×".join(map(str, inputs["shape"]))
     lines = [
         f"{source}: {certificate['source']['network']['name']}",
-        f"  against Theano's arithmetic in NumPy float64 on {'' if inputs['file'] else 'seeded '}images, {shape}",
+        f"  against Theano's arithmetic in NumPy float64 on {_inputs(inputs)}, {shape}",
     ]
     if record := certificate["record"]:
         verdict = _verdict(record["passed"])
@@ -182,7 +194,7 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
             continue
         tolerance = artifact["tolerance"]
         lines += [
-            f"  {_figures(artifact['difference'], tolerance['value'])}",
+            f"  {_figures(artifact['difference'], tolerance['value'], artifact['output'])}",
             f"  tolerance: {tolerance['margin']} × {tolerance['noise']:.1e}, what {tolerance['precision']} costs the "
             f"reference itself on these inputs, {tolerance['depth']} layers deep",
         ]
@@ -194,9 +206,11 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
         lines += [
             "",
             f"epsilon {effect['other']:g} instead of {effect['epsilon']:g} would change the logits by "
-            f"{effect['logits_relative_l2']:.1%} (at most {effect['logits_max_abs']:.2g}) and the top-1 class on "
-            f"{effect['top1_changed'] or 'none'} of {effect['images']} images",
+            f"{effect['logits_relative_l2']:.1%} (at most {effect['logits_max_abs']:.2g})",
         ]
+        if effect["top1_changed"] is not None:
+            changed = effect["top1_changed"] or "none"
+            lines[-1] += f" and the top-1 class on {changed} of {effect['images']} images"
     if out:
         lines.append(f"wrote {out} and {out.with_suffix('.html').name}")
     return "\n".join(lines)
@@ -208,13 +222,24 @@ def _verdict(passed: bool | None) -> str:
     return click.style(word, fg=colour)
 
 
-def _figures(difference: Mapping[str, Any], tolerance: float) -> str:
+def _inputs(stated: Mapping[str, Any]) -> str:
+    """What networks were given, in words."""
+    if stated["file"]:
+        return "images"
+    return "seeded images" if len(stated["shape"]) == 4 else "seeded inputs"
+
+
+def _figures(difference: Mapping[str, Any], tolerance: float, output: str | None = None) -> str:
+    """output: which of several the figures are of."""
     if difference["relative_l2"] is None:
         return "the scores are not numbers (NaN)"
-    return (
+    text = (
         f"relative L2 error {difference['relative_l2']:.1e} (tolerance {tolerance:.1e}), largest difference "
-        f"{difference['max_abs']:.1e}, same top-1 class on {difference['same_top1']} of {difference['images']} images"
+        f"{difference['max_abs']:.1e}"
     )
+    if difference["same_top1"] is not None:
+        text += f", same top-1 class on {difference['same_top1']} of {difference['images']} images"
+    return f"{text}, of the output {output}" if output else text
 
 
 def _layers(artifact: Mapping[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from ror_port.convert import stage as output
 from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.formats.format import Contents, Format
+from ror_port.formats.format import Contents, Dtype, Format, Settings
 from ror_port.layout import Array
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Parameter
@@ -51,7 +51,7 @@ def write(
     *,
     data_format: DataFormat = "channels_last",
     logits: bool = False,
-    dtype: str | None = None,
+    dtype: Dtype | None = None,
     fold_bn: bool = False,
     check: Check = no_check,
     progress: Progress = no_progress,
@@ -59,17 +59,19 @@ def write(
     """Writes a file or folder that the format's framework loads as it is.
 
     target: a path that `stage.validate_target` accepted. data_format: of images, where the format leaves it open.
-    logits: leave a last softmax out. dtype: of the weights; the source's by default. fold_bn: merge
+    logits: leave a last softmax out. dtype: of the weights; the format's or the source's by default. fold_bn: merge
     BatchNormalizations into the convolutions before them, for inference alone.
 
-    Raises UnknownNetwork where the format cannot hold the network, OutputError where it cannot be written.
+    Raises UsageError where the format does not take a setting, UnknownNetwork where it cannot hold the network,
+    OutputError where it cannot be written.
     """
+    Settings(data_format, logits, dtype, fold_bn).ensure_taken(format)
     moved = port.relayout(format.data_format or data_format)
     graph = moved.graph
     if format.command == "to-theano":
         _ensure_theano_can(port, graph)
     graph = graph.for_keras() if format.stock else graph
-    graph = graph.until(graph.logits) if logits else graph
+    graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
     parameters: Parameters = progress(port.parameters(moved), len(graph.parameters))
     if fold_bn:
         from ror_port.network.folding import fold
@@ -80,7 +82,8 @@ def write(
         stated = port.statement()
         if port.family is None:
             stated["graph"] = to_json(graph)
-        contents = Contents(graph, parameters, dtype or port.dtype, stated, port.family, ledger.note, fold_bn)
+        precision = dtype or format.dtype or port.dtype
+        contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn)
         format.write(stage, contents)
         if format.reread and not fold_bn:  # folded weights are others than the file's parameters
             ledger.compare(stage, format.name, stated.get("graph"))

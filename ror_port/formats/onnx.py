@@ -227,14 +227,33 @@ def with_outputs(model: Any, names: Iterable[str]) -> Any:
     return changed
 
 
-def alone(model: Any, node: Any) -> Any:
-    """A model of one node, with its weights; its first input is the image."""
+def inputs(model: Any) -> list[Any]:
+    """What a model is given, without its weights."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in weights]
+
+
+def between(model: Any, source: str, result: str) -> Any | None:
+    """The part of a model that makes a value of another one, with its weights; None where it needs further values."""
     package = frameworks.onnx()
     helper, element = package.helper, model.graph.input[0].type.tensor_type.elem_type
-    weights = [tensor for tensor in model.graph.initializer if tensor.name in node.input]
-    image, result = (helper.make_tensor_value_info(name, element, None) for name in (node.input[0], node.output[0]))
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    needed, waiting = set(), [result]
+    while waiting:
+        name = waiting.pop()
+        if name in needed or name == source or not name:
+            continue
+        needed.add(name)
+        if name not in weights:
+            if name not in made_by:
+                return None
+            waiting.extend(made_by[name].input)
+    nodes = [node for node in model.graph.node if not needed.isdisjoint(node.output)]
+    ends = [helper.make_tensor_value_info(name, element, None) for name in (source, result)]
+    initializers = [tensor for name, tensor in weights.items() if name in needed]
     return helper.make_model(
-        helper.make_graph([node], node.name, [image], [result], weights),
+        helper.make_graph(nodes, result, ends[:1], ends[1:], initializers),
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
     )

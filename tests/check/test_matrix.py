@@ -4,10 +4,10 @@ import functools
 
 import numpy as np
 import pytest
+from ror_port.mapping.keras import keras_1_layer_names
 
 from genuine import DIGITS, INFERENCE, digits, recorded_tap, relative_l2
 from ror_port import tolerances
-from ror_port.mapping.keras import keras_1_layer_names
 from ror_port.source.port import load
 from runtimes import FLOAT32_ONLY, NEEDS, RUNTIMES, installed
 

@@ -9,12 +9,12 @@ import sys
 
 import numpy as np
 import pytest
+from ror_port.mapping.keras import keras_layer_name
+from ror_port.mapping.torch import TORCH, module_path
 
 from genuine import DIGITS, STEPS, digits, relative_l2
 from ror_port import tolerances
 from ror_port.layout import NCHW_TO_NHWC
-from ror_port.mapping.keras import keras_layer_name
-from ror_port.mapping.torch import TORCH, module_path
 from ror_port.source.port import Port, load
 from runtimes import keras_file, torch_network
 

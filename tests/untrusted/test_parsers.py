@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from ror_port.formats.model_config import architecture
 
 from genuine import FIXTURES
 from ror_port.errors import NotACheckpoint, RorPortError, UnsafeFile
 from ror_port.formats.checkpoint import Architecture
 from ror_port.formats.hdf5 import reader as hdf5
-from ror_port.formats.model_config import architecture
 from ror_port.safety import limits
 from ror_port.source.port import load
 
