@@ -33,7 +33,7 @@ def kind_of(path: Path) -> str:
     """
     if kind := _kind_of_others(path):
         return kind
-    kind, _ = describe_in_child(path, lambda: _described(path, whole=False))
+    kind, _ = describe_in_child(path, lambda: _described(path, whole=False), trusted=False)
     return str(kind)
 
 

@@ -14,7 +14,7 @@ from ror_port.safety.child import ChildFailed, memory_limit, run_in_child
 T = TypeVar("T")
 
 
-def describe_in_child(path: Path, work: Callable[[], T], *, trusted: bool = False) -> T:
+def describe_in_child(path: Path, work: Callable[[], T], *, trusted: bool) -> T:
     """The description of an HDF5 file that `work` returns, of values that JSON has.
 
     Only a child process opens the file with the HDF5 library, and tuples come back as lists.
@@ -27,7 +27,7 @@ def describe_in_child(path: Path, work: Callable[[], T], *, trusted: bool = Fals
     return limited() if trusted else _in_child(path, limited, "the HDF5 library")
 
 
-def dry_run_in_child(path: Path, work: Callable[[], T], library: str, growth: int, *, trusted: bool = False) -> T:
+def dry_run_in_child(path: Path, work: Callable[[], T], library: str, growth: int, *, trusted: bool) -> T:
     """The result of `work`, called in this process once it succeeded in a child; for results that JSON cannot hold.
 
     library: its name in messages. Import it before: that takes more memory and time than any file may.

@@ -1,5 +1,6 @@
 """Like replaces like, and only with --force."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from forks import Calls
 from ror_port.convert import stage as output
 from ror_port.errors import OutputError
 
@@ -124,6 +126,34 @@ def test_a_folder_is_never_missing_while_it_is_replaced(tmp_path) -> None:
     assert all(seen)
     assert (target / "config.json").read_text() == "new"
     assert os.listdir(tmp_path) == ["net"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of threads, which the child does not need
+@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("folder", [False, True])
+def test_killed_at_any_call_it_leaves_the_old_output_or_the_new_one(tmp_path, folder, replaces) -> None:
+    target = tmp_path / "net"
+    file = target / "config.json" if folder else target
+    old, new = "old" * 9_999 if replaces else None, "new" * 9_999
+    seen = []
+    for number in itertools.count():
+        output._remove(target)
+        if old:
+            write(target, folder, old)
+        child = os.fork()
+        if child == 0:
+            try:
+                with Calls({number: lambda: os.kill(os.getpid(), signal.SIGKILL)}):
+                    write(target, folder, new)
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        seen.append(file.read_text() if file.exists() else None)
+        if status == 0:  # there are no more calls
+            break
+    assert set(seen) == {old, new}
+    assert seen == sorted(seen, key=[old, new].index)
+    assert len(seen) > 20
 
 
 def test_where_folders_cannot_be_exchanged_the_old_one_stays(tmp_path, monkeypatch) -> None:
