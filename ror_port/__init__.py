@@ -3,26 +3,35 @@
     import ror_port
 
     with ror_port.load("weights.h5") as port:
-        port.to_keras("net.keras")
+        written = ror_port.save(port, "net.keras")
+    print(written.verification)
 
-`load` gives a `ror_port.source.port.Port`; every failure is a `ror_port.errors.RorPortError`.
+Every failure is a `RorPortError`; `ror_port.errors` has one class for each kind.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from ror_port.source.port import Port, load
+from ror_port.errors import RorPortError
 
-__all__ = ["Port", "__version__", "load"]
+if TYPE_CHECKING:
+    from ror_port.api import Written, load, save, verify
+    from ror_port.check.verify import Verification
+    from ror_port.source.port import Port
+
+__all__ = ["Port", "RorPortError", "Verification", "Written", "__version__", "load", "save", "verify"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what reads files only when it is asked for, so that the command starts in a blink."""
-    if name in ("Port", "load"):
-        from ror_port.source import port
-
-        return getattr(port, name)
+    """Imports the API when it is first used, so that the command line starts fast."""
+    if name in __all__:
+        module = {"Port": "source.port", "Verification": "check.verify"}.get(name, "api")
+        return getattr(import_module(f"ror_port.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -34,7 +34,7 @@ def main() -> int:
         print("\nThe counter-example: the same kernels, taken for TensorFlow's, that is without the flip:")
         ror_port(folder, "theano-to-tf digits.h5 -o unflipped.keras --source-backend tensorflow --no-verify")
 
-        from ror_port.check.runtimes import keras  # imports TensorFlow without its greetings
+        from ror_port.frameworks import keras  # imports TensorFlow without its messages
 
         load_model = keras().saving.load_model
         ported = load_model(f"{folder}/digits.keras").predict(images, verbose=0)

@@ -1,4 +1,4 @@
-"""Errors and speed of RoR-3-WRN-40-2 in PyTorch on one device, as a table for the README."""
+"""Errors and speed of RoR-3-WRN-40-2 in PyTorch on one device, as a table for docs/accuracy.md."""
 
 # ruff: noqa: T201
 from __future__ import annotations

@@ -5,13 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores; more threads would wait for each other
+    threads = str(max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+    for library in ("OMP_NUM", "OPENBLAS_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP"):
+        os.environ.setdefault(f"{library}_THREADS", threads)
+
 import h5py
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from genuine import PRE_ROR, Genuine, stored
 
-settings.register_profile("thorough", max_examples=50 * settings.default.max_examples)
+# No test depends on how much else the machine does.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("suite"), max_examples=50 * settings.default.max_examples)
+settings.load_profile("suite")
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

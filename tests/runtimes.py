@@ -10,18 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from ror_port.mapping.keras import keras_layer_name
 
+from ror_port import save
+from ror_port.check.expectation import Expectation
 from ror_port.check.runtimes import Runtime, Torch, open_artifact, torch_model
-from ror_port.convert.write import to_onnx
 from ror_port.formats import keras_3 as keras3
 from ror_port.formats import pytorch
 from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW
-from ror_port.mapping.keras import keras_layer_name
 from ror_port.source.port import Port
 from ror_port.theano import run as theano_numpy
 
 Taps = dict[str, np.ndarray]
-"""Tap → output; maps are (batch, channels, rows, columns)."""
+"""Tap → output; feature maps are (batch, channels, height, width)."""
+
+
+def expected(port: Port, images: np.ndarray) -> np.ndarray:
+    """The logits that Theano would have computed. images: (batch, height, width, channels)."""
+    return Expectation(port, images).logits
 
 
 def numpy_reference(port: Port, images: np.ndarray, *_: object) -> Taps:
@@ -103,7 +109,7 @@ def pytorch_eager(port: Port, images: np.ndarray, dtype: str, _: Path) -> Taps:
 
 
 def onnx_runtime(port: Port, images: np.ndarray, dtype: str, folder: Path) -> Taps:
-    to_onnx(port, folder / "net.onnx", dtype=dtype)
+    save(port, folder / "net.onnx", dtype=dtype, force=True, verify=False)
     return observed(open_artifact(folder / "net.onnx", port), port, images)
 
 

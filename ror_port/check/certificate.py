@@ -11,7 +11,7 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,18 +20,19 @@ from typing import Any
 import numpy as np
 
 from ror_port import __version__
-from ror_port.check.compare import IMAGES, Difference, Explanation, compare, epsilon_effect, images
+from ror_port.check.classification import IMAGES, are_probabilities, image_shape, seeded_inputs
+from ror_port.check.compare import Difference
 from ror_port.check.datasets import open_images
-from ror_port.check.diagnose import explain
+from ror_port.check.diagnose import Explanation, explain
+from ror_port.check.expectation import Expectation
 from ror_port.check.page import page
-from ror_port.check.verify import Expectation, Verification, verify, worst
-from ror_port.cli.progress import track
+from ror_port.check.progress import SILENT, Progress
+from ror_port.check.verify import Verification, passed_all, verify
 from ror_port.convert import stage as output
-from ror_port.errors import MissingExtra, NotACheckpoint, ParityError, UnreadableFile, quote
+from ror_port.errors import NotACheckpoint, ParityError, UnreadableFile, UsageError, quote
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.formats.model_config import json_object
+from ror_port.formats.json_text import json_object
 from ror_port.layout import Array
-from ror_port.network.graph import Shape
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 from ror_port.source.port import Port, load
@@ -39,36 +40,50 @@ from ror_port.source.provenance import Given
 
 Json = Mapping[str, Any]
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Versions whose files and figures can be checked again."""
+
 LIBRARIES = ("numpy", "h5py", "keras", "tensorflow", "torch", "onnx", "onnxruntime", "safetensors")
 BINS = 24
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the networks are shown: seeded pictures, or those of a file; and outputs that Theano recorded for those."""
+    """What the networks are given: seeded images, or those of a file; and outputs that Theano recorded for those."""
 
     file: Path | None = None
     expected: Path | None = None
     seed: int = 0
     count: int = IMAGES
 
-    def pictures(self, shape: Shape) -> Array:
-        """(count, height, width, channels)"""
-        return open_images(self.file, shape, 1.0) if self.file else images(shape, self.count, self.seed)
+    def arrays(self, port: Port) -> Mapping[str, Array]:
+        """Input node → values. Raises UsageError for a file where the network does not take one image."""
+        if self.file is None:
+            return seeded_inputs(port, self.count, self.seed)
+        shape = image_shape(port)
+        return {port.graph.input.name: open_images(self.file, shape, 1.0)}
 
-    def as_json(self, pictures: Array, folder: Path) -> dict[str, Any]:
+    def as_json(self, arrays: Mapping[str, Array], folder: Path) -> dict[str, Any]:
+        count = len(next(iter(arrays.values())))
         return {
             "seed": None if self.file else self.seed,
             "file": os.path.relpath(self.file, folder) if self.file else None,
-            "shape": list(pictures.shape),
-            "sha256": hashlib.sha256(np.ascontiguousarray(pictures, "<f8").tobytes()).hexdigest(),
+            "shape": list(next(iter(arrays.values())).shape) if len(arrays) == 1 else [count],
+            "sha256": _digest(arrays.values()),
         }
+
+
+def _digest(arrays: Iterable[Array]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class Record:
-    """Outputs that were recorded in Theano, against the reference."""
+    """Outputs that were recorded in Theano, compared with the reference."""
 
     file: Path
     difference: Difference
@@ -90,87 +105,91 @@ class Record:
         }
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """What was verified. verifications: one an artifact. record: where outputs of Theano were given."""
+
+    expectation: Expectation
+    inputs: Inputs
+    verifications: tuple[Verification, ...]
+    record: Record | None = None
+
+    @property
+    def passed(self) -> bool | None:
+        """None where nothing failed but some artifacts could not be run."""
+        return False if self.record and not self.record.passed else passed_all(self.verifications)
+
+    @property
+    def exit_code(self) -> int:
+        if self.passed is False:
+            return ParityError.exit_code
+        return next((found.exit_code for found in self.verifications if found.passed is None), 0)
+
+    def as_json(self, folder: Path) -> dict[str, Any]:
+        """folder: where the certificate will lie; files are named relative to it."""
+        port, inputs = self.expectation.port, self.inputs.as_json(self.expectation.arrays, folder)
+        source, sensitivity = port.checkpoint.path, self.expectation.epsilon_effect
+        certificate: dict[str, Any] = _finite(
+            {
+                "certificate": VERSION,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "passed": self.passed,
+                "tool": {"ror-port": __version__, "python": platform.python_version(), **_versions()},
+                "source": {
+                    **port.statement(),
+                    "file": os.path.relpath(source, folder),
+                    "sha256": port.checkpoint.sha256,
+                    "bytes": size(source),
+                    "parameters": port.size,
+                    "dtype": port.dtype,
+                    "given": asdict(port.given),
+                },
+                "inputs": inputs,
+                "reference": {
+                    "arithmetic": "Theano's arithmetic, in NumPy float64, on the source's untouched tensors",
+                    "logits_sha256": _digest(self.expectation.scores()),
+                    "float32_noise": max(self.expectation.noise()),
+                },
+                "record": self.record and self.record.as_json(folder),
+                "sensitivity": sensitivity and sensitivity.as_json(),
+                "artifacts": [
+                    {**found.as_json(), "file": os.path.relpath(found.path, folder)} for found in self.verifications
+                ],
+                "weights": _histograms(self.expectation),
+            }
+        )
+        return certificate
+
+
 def prove(
-    port: Port, given: Given, artifacts: Sequence[Path], inputs: Inputs, *, per_layer: bool = False, folder: Path
-) -> dict[str, Any]:
-    """Verifies artifacts, and outputs recorded in Theano, against a source, and explains what fails: the certificate.
+    port: Port, artifacts: Sequence[Path], inputs: Inputs, *, per_layer: bool = False, progress: Progress = SILENT
+) -> Certificate:
+    """Verifies artifacts, and outputs recorded in Theano, against a source, and explains what fails.
 
-    given: what the user said of the source. folder: where the certificate will lie; files are named as seen from there.
+    Raises BadValues where the source holds such, be they admitted or not.
     """
-    expectation = Expectation(port, inputs.pictures(port.network.input_shape))
-    record = _record(expectation, inputs.expected) if inputs.expected else None
-    found = [_explained(expectation, verify(expectation, path, per_layer=per_layer)) for path in artifacts]
-    sensitivity = epsilon_effect(port, expectation.pictures, expectation.logits)
-    source = port.checkpoint.path
-    certificate: dict[str, Any] = _finite(
-        {
-            "certificate": VERSION,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "passed": False if record and not record.passed else worst(found),
-            "tool": {"ror-port": __version__, "python": platform.python_version(), **_versions()},
-            "source": {
-                **port.statement(),
-                "file": os.path.relpath(source, folder),
-                "sha256": port.checkpoint.sha256,
-                "bytes": size(source),
-                "parameters": port.size,
-                "dtype": port.dtype,
-                "given": asdict(given),
-            },
-            "inputs": inputs.as_json(expectation.pictures, folder),
-            "reference": {
-                "arithmetic": "Theano's arithmetic, in NumPy float64, on the source's untouched tensors",
-                "logits_sha256": hashlib.sha256(np.ascontiguousarray(expectation.logits, "<f8").tobytes()).hexdigest(),
-                "float32_noise": expectation.noise(),
-            },
-            "record": record and record.as_json(folder),
-            "sensitivity": {
-                "epsilon": sensitivity.epsilon,
-                "other": sensitivity.other,
-                "logits_relative_l2": sensitivity.difference.relative_l2,
-                "logits_max_abs": sensitivity.difference.max_abs,
-                "answers_changed": sensitivity.difference.answers - sensitivity.difference.same_answers,
-                "answers": sensitivity.difference.answers,
-            },
-            "artifacts": [{**v.as_json(), "file": os.path.relpath(v.path, folder)} for v in found],
-            "weights": _histograms(port),
-        }
-    )
-    return certificate
+    expectation = Expectation(port, inputs.arrays(port), per_layer)
+    expectation.ensure_meaningful()
+    record = _record(expectation, inputs.expected, progress) if inputs.expected else None
+    found = tuple(verify(expectation, path, explained=True, progress=progress) for path in artifacts)
+    return Certificate(expectation, inputs, found, record)
 
 
-def _explained(expectation: Expectation, found: Verification) -> Verification:
-    if found.passed is not False or found.scores is None or found.tolerance is None:
-        return found
-    return replace(
-        found,
-        explanation=explain(
-            expectation,
-            found.scores,
-            probabilities=found.probabilities,
-            tolerance=found.tolerance.value,
-            progress=_tracked,
-        ),
-    )
-
-
-def _tracked(items: Iterable[Any], count: int) -> Iterable[Any]:
-    return track(items, count, "trying known mistakes")
-
-
-def _record(expectation: Expectation, path: Path) -> Record:
+def _record(expectation: Expectation, path: Path, progress: Progress) -> Record:
     try:
         scores = np.load(readable(path), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise UnreadableFile(f"{path}: not a sound .npy ({' '.join(str(error).split())[:200]})") from None
+        raise UnreadableFile(f"{path}: not a valid .npy ({' '.join(str(error).split())[:200]})") from None
+    if len(expectation.port.graph.outputs) != 1:
+        raise UsageError(f"{path}: recorded outputs are for networks of one output; it has {expectation.signature}")
     if scores.shape != expectation.logits.shape or scores.dtype.kind != "f":
         raise NotACheckpoint(f"{path}: {scores.dtype} {scores.shape}; expected outputs {expectation.logits.shape}")
-    probabilities = bool((scores >= 0).all() and np.allclose(scores.sum(1), 1, atol=1e-4))
-    tolerance = expectation.tolerance(scores.dtype == np.float64, probabilities).value
-    difference = compare(scores, expectation.scores(probabilities))
+    softmax = [are_probabilities(scores)]
+    tolerance = expectation.tolerances(scores.dtype == np.float64, softmax)[0].value
+    (difference,) = expectation.compare([scores], softmax)
     explanation = None
     if not difference.within(tolerance):
-        explanation = explain(expectation, scores, probabilities=probabilities, tolerance=tolerance, progress=_tracked)
+        explanation = explain(expectation, [scores], softmax=softmax, tolerances=[tolerance], progress=progress)
     return Record(path, difference, tolerance, explanation)
 
 
@@ -184,15 +203,18 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _histograms(port: Port) -> list[dict[str, Any]]:
-    """Of kernels by stage, and of everything else by role, in canonical form."""
-    groups: dict[str, list[Any]] = {}
-    for parameter, array in port.parameters():
-        part = parameter.node.partition("/")[0].replace("_", " ")
-        groups.setdefault(f"{part}: kernels" if parameter.role == "kernel" else parameter.role, []).append(array)
+def _histograms(expectation: Expectation) -> list[dict[str, Any]]:
+    """Of kernels by stage, and of everything else by role, as the file has them."""
+    groups: dict[str, list[Array]] = {}
+    for node, tensors in expectation.tensors.items():
+        part = node.partition("/")[0].replace("_", " ")
+        for role, tensor in tensors.items():
+            finite = np.asarray(tensor, np.float64)[np.isfinite(tensor)]
+            if finite.size:
+                groups.setdefault(f"{part}: kernels" if role == "kernel" else role, []).append(finite)
     found = []
     for name, arrays in groups.items():
-        values = np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
+        values = np.concatenate(arrays)
         counts, edges = np.histogram(values, BINS)
         found.append(
             {
@@ -207,62 +229,64 @@ def _histograms(port: Port) -> list[dict[str, Any]]:
     return found
 
 
-def check_outputs(out: Path, sources: Sequence[Path], *, force: bool) -> None:
+def path_beside(artifact: Path) -> Path:
+    """Where the certificate of an output goes that was given no name."""
+    return artifact.with_name(f"{artifact.name}.certificate.json")
+
+
+def page_of(path: Path) -> Path:
+    """Where the page of a certificate lies."""
+    return path.with_suffix(".html")
+
+
+def ensure_writable(path: Path, sources: Sequence[Path], *, force: bool) -> None:
     """Raises OutputError where the certificate or its page may not be written."""
-    for path in (out, out.with_suffix(".html")):
+    for item in (path, page_of(path)):
         for source in sources:
-            output.check(path, source, folder=False, force=force)
+            output.validate_target(item, source, folder=False, force=force)
 
 
-def write(certificate: Json, out: Path) -> None:
+def write(certificate: Json, path: Path) -> None:
     """Writes the certificate, and beside it the same as a page."""
-    for path, text in ((out, json.dumps(certificate, indent=1) + "\n"), (out.with_suffix(".html"), page(certificate))):
-        with output.staged(path) as stage:
+    for item, text in ((path, json.dumps(certificate, indent=1) + "\n"), (page_of(path), page(certificate))):
+        with output.atomic_output(item) as stage:
             stage.write_text(text, encoding="utf-8")
-
-
-def exit_code(certificate: Json) -> int:
-    """0 where all passed; that of a failed check, or of a missing framework."""
-    return {True: 0, False: ParityError.exit_code, None: MissingExtra.exit_code}[certificate["passed"]]
 
 
 @dataclass(frozen=True)
 class Recheck:
-    """A certificate checked again. faults: files that are missing or changed. now: today's figures, where none is."""
+    """A certificate checked again. faults: files that are missing or changed. now: today's, where there is none."""
 
     before: Json
     faults: tuple[str, ...]
     now: Json | None
-
-    @property
-    def exit_code(self) -> int:
-        return ParityError.exit_code if self.now is None else exit_code(self.now)
+    exit_code: int
 
     def as_json(self) -> dict[str, Any]:
         return {"before": self.before, "faults": list(self.faults), "now": self.now}
 
 
-def recheck(path: Path) -> Recheck:
+def recheck(path: Path, progress: Progress = SILENT) -> Recheck:
     """Compares the files with their hashes and, where all are as they were, verifies again."""
     before, folder = _read(path), path.parent
     inputs, record = before["inputs"], before["record"]
     items = [before["source"], *before["artifacts"], *([record] if record else [])]
     faults = tuple(fault for item in items if (fault := _changed(folder, item)))
     if faults:
-        return Recheck(before, faults, None)
+        return Recheck(before, faults, None, ParityError.exit_code)
     asked = Inputs(
         folder / inputs["file"] if inputs["file"] else None,
         folder / record["file"] if record else None,
         inputs["seed"] or 0,
         inputs["shape"][0],
     )
-    given = Given(**before["source"]["given"])
-    with load(folder / before["source"]["file"], given) as port:
+    with load(folder / before["source"]["file"], Given(**before["source"]["given"])) as port:
         artifacts = [folder / artifact["file"] for artifact in before["artifacts"]]
-        now = prove(port, given, artifacts, asked, folder=folder)
+        proof = prove(port, artifacts, asked, progress=progress)
+        now = proof.as_json(folder)
     if now["inputs"]["sha256"] != inputs["sha256"]:
-        return Recheck(before, ("the pictures are not those that were certified",), None)
-    return Recheck(before, (), now)
+        return Recheck(before, ("the images are not those that were certified",), None, ParityError.exit_code)
+    return Recheck(before, (), now, proof.exit_code)
 
 
 def _changed(folder: Path, item: Json) -> str | None:
@@ -276,19 +300,20 @@ def _read(path: Path) -> dict[str, Any]:
     """A certificate from disk, with the fields that checking it again needs."""
     with readable(path).open("rb") as file:
         certificate = json_object(file.read(limits.MAX_CONFIG_BYTES + 1), str(path))
-    if certificate.get("certificate") != VERSION:
-        raise NotACheckpoint(f"{path}: no certificate of ror-port, version {VERSION}")
+    if certificate.get("certificate") not in READABLE:
+        versions = " or ".join(map(str, READABLE))
+        raise NotACheckpoint(f"{path}: not a certificate of ror-port, version {versions}")
     try:
         Given(**certificate["source"]["given"])
         items = [certificate["source"], *certificate["artifacts"], *filter(None, [certificate["record"]])]
         inputs = certificate["inputs"]
-        sound = all(isinstance(item[key], str) for item in items for key in ("file", "sha256"))
-        sound = sound and isinstance(inputs["seed"], int | None) and isinstance(inputs["file"], str | None)
-        sound = sound and isinstance(inputs["sha256"], str) and 0 < int(inputs["shape"][0]) <= 10_000
-    except (KeyError, TypeError, IndexError, ValueError):
-        sound = False
-    if not sound:
-        raise NotACheckpoint(f"{path}: a certificate without what checking it needs")
+        valid = all(isinstance(item[key], str) for item in items for key in ("file", "sha256"))
+        valid = valid and isinstance(inputs["seed"], int | None) and isinstance(inputs["file"], str | None)
+        valid = valid and isinstance(inputs["sha256"], str) and 0 < int(inputs["shape"][0]) <= 10_000
+    except (KeyError, TypeError, IndexError, ValueError, UsageError):
+        valid = False
+    if not valid:
+        raise NotACheckpoint(f"{path}: a certificate without the fields that checking it again needs")
     return certificate
 
 

@@ -1,8 +1,8 @@
 """Labelled images in the forms in which people keep them.
 
 CIFAR-10 in its binary and its Python version (https://www.cs.toronto.edu/~kriz/cifar.html), NumPy's ``.npz`` with
-arrays x and y, and a folder with one folder of images a class. A file may come from a stranger: sizes are limited, a
-pickle may only build plain arrays, and no picture is decoded that claims to be larger than the network's.
+arrays x and y, and a folder with one folder of images a class. Files are untrusted: sizes are limited, a pickle may
+only build plain arrays, and no image file is decoded that claims to be larger than the limit.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, quote
-from ror_port.layout import NCHW_TO_NHWC, Array
-from ror_port.network.graph import Shape
+from ror_port import frameworks
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
+from ror_port.layout import NCHW_TO_NHWC, Array, Shape
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 
@@ -45,7 +45,7 @@ class Dataset:
         return f"pixels / {self.scale:g}" if self.scale != 1 else "pixels as they are stored"
 
     def batches(self, size: int) -> Iterator[Array]:
-        """Scaled images, float64 in sum: each runtime rounds to its own precision."""
+        """Scaled images, as float64: each runtime rounds to its own precision."""
         for start in range(0, len(self.images), size):
             yield np.asarray(self.images[start : start + size], np.float64) / self.scale
 
@@ -55,7 +55,7 @@ def open_dataset(
 ) -> Dataset:
     """Reads labelled images that fit a network.
 
-    shape: (height, width, channels) of its images; classes: how many answers it has. split: "test" or "train", of
+    shape: (height, width, channels) of its images; classes: how many it has. split: "test" or "train", of
     CIFAR-10. scale: what pixels are divided by; 255 for whole numbers, 1 for floating-point ones where it is None.
     limit: the first so many images.
 
@@ -78,7 +78,7 @@ def open_images(path: Path, shape: Shape, scale: float | None) -> Array:
         try:
             images = np.load(readable(path), allow_pickle=False, mmap_mode="r")
         except (ValueError, OSError, EOFError) as error:
-            raise UnreadableFile(f"{path}: not a sound .npy ({' '.join(str(error).split())[:200]})") from None
+            raise UnreadableFile(f"{path}: not a valid .npy ({' '.join(str(error).split())[:200]})") from None
         if images.nbytes > limits.MAX_DATA_BYTES:
             raise UnsafeFile(f"{path}: {images.nbytes} bytes; the limit for images is {limits.MAX_DATA_BYTES}")
     else:
@@ -89,7 +89,7 @@ def open_images(path: Path, shape: Shape, scale: float | None) -> Array:
 
 
 def _fitting(path: Path, images: Array, shape: Shape) -> Array:
-    """Images as (count, height, width, channels), sound and of the network's shape."""
+    """Images as (count, height, width, channels), finite and of the network's shape."""
     if images.dtype.kind not in "iuf":
         raise NotACheckpoint(f"{path}: holds {images.dtype}; expected numbers")
     if images.ndim == 4 and images.shape[1:] != shape and images.shape[1:] == (shape[2], *shape[:2]):
@@ -200,7 +200,7 @@ def _npz(path: Path) -> _Parts:
         with np.load(path, allow_pickle=False) as arrays:
             images, labels = arrays["x"], arrays["y"]
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
-        raise UnreadableFile(f"{path}: not a sound .npz ({' '.join(str(error).split())[:200]})") from None
+        raise UnreadableFile(f"{path}: not a valid .npz ({' '.join(str(error).split())[:200]})") from None
     return "arrays x and y", images, _labels(path, labels), ()
 
 
@@ -213,8 +213,8 @@ def _labels(path: Path, labels: Array) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-_PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".ppm": "PPM"}
-"""What counts as a picture in a folder of classes, and the one decoder that it is given to."""
+_IMAGE_FILES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".ppm": "PPM"}
+"""Suffix of an image file in a folder of classes → the one decoder that is tried on it."""
 
 
 def _class_folders(path: Path) -> _Parts:
@@ -223,28 +223,25 @@ def _class_folders(path: Path) -> _Parts:
         (file, label)
         for label, folder in enumerate(classes)
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in _PICTURES
+        if file.suffix.lower() in _IMAGE_FILES
     ]
     if not files:
-        raise NotACheckpoint(f"{path}: neither a CIFAR-10 folder nor one with a folder of pictures for every class")
-    pictures = [_picture(file) for file, _ in files]
-    odd = next((i for i, picture in enumerate(pictures) if picture.shape != pictures[0].shape), None)
+        raise NotACheckpoint(f"{path}: neither a CIFAR-10 folder nor one with a folder of images for every class")
+    images = [_image(file) for file, _ in files]
+    odd = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
     if odd is not None:
-        raise NotACheckpoint(f"{files[odd][0]}: {pictures[odd].shape}; the first picture has {pictures[0].shape}")
+        raise NotACheckpoint(f"{files[odd][0]}: {images[odd].shape}; the first image has {images[0].shape}")
     labels = np.array([label for _, label in files], np.int64)
-    return f"{len(classes)} class folders", np.stack(pictures), labels, tuple(folder.name for folder in classes)
+    return f"{len(classes)} class folders", np.stack(images), labels, tuple(folder.name for folder in classes)
 
 
-def _picture(path: Path) -> NDArray[np.uint8]:
+def _image(path: Path) -> NDArray[np.uint8]:
     """(height, width, 3)"""
+    pillow = frameworks.pillow()
     try:
-        from PIL import Image
-    except ImportError:
-        raise MissingExtra("Pillow, which reads pictures, is not installed; pip install 'ror-port[images]'") from None
-    try:
-        with Image.open(readable(path), formats=(_PICTURES[path.suffix.lower()],)) as picture:
-            if max(picture.size) > limits.MAX_PICTURE_SIDE:
-                raise UnsafeFile(f"{path}: {picture.size[0]}×{picture.size[1]} pixels; no network here takes that")
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableFile(f"{path}: not a sound picture ({' '.join(str(error).split())[:200]})") from None
+        with pillow.open(readable(path), formats=(_IMAGE_FILES[path.suffix.lower()],)) as image:
+            if max(image.size) > limits.MAX_IMAGE_SIDE:
+                raise UnsafeFile(f"{path}: {image.size[0]}×{image.size[1]} pixels; no network here takes that")
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+        raise UnreadableFile(f"{path}: not a valid image ({' '.join(str(error).split())[:200]})") from None

@@ -1,38 +1,44 @@
-"""Why an artifact differs: which known mistake explains it. And which convention a file was trained under."""
+"""Why an artifact differs: which known mistake explains it. And which convolution a file was trained with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ror_port import tolerances
-from ror_port.check.compare import Explanation, compare
-from ror_port.check.verify import Expectation
-from ror_port.layout import NHWC_TO_NCHW, Array
-from ror_port.mapping.convention import Deviation
-from ror_port.network.graph import BatchNorm, Conv, Padding
+from ror_port import tolerances as limits
+from ror_port.check.compare import Difference, furthest
+from ror_port.check.expectation import Expectation, Outputs, Tensors, common_epsilon, with_epsilon
+from ror_port.check.progress import SILENT, Progress
+from ror_port.layout import Array, PermuteFlattened
+from ror_port.mapping import weights
+from ror_port.network.graph import Graph, Parameter
+from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Flatten, Layer
+from ror_port.network.layers.spatial import Padding, Spatial
+from ror_port.network.layers.normalization import NORM_RULES, Divisor
 from ror_port.source.port import Port
-from ror_port.source.provenance import NORM_RULES
-from ror_port.theano import run as theano_numpy
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a mistake changes: how the file is read, or what the network is shown."""
+    """What a mistake changes: how the file is read, or what the network is given."""
 
     port: Port
-    tensors: dict[str, dict[str, Array]]
-    pictures: Array
+    tensors: Tensors
+    inputs: Mapping[str, Array]
 
-    def scores(self, probabilities: bool) -> NDArray[np.float64]:
+    def scores(self, softmax: Sequence[bool]) -> Outputs:
         graph = self.port.graph
-        name = graph.output.name if probabilities else graph.logits
-        return theano_numpy.outputs(graph, self.tensors, self.port.convention, NHWC_TO_NCHW(self.pictures), name)[name]
+        names = [
+            name if flag else graph.before_softmax(name) for name, flag in zip(graph.outputs, softmax, strict=True)
+        ]
+        found = self.port.outputs(self.inputs, *names, tensors=self.tensors)
+        return tuple(found[name] for name in names)
 
 
 @dataclass(frozen=True)
@@ -44,31 +50,117 @@ class Mistake:
     make: Callable[[Case], Case]
 
 
-def _convention(**changes: Any) -> Callable[[Case], Case]:
-    return lambda case: replace(case, port=replace(case.port, convention=replace(case.port.convention, **changes)))
+@dataclass(frozen=True)
+class Explanation:
+    """mistakes: names of those that, made together, explain a difference. before, after: without and with them.
+
+    Of several outputs before, after and tolerance are those of the one that is furthest from what is expected.
+    """
+
+    mistakes: tuple[str, ...]
+    before: Difference
+    after: Difference
+    tolerance: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
-def _network(**changes: Any) -> Callable[[Case], Case]:
+def _graph(change: Callable[[Graph], Graph]) -> Callable[[Case], Case]:
+    return lambda case: replace(case, port=replace(case.port, graph=change(case.port.graph)))
+
+
+def _flipped(case: Case) -> Case:
+    convention = case.port.convention
+    return replace(case, port=replace(case.port, convention=replace(convention, theano=not convention.theano)))
+
+
+def _weights(change: Callable[[Port, Parameter, Array], Array]) -> Callable[[Case], Case]:
+    """Changes the tensors of the file, each given with its parameter."""
+
     def make(case: Case) -> Case:
-        return replace(case, port=replace(case.port, graph=replace(case.port.network, **changes).graph()))
+        changed: dict[str, dict[str, Array]] = {}
+        for parameter in case.port.graph.parameters:
+            tensor = case.tensors[parameter.node][parameter.role]
+            changed.setdefault(parameter.node, {})[parameter.role] = change(case.port, parameter, tensor)
+        return replace(case, tensors=changed)
 
     return make
 
 
-def _transposed(case: Case) -> Case:
-    rows = {"OIHW": 2, "HWIO": 0}[case.port.convention.kernels]
-    tensors = {
-        node: {role: a.swapaxes(rows, rows + 1) if role == "kernel" and a.ndim == 4 else a for role, a in roles.items()}
-        for node, roles in case.tensors.items()
-    }
-    return replace(case, tensors=tensors)
+def _stored_axes(port: Port, parameter: Parameter) -> str:
+    """The axes of a tensor as the file has it."""
+    row = weights.of_layer(type(parameter.layer))[parameter.role]
+    axes, *_ = port.convention.software.stored_axes(row, getattr(parameter.layer, "data_format", "channels_last"))
+    return axes
 
 
-def _scaled(factor: float) -> Callable[[Case], Case]:
-    return lambda case: replace(case, pictures=case.pictures * factor)
+def _transposed(port: Port, parameter: Parameter, tensor: Array) -> Array:
+    axes = _stored_axes(port, parameter)
+    if not {"H", "W"} <= set(axes):
+        return tensor
+    height, width = axes.index("H"), axes.index("W")
+    return tensor.swapaxes(height, width) if tensor.shape[height] == tensor.shape[width] else tensor
 
 
-_DEVIATIONS: dict[Deviation, str] = {
+def _reordered(port: Port, parameter: Parameter, tensor: Array) -> Array:
+    """The rows of a Dense kernel as if they belonged to a vector that was flattened with the channels elsewhere."""
+    order = _other_order(port.graph, parameter)
+    if order is None:
+        return tensor
+    rows = _stored_axes(port, parameter).index("I")
+    return order.view(tensor.swapaxes(0, rows)).swapaxes(0, rows)
+
+
+def _other_order(graph: Graph, parameter: Parameter) -> PermuteFlattened | None:
+    """From the other order of flattening to the graph's own, where a Dense kernel reads a flattened image."""
+    if not isinstance(parameter.layer, Dense) or parameter.role != "kernel":
+        return None
+    source = graph[graph[parameter.node].inputs[0]]
+    while source.layer.elementwise and len(source.inputs) == 1:
+        source = graph[source.inputs[0]]
+    if not isinstance(source.layer, Flatten):
+        return None
+    (shape,) = graph.shapes(source)
+    layers = (node.layer for node in graph if isinstance(node.layer, Spatial))
+    image = next((layer for layer in layers if layer.rank == 2), None)
+    if image is None or len(shape) != 3:
+        return None
+    (height, width), channels = image.lengths(shape), image.channels(shape)
+    if channels == 1 or height * width == 1:
+        return None
+    first = image.data_format == "channels_first" and source.layer.data_format == "channels_last"
+    if first:
+        return PermuteFlattened((height, width, channels), (2, 0, 1))
+    return PermuteFlattened((channels, height, width), (1, 2, 0))
+
+
+def _images(change: Callable[[Array], Array]) -> Callable[[Case], Case]:
+    """Changes the inputs that are images."""
+
+    def make(case: Case) -> Case:
+        return replace(case, inputs={name: change(x) if x.ndim == 4 else x for name, x in case.inputs.items()})
+
+    return make
+
+
+def _padded(graph: Graph, padding: Padding) -> Graph:
+    """The graph with another padding of its strided convolutions, where they are not padded by nothing."""
+
+    def change(layer: Layer) -> Layer:
+        if isinstance(layer, Conv2D) and max(layer.strides) > 1 and layer.padding != "valid":
+            return replace(layer, padding=padding)
+        return layer
+
+    return graph.map(change)
+
+
+def _divided(graph: Graph, divisor: Divisor) -> Graph:
+    """The graph with BatchNorms that divide by something else."""
+    return graph.map(lambda layer: replace(layer, divisor=divisor) if isinstance(layer, BatchNormalization) else layer)
+
+
+_DIVISORS: dict[Divisor, str] = {
     "std + epsilon": "BatchNorm's running variances taken for standard deviations",
     "√variance + epsilon": "epsilon added outside the root of BatchNorm's variance",
     "√(variance + epsilon)": "BatchNorm's running standard deviations taken for variances",
@@ -77,63 +169,75 @@ _DEVIATIONS: dict[Deviation, str] = {
 
 def mistakes(port: Port) -> Iterator[Mistake]:
     """The known mistakes that could be made with this file."""
-    convention, network = port.convention, port.network
-    flipped = "kernels not flipped" if convention.flipped else "kernels flipped that should not be"
-    yield Mistake("flip", flipped, _convention(flipped=not convention.flipped))
-    yield Mistake("axes", "rows and columns of the kernels exchanged", _transposed)
-    for epsilon in sorted({rule.epsilon for rule in NORM_RULES} - {network.epsilon}):
-        change = _network(epsilon=epsilon)
-        yield Mistake("epsilon", f"BatchNorm epsilon {epsilon:g} instead of {network.epsilon:g}", change)
-    for deviation, name in _DEVIATIONS.items():
-        if deviation != convention.deviation:
-            yield Mistake("deviation", name, _convention(deviation=deviation))
-    if any(parameter.rows and np.prod(parameter.rows[:2]) > 1 for parameter in port.graph.parameters):
-        other = {"CHW": "HWC", "HWC": "CHW"}[convention.rows]
-        yield Mistake("rows", "rows of the Dense kernel not permuted for the order of Flatten", _convention(rows=other))
-    padding: Padding = "same" if network.padding == "half" else "half"
-    if replace(network, padding=padding).graph() != port.graph and _strided(port):
-        name = "strided convolutions padded as in TensorFlow" if padding == "same" else "padded as in Theano"
-        yield Mistake("padding", name, _network(padding=padding))
-    if network.input_shape[2] == 3:
-        yield Mistake("channels", "RGB and BGR exchanged", lambda c: replace(c, pictures=c.pictures[..., ::-1]))
-    yield Mistake("scale", "pixels not divided by 255", _scaled(255.0))
-    yield Mistake("scale", "pixels divided by 255 twice", _scaled(1 / 255))
+    graph, layers = port.graph, [node.layer for node in port.graph]
+    rows = [weights.of_layer(type(parameter.layer))[parameter.role] for parameter in graph.parameters]
+    if any(row.flips for row in rows):
+        flipped = "kernels not flipped" if port.convention.theano else "kernels flipped that should not be"
+        yield Mistake("flip", flipped, _flipped)
+    if any({"H", "W"} <= set(row.axes) for row in rows):
+        yield Mistake("axes", "height and width of the kernels exchanged", _weights(_transposed))
+    taken = common_epsilon(graph)
+    if taken is not None:
+        for epsilon in sorted({rule.epsilon for rule in NORM_RULES} - {taken}):
+            name = f"BatchNorm epsilon {epsilon:g} instead of {taken:g}"
+            yield Mistake("epsilon", name, _graph(partial(with_epsilon, epsilon=epsilon)))
+    divisors = {layer.divisor for layer in layers if isinstance(layer, BatchNormalization)}
+    for divisor, name in _DIVISORS.items() if divisors else ():
+        if divisors != {divisor}:
+            yield Mistake("deviation", name, _graph(partial(_divided, divisor=divisor)))
+    if any(_other_order(graph, parameter) for parameter in graph.parameters):
+        name = "rows of the Dense kernel not permuted for the order of Flatten"
+        yield Mistake("rows", name, _weights(_reordered))
+    for padding, name in _PADDINGS.items():
+        if _padded(graph, padding) != graph:
+            yield Mistake("padding", name, _graph(partial(_padded, padding=padding)))
+    images = [node.shape for node in port.channels_last.graph.inputs if len(node.shape) == 3]
+    if any(channels == 3 for *_, channels in images):
+        yield Mistake("channels", "RGB and BGR exchanged", _images(lambda x: x[..., ::-1] if x.shape[-1] == 3 else x))
+    if images:
+        yield Mistake("scale", "pixels not divided by 255", _images(lambda x: x * 255.0))
+        yield Mistake("scale", "pixels divided by 255 twice", _images(lambda x: x / 255.0))
 
 
-def _strided(port: Port) -> bool:
-    return any(isinstance(node.operation, Conv) and node.operation.strided for node in port.graph)
-
-
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+_PADDINGS: dict[Padding, str] = {
+    "same": "strided convolutions padded as in TensorFlow",
+    "half": "strided convolutions padded as in Theano",
+}
 
 
 def explain(
     expectation: Expectation,
-    scores: Array,
+    scores: Sequence[Array],
     *,
-    probabilities: bool,
-    tolerance: float,
-    progress: Progress = lambda items, _: items,
+    softmax: Sequence[bool],
+    tolerances: Sequence[float],
+    progress: Progress = SILENT,
 ) -> Explanation | None:
     """The mistake, or the pair of them, under which the reference computes what was observed; None where none does.
 
-    scores: what an artifact, or a record, gives for the expectation's pictures. A mistake explains a difference when
-    what is left of it lies within the tolerance. Where several do, the one that leaves least.
+    scores: what an artifact, or a record, gives for the expectation's inputs, one array an output; softmax: of each,
+    whether behind a softmax; tolerances: of each. A mistake explains a difference when what is left of it lies within
+    the tolerances. Where several do, the one that leaves least.
     """
-    case = Case(expectation.port, expectation.tensors, expectation.pictures)
-    before = compare(scores, expectation.scores(probabilities))
-    known = list(mistakes(expectation.port))
+    port = expectation.port
+    case = Case(port, expectation.tensors, expectation.arrays)
+    before = expectation.compare(scores, softmax)
+    if all(difference.relative_l2 <= limit for difference, limit in zip(before, tolerances, strict=True)):
+        return None
+    worst = furthest(before, tolerances)
+    known = list(mistakes(port))
     singles = [(mistake,) for mistake in known]
     pairs = [pair for pair in combinations(known, 2) if pair[0].subject != pair[1].subject]
     for candidates in (singles, pairs):
         found = []
-        for made in progress(candidates, len(candidates)):
+        for made in progress.track(candidates, len(candidates), "trying known mistakes"):
             wrong = case
             for mistake in made:
                 wrong = mistake.make(wrong)
-            after = compare(scores, wrong.scores(probabilities))
-            if after.relative_l2 <= tolerance < before.relative_l2:
-                found.append(Explanation(tuple(mistake.name for mistake in made), before, after, tolerance))
+            after = expectation.differences(scores, wrong.scores(softmax))
+            if all(difference.relative_l2 <= limit for difference, limit in zip(after, tolerances, strict=True)):
+                names = tuple(mistake.name for mistake in made)
+                found.append(Explanation(names, before[worst], after[worst], tolerances[worst]))
         if found:
             return min(found, key=lambda explanation: explanation.after.relative_l2)
     return None
@@ -147,7 +251,7 @@ class Misfit:
     the mean and the variance of the batch, and with the running ones; 0 where they agree.
     """
 
-    flipped: bool
+    true_convolution: bool
     layers: dict[str, NDArray[np.float64]]
 
     @property
@@ -161,7 +265,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Training:
-    """What the running statistics say of the convolution that a network was trained with."""
+    """What the running statistics tell of the convolution that a network was trained with."""
 
     as_taken: Misfit
     otherwise: Misfit
@@ -188,9 +292,9 @@ class Training:
     @property
     def verdict(self) -> str:
         """ "theano", "not theano", or "inconclusive"."""
-        if self.best.mean > tolerances.STATISTICS_FIT or self.deviations < tolerances.STATISTICS_VOTES:
+        if self.best.mean > limits.STATISTICS_FIT or self.deviations < limits.STATISTICS_VOTES:
             return "inconclusive"
-        return "theano" if self.best.flipped else "not theano"
+        return "theano" if self.best.true_convolution else "not theano"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -200,7 +304,7 @@ class Training:
             "deviations": self.deviations,
             "hypotheses": [
                 {
-                    "flipped": misfit.flipped,
+                    "true_convolution": misfit.true_convolution,
                     "taken": misfit is self.as_taken,
                     "divergence": misfit.mean,
                     "layers": {name: float(values.mean()) for name, values in misfit.layers.items()},
@@ -210,26 +314,34 @@ class Training:
         }
 
 
-def training(port: Port, pictures: Array) -> Training:
+def training(port: Port, images: Array) -> Training:
     """Compares the statistics of unlabelled images under both convolutions with the running ones in the file.
 
-    pictures: (batch, height, width, channels), of the kind the network was trained on and scaled as then. Every
+    images: (batch, height, width, channels), of the kind the network was trained on and scaled as then. Every
     BatchNorm normalises by its batch, as it did when the running statistics were collected.
     """
-    tensors = port.reference_tensors()
-    other = replace(port, convention=replace(port.convention, flipped=not port.convention.flipped))
-    return Training(_misfit(port, tensors, pictures), _misfit(other, tensors, pictures))
+    tensors, convention = port.tensors(), port.convention
+    other = replace(port, convention=replace(convention, theano=not convention.theano))
+    return Training(_misfit(port, tensors, images), _misfit(other, tensors, images))
 
 
-def _misfit(port: Port, tensors: dict[str, dict[str, Array]], pictures: Array) -> Misfit:
-    graph, tiny = port.graph, np.finfo(np.float32).tiny
-    norms = {node.inputs[0]: node.name for node in graph if isinstance(node.operation, BatchNorm)}
+def _misfit(port: Port, tensors: Tensors, images: Array) -> Misfit:
+    tiny = np.finfo(np.float32).tiny
+    graph = port.channels_last.graph  # whose axes the outputs have
+    norms: dict[str, list[tuple[str, BatchNormalization]]] = {}
+    for node in port.graph:
+        if isinstance(node.layer, BatchNormalization):
+            norms.setdefault(node.inputs[0], []).append((node.name, node.layer))
     layers = {}
-    for name, output in theano_numpy.run(graph, tensors, port.convention, NHWC_TO_NCHW(pictures), training=True):
-        if name in norms:
-            stored = {role: np.asarray(tensor, np.float64) for role, tensor in tensors[norms[name]].items()}
-            running = stored["moving_variance"] ** (2 if port.convention.deviation == "std + epsilon" else 1) + tiny
-            ratio = (output.var((0, 2, 3)) + tiny) / running
-            shift = (output.mean((0, 2, 3)) - stored["moving_mean"]) ** 2 / running
-            layers[norms[name]] = (ratio + shift - 1 - np.log(ratio)) / 2
-    return Misfit(port.convention.flipped, layers)
+    for source, output in port.run(images, tensors=tensors, training=True):
+        for name, layer in norms.get(source, ()):
+            moved = graph[name].layer
+            assert isinstance(moved, BatchNormalization)
+            others = tuple(axis for axis in range(output.ndim) if axis != moved.axis % output.ndim)
+            mean, variance = output.mean(axis=others), output.var(axis=others)
+            stored = {role: np.asarray(tensor, np.float64) for role, tensor in tensors[name].items()}
+            running = stored["moving_variance"] ** (2 if layer.divisor == "std + epsilon" else 1) + tiny
+            ratio = (variance + tiny) / running
+            shift = (mean - stored["moving_mean"]) ** 2 / running
+            layers[name] = (ratio + shift - 1 - np.log(ratio)) / 2
+    return Misfit(port.convention.theano, layers)

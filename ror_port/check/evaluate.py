@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,33 +11,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ror_port.check.classification import Signature, seeded_inputs
 from ror_port.check.datasets import Dataset
-from ror_port.check.runtimes import Runtime, runtime_of
-from ror_port.layout import Array
-from ror_port.source.port import load
+from ror_port.check.expectation import Expectation, common_epsilon
+from ror_port.check.progress import SILENT, Progress
+from ror_port.check.runtimes import Reference, Runtime, needs_reference, open_artifact
+from ror_port.check.verify import ensure_passed, verify
+from ror_port.convert.write import write
+from ror_port.errors import UsageError
+from ror_port.formats import kind_of
+from ror_port.formats.format import BY_KIND, by_name
+from ror_port.formats.format import Runtime as Software
+from ror_port.source.port import Port, load
 from ror_port.source.provenance import EPSILONS, Given
 
 BATCH = 64
 
+_FORMATS: Mapping[Software, str] = {"tensorflow": "keras", "torch": "safetensors", "onnx": "onnx"}
+"""Runtime → the format in which networks of others are brought to it."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """answers: the class that the network gave each image, (count,)."""
+    """predictions: the top-1 class of each image, (count,)."""
 
     runtime: str
     dataset: Dataset
-    answers: NDArray[np.int64]
+    predictions: NDArray[np.int64]
 
     @property
     def accuracy(self) -> float:
-        return float((self.answers == self.dataset.labels).mean())
+        return float((self.predictions == self.dataset.labels).mean())
 
     @property
     def confusion(self) -> NDArray[np.int64]:
-        """Counts, (true class, answer)."""
+        """Counts, (true class, predicted class)."""
         classes = len(self.dataset.classes)
         counts = np.zeros((classes, classes), np.int64)
-        np.add.at(counts, (self.dataset.labels, self.answers), 1)
+        np.add.at(counts, (self.dataset.labels, self.predictions), 1)
         return counts
 
     def as_json(self) -> dict[str, Any]:
@@ -45,30 +57,76 @@ class Evaluation:
             "runtime": self.runtime,
             "data": self.dataset.name,
             "preprocessing": self.dataset.preprocessing,
-            "images": len(self.answers),
+            "images": len(self.predictions),
             "accuracy": self.accuracy,
             "error": 1 - self.accuracy,
             "classes": [
-                {"name": name, "images": int(row.sum()), "right": int(row[index])}
+                {"name": name, "images": int(row.sum()), "correct": int(row[index])}
                 for index, (name, row) in enumerate(zip(self.dataset.classes, confusion, strict=True))
             ],
             "confusion": confusion.tolist(),
         }
 
 
-Progress = Callable[[Iterable[Array], int], Iterable[Array]]
-
-
-def evaluate(runtime: Runtime, dataset: Dataset, progress: Progress = lambda batches, _: batches) -> Evaluation:
-    """Runs every image. progress: wraps the batches, given their number."""
+def evaluate(runtime: Runtime, dataset: Dataset, progress: Progress = SILENT) -> Evaluation:
+    """Runs every image."""
     count = -(-len(dataset.images) // BATCH)
-    answers = [runtime.run(batch).argmax(1) for batch in progress(dataset.batches(BATCH), count)]
-    return Evaluation(runtime.name, dataset, np.concatenate(answers))
+    batches = progress.track(dataset.batches(BATCH), count, "evaluating")
+    return Evaluation(runtime.name, dataset, np.concatenate([runtime.run(batch).argmax(1) for batch in batches]))
+
+
+def choose(path: Path, runtime: Software | None, given: Given) -> Runtime:
+    """What runs a file: its own framework, or the one that is asked for.
+
+    Raises UsageError where it is no network that classifies images, and ParityError where it had to be converted for
+    the framework and then fails its verification.
+    """
+    kind = kind_of(path)
+    if kind in ("savedmodel", "onnx") and runtime in (None, BY_KIND[kind].runtime) and not given.reads_otherwise:
+        found = open_artifact(path)
+    else:
+        with load(path, given) as port:
+            _ensure_classifies(path, Signature.of(port))
+            found = runtime_of(port, runtime)
+    _ensure_classifies(path, found.signature)
+    return found
+
+
+def _ensure_classifies(path: Path, signature: Signature) -> None:
+    if not signature.classifies:
+        raise UsageError(
+            f"{path}: labelled images are for networks of one image and several classes; it has {signature}"
+        )
+
+
+def runtime_of(port: Port, runtime: Software | None) -> Runtime:
+    """As `choose`, of an opened file."""
+    path = port.checkpoint.path
+    own = own_runtime(port)
+    runtime = runtime or own
+    if runtime == "numpy":
+        return Reference(port)
+    if runtime == own and not port.given.reads_otherwise:
+        return open_artifact(path, port)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "net"
+        write(port, target, by_name(_FORMATS[runtime]))
+        expectation = Expectation(port, seeded_inputs(port))
+        ensure_passed(verify(expectation, target, known=True), path, "nothing was evaluated")
+        return open_artifact(target, port)
+
+
+def own_runtime(port: Port) -> Software:
+    """The framework of a file; for weights alone of Keras 2 on TensorFlow that of a whole model."""
+    if needs_reference(port):
+        return "numpy"
+    kind = kind_of(port.checkpoint.path)
+    return BY_KIND["hdf5-model" if kind == "hdf5-weights" else kind].runtime
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What a file might mean, and the accuracy if it did. taken: whether ror-port takes it to mean that."""
+    """How a file might be meant, and the accuracy if it were. taken: whether ror-port takes it so."""
 
     backend: str
     epsilon: float
@@ -76,12 +134,13 @@ class Hypothesis:
     accuracy: float
 
 
-def try_conventions(path: Path, given: Given, dataset: Dataset, runtime: str) -> Iterator[Hypothesis]:
+def try_conventions(path: Path, given: Given, dataset: Dataset, runtime: Software) -> Iterator[Hypothesis]:
     """The accuracy with the kernels flipped and not, under each epsilon that Keras ever had."""
     with load(path, given) as port:
-        flipped, epsilon = port.convention.flipped, port.network.epsilon
+        theano, taken = port.convention.theano, common_epsilon(port.graph)
+    epsilons = sorted({*EPSILONS, *([taken] if taken is not None else [])}, reverse=True)
     for backend in ("theano", "tensorflow"):
-        for other in sorted({*EPSILONS, epsilon}, reverse=True):
-            with load(path, replace(given, backend=backend, epsilon=other)) as port:
+        for epsilon in epsilons:
+            with load(path, replace(given, backend=backend, epsilon=epsilon)) as port:
                 accuracy = evaluate(runtime_of(port, runtime), dataset).accuracy
-            yield Hypothesis(backend, other, (backend == "theano", other) == (flipped, epsilon), accuracy)
+            yield Hypothesis(backend, epsilon, (backend == "theano", epsilon) == (theano, taken), accuracy)

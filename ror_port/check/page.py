@@ -1,13 +1,14 @@
 """The certificate as one HTML page that needs nothing else: no script, no font, no network.
 
 Verdict first; then the network with its three levels of shortcuts, the errors layer by layer, where the numbers come
-from, and the weights. Readable on a phone, in the dark, and in print.
+from, and the weights. Made for small screens, dark mode and print, too.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from html import escape
 from typing import Any
 
@@ -47,7 +48,7 @@ def page(certificate: Json) -> str:
         _section("The network", _network(certificate)),
         _section("Error by layer", _errors(certificate)),
         _section("Where the numbers come from", _provenance(certificate)),
-        _section("The weights, in canonical form", _weights(certificate["weights"])),
+        _section("The weights", _weights(certificate["weights"])),
         _section("What was done, and how to check it again", _method(certificate)),
     ]
     return (
@@ -85,7 +86,6 @@ def _verdict(certificate: Json) -> str:
     source = certificate["source"]
     network = source["network"]
     word, style, _ = _WORDS[certificate["passed"]]
-    size = "×".join(map(str, network["input_shape"]))
     rows = []
     for artifact in certificate["artifacts"]:
         verdict, look, _ = _WORDS[artifact["passed"]]
@@ -95,7 +95,7 @@ def _verdict(certificate: Json) -> str:
             cells = [
                 _number(difference["relative_l2"]),
                 f"{tolerance['value']:.1e}",
-                f"{difference['same_answers']} of {difference['answers']}",
+                _top1(difference),
             ]
         rows.append(
             [
@@ -105,34 +105,46 @@ def _verdict(certificate: Json) -> str:
                 *cells,
             ]
         )
-    table = _table(["artifact", "verdict", "computed by", "relative L2 error", "tolerance", "same answer"], rows)
+    table = _table(["artifact", "verdict", "computed by", "relative L2 error", "tolerance", "same top-1 class"], rows)
     reasons = "".join(_reason(artifact) for artifact in certificate["artifacts"])
     record = certificate["record"]
     if record:
         verdict, look, _ = _WORDS[record["passed"]]
         reasons += (
             f"<p>Outputs recorded in Theano (<code>{escape(record['file'])}</code>) against the reference: "
-            f'<b class="{look}">{verdict}</b>, relative L2 {_number(record["difference"]["relative_l2"])}, tolerance '
-            f"{record['tolerance']:.1e}.</p>{_explained(record['explanation'])}"
+            f'<b class="{look}">{verdict}</b>, relative L2 error {_number(record["difference"]["relative_l2"])} '
+            f"(tolerance {record['tolerance']:.1e}).</p>{_explained(record['explanation'])}"
         )
     return (
         f'<header><h1>{escape(network["name"])}</h1><p class="verdict {style}">{word}</p>'
-        f'<p class="faint">{source["parameters"]:,} parameters, {network["classes"]} classes, {size} images, '
+        f'<p class="faint">{source["parameters"]:,} parameters, {_task(network)}'
         f"{source['dtype']}; from <code>{escape(source['file'])}</code></p></header>\n{table}{reasons}"
     )
+
+
+def _top1(difference: Json) -> str:
+    same = difference["same_top1"]
+    return "no classes" if same is None else f"{same} of {difference['images']}"
+
+
+def _task(network: Json) -> str:
+    """What a family's network does; empty for any other."""
+    if network["family"] is None:
+        return ""
+    return f"{network['classes']} classes, {'×'.join(map(str, network['input_shape']))} images, "
 
 
 def _reason(artifact: Json) -> str:
     if artifact["passed"] is not False:
         return ""
-    said = f"<p><code>{escape(artifact['file'])}</code>: "
+    text = f"<p><code>{escape(artifact['file'])}</code>: "
     if artifact["first_difference"]:
-        said += f"differs from <code>{escape(artifact['first_difference'])}</code> on; "
-        alone = artifact["differ_alone"]
-        shown = ", ".join(f"<code>{escape(name)}</code>" for name in alone[:5])
-        more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
-        said += f"by themselves differ {shown}{more}. " if alone else "no layer with weights differs by itself. "
-    return said + "</p>" + _explained(artifact["explanation"])
+        text += f"differs from <code>{escape(artifact['first_difference'])}</code> on; "
+        faulty = artifact["faulty_layers"]
+        shown = ", ".join(f"<code>{escape(name)}</code>" for name in faulty[:5])
+        more = f" and {len(faulty) - 5} more" if len(faulty) > 5 else ""
+        text += f"faulty layers: {shown}{more}. " if faulty else "no layer with weights differs in isolation. "
+    return text + "</p>" + _explained(artifact["explanation"])
 
 
 def _explained(explanation: Json | None) -> str:
@@ -153,8 +165,8 @@ def _graph(network: Json) -> Graph | None:
     family = next((family for family in FAMILIES if family.family == network["family"]), None)
     if family is None:
         return None
-    settings = {key: value for key, value in network.items() if key not in ("family", "name")}
-    return family(**{**settings, "input_shape": tuple(settings["input_shape"])}).graph()
+    stated = {field.name: network[field.name] for field in fields(family)}
+    return family(**{**stated, "input_shape": tuple(stated["input_shape"])}).graph("channels_last", network["dropout"])
 
 
 def _network(certificate: Json) -> str:
@@ -176,9 +188,9 @@ def _network(certificate: Json) -> str:
 
 
 def _bad(certificate: Json) -> set[str]:
-    """The parts with a layer that differs by itself, in any artifact."""
+    """The parts with a faulty layer, in any artifact."""
     return {
-        name.rpartition("/")[0] or name for artifact in certificate["artifacts"] for name in artifact["differ_alone"]
+        name.rpartition("/")[0] or name for artifact in certificate["artifacts"] for name in artifact["faulty_layers"]
     }
 
 
@@ -228,7 +240,7 @@ def _drawing(graph: Graph, names: set[str], bad: set[str]) -> Iterator[str]:
 
 
 def _shape_in(graph: Graph, stage: str) -> str:
-    """Of the maps within a stage."""
+    """Of the feature maps within a stage."""
     node = next(node for node in graph if node.name.startswith(f"{stage}/block0/conv"))
     return "×".join(map(str, node.shape))
 
@@ -239,14 +251,14 @@ COLOURS = ("var(--two)", "var(--one)", "var(--warn)", "var(--good)")
 def _errors(certificate: Json) -> str:
     shown = [artifact for artifact in certificate["artifacts"] if artifact["layers"]]
     if not shown:
-        return '<p class="faint">Not looked into; --per-layer does.</p>'
+        return '<p class="faint">Not compared; --per-layer does.</p>'
     charts = []
     for artifact in shown:
         label = f"Relative L2 error of every layer of {artifact['file']}"
         chart = _svg(720, 260, label, _chart(artifact["layers"], artifact["tolerance"]["value"]))
         charts.append(
             f"<figure>{chart}<figcaption><code>{escape(artifact['file'])}</code>, {escape(artifact['runtime'] or '')}: "
-            "line, what each layer computes in the end; dots, what it makes of the reference's own input; dashed, the "
+            "line, each layer end to end; dots, in isolation, that is for the reference's own input; dashed, the "
             "tolerance</figcaption></figure>"
         )
     return "".join(charts)
@@ -254,7 +266,7 @@ def _errors(certificate: Json) -> str:
 
 def _chart(layers: Sequence[Json], tolerance: float) -> Iterator[str]:
     left, right, top, bottom = 52.0, 712.0, 10.0, 216.0
-    values = [v for layer in layers for v in (layer["end_to_end"], layer["alone"]) if v]
+    values = [v for layer in layers for v in (layer["end_to_end"], layer["isolated"]) if v]
     low = math.floor(math.log10(min([*values, tolerance]))) if values else -9
     high = math.ceil(math.log10(max([*values, tolerance]))) if values else 0
 
@@ -274,10 +286,10 @@ def _chart(layers: Sequence[Json], tolerance: float) -> Iterator[str]:
     path = " ".join(f"{'L' if k else 'M'}{x(i):g} {y(layer['end_to_end']):g}" for k, (i, layer) in enumerate(points))
     yield f'<path d="{path}" fill="none" stroke="var(--two)" stroke-width="1.5"/>'
     for i, layer in enumerate(layers):
-        if layer["alone"] is not None:
-            colour = "var(--bad)" if layer["alone"] > tolerance else "var(--good)"
-            yield f'<circle cx="{x(i):g}" cy="{y(layer["alone"]):g}" r="2.6" fill="{colour}">'
-            yield f"<title>{escape(layer['node'])}: alone {layer['alone']:.1e}</title></circle>"
+        if layer["isolated"] is not None:
+            colour = "var(--bad)" if layer["isolated"] > tolerance else "var(--good)"
+            yield f'<circle cx="{x(i):g}" cy="{y(layer["isolated"]):g}" r="2.6" fill="{colour}">'
+            yield f"<title>{escape(layer['node'])}: in isolation {layer['isolated']:.1e}</title></circle>"
     marks: dict[str, int] = {}
     for i, layer in enumerate(layers):
         marks.setdefault(layer["node"].partition("/")[0].replace("_shortcut", "").replace("_add", ""), i)
@@ -299,12 +311,16 @@ def _provenance(certificate: Json) -> str:
         for fact in certificate["source"]["facts"]
     ]
     effect = certificate["sensitivity"]
-    said = (
-        f"<p>How much the epsilon matters for this file: {effect['other']:g} instead of {effect['epsilon']:g} would "
-        f"change the logits by {effect['logits_relative_l2']:.1%} (relative L2; at most "
-        f"{effect['logits_max_abs']:.2g}) and {effect['answers_changed']} of {effect['answers']} answers.</p>"
-    )
-    return _table(["basis", "fact", "value", "evidence"], rows) + said
+    text = ""
+    if effect:
+        text = (
+            f"<p>Effect of the epsilon: {effect['other']:g} instead of {effect['epsilon']:g} would change the logits "
+            f"by {effect['logits_relative_l2']:.1%} (relative L2; at most {effect['logits_max_abs']:.2g})"
+        )
+        if effect["top1_changed"] is not None:
+            text += f" and the top-1 class on {effect['top1_changed']} of {effect['images']} images"
+        text += ".</p>"
+    return _table(["basis", "fact", "value", "evidence"], rows) + text
 
 
 def _weights(groups: Sequence[Json]) -> str:
@@ -329,7 +345,7 @@ def _weights(groups: Sequence[Json]) -> str:
 
 def _method(certificate: Json) -> str:
     inputs = certificate["inputs"]
-    what = "seeded pictures" if inputs["file"] is None else f"the pictures of <code>{escape(inputs['file'])}</code>"
+    what = "seeded images" if inputs["file"] is None else f"the images of <code>{escape(inputs['file'])}</code>"
     seed = "" if inputs["seed"] is None else f" (seed {inputs['seed']})"
     shape = "×".join(map(str, inputs["shape"]))
     depths = [a["tolerance"] for a in certificate["artifacts"] if a["tolerance"]]
@@ -346,7 +362,7 @@ def _method(certificate: Json) -> str:
     ]
     versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in certificate["tool"].items())
     return (
-        f"<p>Each artifact was loaded from disk by its own framework and shown {what}{seed}, {shape}. It is compared "
+        f"<p>Each artifact was loaded from disk by its own framework and run on {what}{seed}, {shape}. It is compared "
         f"with {escape(certificate['reference']['arithmetic'])}.</p>{origin}"
         + _table(["file", "sha256", "bytes"], hashes)
         + "<p>To check files and figures again: <code>ror-port verify --certificate</code> and the JSON file that lies "

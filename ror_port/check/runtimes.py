@@ -1,72 +1,113 @@
-"""Everything that can run a network, behind one signature. Frameworks are imported here, and only when asked for.
+"""Everything that can run a network, behind one interface.
 
-An artifact is loaded from disk by its own framework, as its user would load it. Images and maps are
-(batch, height, width, channels) on this side, whatever the framework has; what a node computes is asked for by its
+An artifact is loaded from disk by its own framework, as its user would load it. Images and feature maps are
+(batch, height, width, channels) on this side, whatever the framework has; the output of a node is asked for by its
 canonical name.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ror_port import frameworks
+from ror_port.check.classification import Signature, are_probabilities
 from ror_port.errors import MissingExtra, NotACheckpoint
-from ror_port.formats import kind_of, onnx, pytorch
-from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW, Array
-from ror_port.mapping.keras import KERAS_1, keras_layer_name
-from ror_port.mapping.torch import module_path
+from ror_port.formats import keras_config, kind_of, onnx, pytorch, safetensors
+from ror_port.formats.pytorch_definition import CLASS_NAME, definition
+from ror_port.layout import SAME, Array, Layout, Shape, batched
+from ror_port.mapping.software import KERAS_1, keras_layer_name, module_path, torch_names
 from ror_port.network.graph import Graph
+from ror_port.network.layers import Flatten, Softmax
+from ror_port.network.layers.layer import DataFormat
+from ror_port.network.layers.spatial import format_axes
 from ror_port.source.port import Port, load
-from ror_port.source.provenance import Given
-from ror_port.theano import run as theano_numpy
 
-RUNTIMES = ("numpy", "tensorflow", "torch", "onnx")
+Arrays = Sequence[Array]
+"""The inputs or the outputs of a network, in their order."""
 
 
 class Runtime(ABC):
     """A network ready to run.
 
-    name: the software and its version. probabilities: whether `run` ends in a softmax. exact: whether it computes
-    in float64. input_shape: of an image, (height, width, channels). classes: how many answers there are. flattens:
-    the order in which it flattens maps, "HWC" or "CHW".
+    name: the software and its version. softmax: of each output, whether `scores` gives it behind a softmax, because the
+    network does not let itself be cut before it. exact: whether it computes in float64.
     """
 
     name: str
-    input_shape: tuple[int, ...]
-    classes: int
-    probabilities: bool = False
+    signature: Signature
+    softmax: tuple[bool, ...]
     exact: bool = False
-    flattens: str = "HWC"
 
     @abstractmethod
-    def run(self, images: Array) -> Array:
-        """(batch, height, width, channels) → (batch, classes), logits where the network lets itself be cut there."""
+    def scores(self, inputs: Arrays) -> Arrays:
+        """The outputs, each without its last softmax where the network lets itself be cut there."""
 
-    def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
-        """What the named nodes compute; without those that cannot be observed in this framework."""
+    def run(self, images: Array) -> Array:
+        """The only output for the only input, as of `scores`."""
+        (scores,) = self.scores([images])
+        return scores
+
+    def outputs(self, inputs: Arrays, nodes: Iterable[str]) -> dict[str, Array]:
+        """The outputs of the named nodes, without those that cannot be observed in this framework."""
         return {}
 
     def layer(self, node: str, x: Array) -> Array | None:
-        """What one node makes of an input of its own; None where it cannot be run alone."""
+        """The output of a node with weights for an input of its own; None where it cannot be run in isolation."""
         return None
 
 
-def _last(array: Array) -> Array:
-    return NCHW_TO_NHWC(array) if array.ndim == 4 else array
+class Axes:
+    """How the values of an artifact lie, compared with those on this side.
 
+    graph: of the artifact, in its own order of axes; its nodes are called as those of the port that it was made from.
+    """
 
-def _first(array: Array) -> Array:
-    return NHWC_TO_NCHW(array) if array.ndim == 4 else array
+    def __init__(self, port: Port, data_format: DataFormat) -> None:
+        self.port = port
+        self._last, self._theirs = port.channels_last, port.relayout(data_format)
+
+    @property
+    def graph(self) -> Graph:
+        return self._theirs.graph
+
+    def _into(self, node: str) -> Layout:
+        """Ours → theirs."""
+        return self._last.value(node).inverse | self._theirs.value(node)
+
+    def given(self, node: str, values: Array) -> Array:
+        """A batch of values of a node, as the artifact has them."""
+        return self._into(node).view(values)
+
+    def found(self, node: str, values: Array) -> Array:
+        """The way back."""
+        return self._into(node).inverse.view(values)
+
+    def inputs(self, values: Arrays) -> list[Array]:
+        return [self.given(node.name, array) for node, array in zip(self.port.graph.inputs, values, strict=True)]
+
+    def results(self, values: Arrays) -> list[Array]:
+        return [self.found(name, array) for name, array in zip(self.port.graph.outputs, values, strict=True)]
+
+    def signature(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Signature:
+        """Of shapes that the artifact states; those that cannot be the network's stay as they are."""
+        graph = self.port.graph
+        ends = [node.name for node in graph.inputs], graph.outputs
+        found = [
+            tuple(
+                self._into(name).inverse.shape((1, *shape))[1:] if len(shape) == len(graph[name].shape) else shape
+                for name, shape in zip(names, shapes, strict=True)
+            )
+            if len(names) == len(shapes)
+            else tuple(shapes)
+            for names, shapes in zip(ends, (inputs, outputs), strict=True)
+        ]
+        return Signature(*found)
 
 
 class Reference(Runtime):
@@ -76,304 +117,380 @@ class Reference(Runtime):
 
     def __init__(self, port: Port) -> None:
         self.name = f"the reference in NumPy {np.__version__}"
-        self.input_shape, self.classes = port.graph.input.shape, port.network.classes
-        self.graph, self.convention, self.flattens = port.graph, port.convention, port.convention.rows
-        self.tensors = port.reference_tensors()
+        self.signature = Signature.of(port)
+        self.port, self.tensors = port, port.tensors()
+        self.softmax = (False,) * len(port.graph.outputs)
 
-    def run(self, images: Array) -> Array:
-        return self.outputs(images, [self.graph.logits])[self.graph.logits]
+    def scores(self, inputs: Arrays) -> Arrays:
+        graph = self.port.graph
+        names = [graph.before_softmax(name) for name in graph.outputs]
+        found = self.outputs(inputs, names)
+        return [found[name] for name in names]
 
-    def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
-        found = theano_numpy.outputs(self.graph, self.tensors, self.convention, NHWC_TO_NCHW(images), *nodes)
-        return {node: _last(output) for node, output in found.items()}
+    def outputs(self, inputs: Arrays, nodes: Iterable[str]) -> dict[str, Array]:
+        given = {node.name: array for node, array in zip(self.port.graph.inputs, inputs, strict=True)}
+        return self.port.outputs(given, *nodes, tensors=self.tensors)
 
     def layer(self, node: str, x: Array) -> Array | None:
-        stored = self.tensors.get(node, {})
-        return _last(theano_numpy.compute(self.graph[node], _first(x), stored=stored, convention=self.convention))
+        if node not in self.port.graph:
+            return None
+        (source,) = self.port.graph[node].inputs
+        return self.port.compute(node, {source: x}, self.tensors.get(node, {}))
 
 
 class Keras(Runtime):
-    """A Keras 3 model. layers: node → layer name, where it is not our own."""
+    """A Keras 3 model. layers: node of the port → layer name, where it is not our own."""
 
-    def __init__(self, model: Any, graph: Graph, layers: Mapping[str, str]) -> None:
-        framework = keras()
-        self.model, self.graph = model, graph
-        self.input_shape, (self.classes,) = graph.input.shape, graph.output.shape
+    def __init__(self, model: Any, port: Port, layers: Mapping[str, str]) -> None:
+        framework = frameworks.keras()
+        self.model = model
+        first = any(
+            getattr(layer, "data_format", None) == "channels_first" and type(layer).__name__ != Flatten.__name__
+            for layer in model.layers
+        )
+        self.axes = Axes(port, "channels_first" if first else "channels_last")
+        given, found = ([tensor.shape[1:] for tensor in ends] for ends in (model.inputs, model.outputs))
+        self.signature = self.axes.signature(given, found)
         self.dtype = model.inputs[0].dtype
         self.exact = self.dtype == "float64"
         present = {layer.name for layer in model.layers}
-        own = {node.name: keras_layer_name(node.name) for node in graph}
-        self.layers = {n: name for n, name in {**layers, **own}.items() if name in present} or dict(layers)
-        self.channels_first = tuple(model.inputs[0].shape[1:]) == NHWC_TO_NCHW.shape((1, *graph.input.shape))[1:]
-        scores = model.get_layer(self.layers[graph.logits])
-        self.probabilities = scores.activation.__name__ != "linear"
-        self.scores = model if self.probabilities else framework.Model(model.inputs[0], scores.output)
+        own = {node.name: keras_layer_name(node.name) for node in port.graph}
+        self.layers = {node: name for node, name in {**layers, **own}.items() if name in present}
+        cut = [self._before_softmax(tensor) for tensor in model.outputs]
+        self.softmax = tuple(behind for _, behind in cut)
+        self.cut = [tensor for tensor, _ in cut]
         backend = framework.backend.backend()
         if backend == "tensorflow":
-            import tensorflow as tf
-
-            if self.channels_first and not tf.config.list_physical_devices("GPU"):
+            tensorflow = frameworks.tensorflow()
+            if first and not tensorflow.config.list_physical_devices("GPU"):
                 raise MissingExtra("TensorFlow has no channels_first convolution on a CPU")
-            backend = f"TensorFlow {tf.__version__}"
+            backend = f"TensorFlow {tensorflow.__version__}"
         self.name = f"Keras {framework.__version__} on {backend}"
 
-    def _out(self, tensor: Any) -> Array:
-        array = keras().ops.convert_to_numpy(tensor)
-        return _last(array) if self.channels_first else array
+    def _before_softmax(self, tensor: Any) -> tuple[Any, bool]:
+        """What goes into a softmax that gives a tensor, if a layer of its own does; whether the result is behind one.
 
-    def _in(self, x: Array) -> Array:
-        return np.asarray(_first(x) if self.channels_first else x, self.dtype)
+        A Dense layer with a softmax in it cannot be cut.
+        """
+        layer = next(layer for layer in self.model.layers if layer.output is tensor)
+        kind = type(layer).__name__
+        behind = kind == "Softmax" or layer.get_config().get("activation") == "softmax"
+        return (layer.input, False) if behind and kind in ("Softmax", "Activation") else (tensor, behind)
 
-    def run(self, images: Array) -> Array:
-        return self._out(self.scores(self._in(images)))
+    def _compute(self, tensors: Sequence[Any], given: Sequence[Any], values: Arrays) -> list[Array]:
+        """The values of symbolic tensors, given those of others."""
+        framework = frameworks.keras()
+        arrays = [np.asarray(array, self.dtype) for array in values]
+        model = framework.Model(_single(given), list(tensors))
+        found = model(_single(arrays))
+        return [framework.ops.convert_to_numpy(x) for x in (found if isinstance(found, list | tuple) else [found])]
 
-    def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
+    def scores(self, inputs: Arrays) -> Arrays:
+        return self.axes.results(self._compute(self.cut, self.model.inputs, self.axes.inputs(inputs)))
+
+    def outputs(self, inputs: Arrays, nodes: Iterable[str]) -> dict[str, Array]:
         wanted = [node for node in nodes if node in self.layers]
-        model = keras().Model(self.model.inputs[0], [self.model.get_layer(self.layers[n]).output for n in wanted])
-        return {n: self._out(output) for n, output in zip(wanted, model(self._in(images)), strict=True)}
+        tensors = [self.model.get_layer(self.layers[node]).output for node in wanted]
+        found = self._compute(tensors, self.model.inputs, self.axes.inputs(inputs))
+        return {node: self.axes.found(node, array) for node, array in zip(wanted, found, strict=True)}
 
     def layer(self, node: str, x: Array) -> Array | None:
         if node not in self.layers:
             return None
-        value = self._in(x)
-        for name in (f"{self.layers[node]}_pad", self.layers[node]):  # a strided convolution and the zeros before it
-            if any(layer.name == name for layer in self.model.layers):
-                value = self.model.get_layer(name)(value)
-        return self._out(value)
+        (source,) = self.axes.port.graph[node].inputs
+        layer, value = self.model.get_layer(self.layers[node]), self.axes.given(source, x)
+        before = layer.input  # with what stands between the two: the zeros of a strided convolution, a Permute
+        if source in self.layers:
+            before = self.model.get_layer(self.layers[source]).output
+        (found,) = self._compute([layer.output], [before], [value])
+        return self.axes.found(node, found)
+
+
+def _single(values: Sequence[Any]) -> Any:
+    """As Keras takes what a model is given: a list where there are several."""
+    return values[0] if len(values) == 1 else list(values)
 
 
 class SavedModel(Runtime):
-    """A TensorFlow SavedModel: a function without layers to look into."""
+    """A TensorFlow SavedModel: a function whose layers cannot be observed.
 
-    def __init__(self, path: Path) -> None:
-        keras()  # TensorFlow, without its greetings
-        import tensorflow as tf
+    port: the network that it should hold; None for a network of one image that classifies.
+    """
 
-        self.loaded = tf.saved_model.load(str(path))  # kept: its variables live as long as it does
-        self.tensorflow = tf
-        (signature,) = self.loaded.signatures["serving_default"].structured_input_signature[1].values()
-        self.dtype, shape = signature.dtype.name, tuple(signature.shape[1:])
+    def __init__(self, path: Path, port: Port | None) -> None:
+        self.tensorflow = frameworks.tensorflow()
+        self.loaded = self.tensorflow.saved_model.load(str(path))  # kept: its variables live as long as it does
+        function = self.loaded.serve.concrete_functions[0]
+        given = self.tensorflow.nest.flatten(function.structured_input_signature)
+        self.dtype = given[0].dtype.name
         self.exact = self.dtype == "float64"
-        self.channels_first = shape[0] < shape[2]  # an image has fewer channels than columns
-        self.input_shape = NCHW_TO_NHWC.shape((1, *shape))[1:] if self.channels_first else shape
-        if self.channels_first and not tf.config.list_physical_devices("GPU"):
+        first = b"NCHW" in _data_formats(function)
+        if first and not self.tensorflow.config.list_physical_devices("GPU"):
             raise MissingExtra("TensorFlow has no channels_first convolution on a CPU")
-        self.name = f"TensorFlow {tf.__version__}"
-        scores = self.run(np.zeros((1, *self.input_shape), self.dtype))
-        self.classes = scores.shape[1]
-        self.probabilities = bool(abs(scores.sum() - 1) < 1e-4 and (scores >= 0).all())
+        self.name = f"TensorFlow {self.tensorflow.__version__}"
+        self.axes = Axes(port, "channels_first" if first else "channels_last") if port else None
+        self.images = _images(first)
+        shapes = [tuple(spec.shape[1:]) for spec in given]
+        zeros = self._serve([np.zeros((1, *shape)) for shape in shapes])
+        self.signature = _signature(self.axes, self.images, shapes, [array.shape[1:] for array in zeros])
+        ends = [self.axes.graph[name].layer for name in self.axes.graph.outputs] if self.axes else [None] * len(zeros)
+        along = [layer.axis if isinstance(layer, Softmax) else -1 for layer in ends]
+        self.softmax = tuple(are_probabilities(array, axis) for array, axis in zip(zeros, along, strict=False))
 
-    def run(self, images: Array) -> Array:
-        inputs = NHWC_TO_NCHW(images) if self.channels_first else images
-        return np.asarray(self.loaded.serve(self.tensorflow.constant(np.asarray(inputs, self.dtype))))
+    def _serve(self, values: Arrays) -> list[Array]:
+        tensors = [self.tensorflow.constant(np.asarray(array, self.dtype)) for array in values]
+        found = self.loaded.serve(tensors[0] if len(tensors) == 1 else tensors)
+        return [np.asarray(tensor) for tensor in self.tensorflow.nest.flatten(found)]
+
+    def scores(self, inputs: Arrays) -> Arrays:
+        if self.axes is None:
+            return self._serve([self.images.view(array) for array in inputs])
+        return self.axes.results(self._serve(self.axes.inputs(inputs)))
+
+
+def _data_formats(function: Any) -> set[bytes]:
+    """The data formats that the operators of a TensorFlow function state."""
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    return {node.attr["data_format"].s for node in nodes if "data_format" in node.attr}
+
+
+def _images(first: bool) -> Layout:
+    """Ours → theirs, for a batch of images."""
+    return batched(format_axes(2, "channels_first")) if first else SAME
+
+
+def _signature(axes: Axes | None, images: Layout, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Signature:
+    if axes is not None:
+        return axes.signature(inputs, outputs)
+    if len(inputs) == 1 and len(inputs[0]) == 3:
+        inputs = [images.inverse.shape((1, *inputs[0]))[1:]]
+    return Signature(tuple(inputs), tuple(outputs))
 
 
 class Torch(Runtime):
-    """A network of `ror_port.models.networks_torch`."""
+    """A network of `ror_port.models.networks_torch` or, without a family, of `ror_port.formats.pytorch_definition`."""
 
-    flattens = "CHW"
+    def __init__(self, network: Any, port: Port) -> None:
+        self.torch, self.network = frameworks.torch(), network.eval()
+        self.axes = Axes(port, "channels_first")
+        self.signature = Signature.of(port)
+        weight = next(network.parameters(), None)
+        self.dtype = weight.dtype if weight is not None else getattr(self.torch, port.dtype)
+        self.device = weight.device if weight is not None else "cpu"
+        self.exact = self.dtype == self.torch.float64
+        found, names = dict(network.named_modules()), self._names(port)
+        self.modules = {node.name: found[names[node.name]] for node in self.axes.graph if names[node.name] in found}
+        self.name = f"PyTorch {self.torch.__version__}"
+        behind = [port.family is None and isinstance(port.graph[name].layer, Softmax) for name in port.graph.outputs]
+        logits = [port.graph.before_softmax(name) for name in port.graph.outputs]
+        self.cut = [end if flag and self._observable(end) else None for end, flag in zip(logits, behind, strict=True)]
+        self.softmax = tuple(flag and end is None for end, flag in zip(self.cut, behind, strict=True))
 
-    def __init__(self, network: Any, graph: Graph) -> None:
-        import torch
+    def _names(self, port: Port) -> Mapping[str, str]:
+        if port.family is None:
+            return torch_names(self.axes.graph)
+        return {node.name: module_path(node.name) for node in self.axes.graph}
 
-        self.torch, self.network, self.graph = torch, network.eval(), graph
-        self.input_shape, (self.classes,) = graph.input.shape, graph.output.shape
-        self.dtype = next(network.parameters()).dtype
-        self.exact = self.dtype == torch.float64
-        self.modules = dict(network.named_modules())
-        self.name = f"PyTorch {torch.__version__}"
+    def _reader(self, node: str) -> tuple[Any, int] | None:
+        """A module that reads a node, and as which of its inputs."""
+        for reader in self.axes.graph.readers[node]:
+            if module := self.modules.get(reader.name):
+                return module, reader.inputs.index(node)
+        return None
+
+    def _observable(self, node: str) -> bool:
+        return node in self.modules or self._reader(node) is not None
 
     def _tensor(self, x: Array) -> Any:
-        device = next(self.network.parameters()).device
-        return self.torch.from_numpy(np.ascontiguousarray(_first(x))).to(device, self.dtype)
+        return self.torch.from_numpy(np.ascontiguousarray(x)).to(self.device, self.dtype)
 
-    def run(self, images: Array) -> Array:
-        with self.torch.inference_mode():
-            scores: Array = self.network(self._tensor(images)).cpu().numpy()
-        return scores
+    def _observed(self, inputs: Arrays, nodes: Iterable[str]) -> tuple[list[Any], dict[str, Any]]:
+        """What the network gives, and what it computes at nodes.
 
-    def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
-        """A node is seen as what its module returns; one that is but a function call, as what its reader is given."""
+        A node is observed as the output of its module; one that is a function call, as an input of its reader.
+        """
         kept: dict[str, Any] = {}
         hooks = []
-        for node in nodes:
-            if module := self.modules.get(module_path(node)):
+        for node in dict.fromkeys(nodes):
+            if module := self.modules.get(node):
                 hooks.append(module.register_forward_hook(lambda _, __, y, node=node: kept.__setitem__(node, y)))
-                continue
-            readers = (self.modules.get(module_path(reader.name)) for reader in self.graph if node in reader.inputs)
-            if module := next((reader for reader in readers if reader is not None), None):
-                hooks.append(module.register_forward_pre_hook(lambda _, x, node=node: kept.__setitem__(node, x[0])))
+            elif node in self.axes.graph and (found := self._reader(node)):
+                module, place = found
+                keep = lambda _, x, node=node, place=place: kept.__setitem__(node, x[place])  # noqa: E731
+                hooks.append(module.register_forward_pre_hook(keep))
         try:
-            self.run(images)
+            with self.torch.inference_mode():
+                given = self.network(*(self._tensor(array) for array in self.axes.inputs(inputs)))
         finally:
             for hook in hooks:
                 hook.remove()
-        return {node: _last(kept[node].cpu().numpy()) for node in nodes if node in kept}
+        return (list(given) if isinstance(given, tuple) else [given]), kept
+
+    def scores(self, inputs: Arrays) -> Arrays:
+        given, kept = self._observed(inputs, filter(None, self.cut))
+        found = [kept[end] if end else tensor for end, tensor in zip(self.cut, given, strict=True)]
+        return self.axes.results([tensor.cpu().numpy() for tensor in found])
+
+    def outputs(self, inputs: Arrays, nodes: Iterable[str]) -> dict[str, Array]:
+        _, kept = self._observed(inputs, nodes)
+        return {node: self.axes.found(node, tensor.cpu().numpy()) for node, tensor in kept.items()}
 
     def layer(self, node: str, x: Array) -> Array | None:
-        module = self.modules.get(module_path(node))
+        module = self.modules.get(node)
         if module is None:
             return None
+        (source,) = self.axes.port.graph[node].inputs
+        if source not in self.axes.graph[node].inputs:  # a Permute stands between
+            return None
         with self.torch.inference_mode():
-            return _last(module(self._tensor(x)).cpu().numpy())
+            return self.axes.found(node, module(self._tensor(self.axes.given(source, x))).cpu().numpy())
 
 
 class Onnx(Runtime):
-    """An ONNX model in ONNX Runtime, on the CPU. Data outside the file are refused before it is opened."""
+    """An ONNX model in ONNX Runtime, on the CPU. Data outside the file are refused before it is opened.
 
-    flattens = "CHW"
+    port: as of `SavedModel`.
+    """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise MissingExtra("ONNX Runtime is not installed; pip install 'ror-port[onnx]'") from None
-        self.onnxruntime = onnxruntime
+    def __init__(self, path: Path, port: Port | None) -> None:
+        self.onnxruntime = frameworks.onnxruntime()
         self.model = onnx.checked(path)
-        shape, scores = (
-            tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-            for value in (self.model.graph.input[0], self.model.graph.output[0])
-        )
-        self.input_shape, self.classes = NCHW_TO_NHWC.shape(shape)[1:], scores[1]
-        last = self.model.graph.node[-1]
-        self.scores = last.input[0] if last.op_type == "Softmax" else last.output[0]
-        self.name = f"ONNX Runtime {onnxruntime.__version__}"
+        self.axes = Axes(port, "channels_first") if port else None
+        self.images = _images(first=True)
+        graph = self.model.graph
+        self.given = onnx.inputs(self.model)
+        shapes = [
+            [tuple(d.dim_value for d in value.type.tensor_type.shape.dim)[1:] for value in values]
+            for values in (self.given, graph.output)
+        ]
+        self.signature = _signature(self.axes, self.images, *shapes)
+        self.nodes = {name: node for node in graph.node for name in node.output}
+        self.ends = [self._before_softmax(value.name) for value in graph.output]
+        self.softmax = (False,) * len(self.ends)
+        self.name = f"ONNX Runtime {self.onnxruntime.__version__}"
         if onnx.dtype(self.model) == "float64":
             raise MissingExtra("ONNX Runtime has no float64 convolution on a CPU")
-        self.nodes = {name: node for node in self.model.graph.node for name in node.output}
 
-    def _run(self, model: Any, x: Array) -> list[Array]:
+    def _before_softmax(self, name: str) -> str:
+        node = self.nodes.get(name)
+        return node.input[0] if node is not None and node.op_type == "Softmax" else name
+
+    def _run(self, model: Any, values: Mapping[str, Array]) -> list[Array]:
         options = self.onnxruntime.SessionOptions()
         options.log_severity_level = 3
         session = self.onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        found: list[Array] = session.run(None, {session.get_inputs()[0].name: np.asarray(_first(x), np.float32)})
+        found: list[Array] = session.run(None, {name: np.asarray(array, np.float32) for name, array in values.items()})
         return found
 
-    def run(self, images: Array) -> Array:
-        return self.outputs(images, [self.scores])[self.scores]
+    def _inputs(self, inputs: Arrays) -> dict[str, Array]:
+        arrays = self.axes.inputs(inputs) if self.axes else [self.images.view(array) for array in inputs]
+        return {value.name: array for value, array in zip(self.given, arrays, strict=True)}
 
-    def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
+    def scores(self, inputs: Arrays) -> Arrays:
+        found = self._run(onnx.with_outputs(self.model, self.ends), self._inputs(inputs))
+        return self.axes.results(found) if self.axes else found
+
+    def outputs(self, inputs: Arrays, nodes: Iterable[str]) -> dict[str, Array]:
+        if self.axes is None:
+            return {}
         wanted = [node for node in nodes if node in self.nodes]
-        model = onnx.with_outputs(self.model, wanted)
-        return {node: _last(output) for node, output in zip(wanted, self._run(model, images), strict=True)}
+        found = self._run(onnx.with_outputs(self.model, wanted), self._inputs(inputs))
+        return {node: self.axes.found(node, output) for node, output in zip(wanted, found, strict=True)}
 
     def layer(self, node: str, x: Array) -> Array | None:
-        if node not in self.nodes:
+        if self.axes is None or node not in self.nodes:
             return None
-        (output,) = self._run(onnx.alone(self.model, self.nodes[node]), x)
-        return _last(output)
+        (source,) = self.axes.port.graph[node].inputs
+        alone = onnx.between(self.model, self._value(source), node)
+        if alone is None:
+            return None
+        (output,) = self._run(alone, {self._value(source): self.axes.given(source, x)})
+        return self.axes.found(node, output)
+
+    def _value(self, node: str) -> str:
+        """The value that a node stands for: a Dropout is left out of a model."""
+        assert self.axes is not None
+        while node not in self.nodes and (sources := self.axes.port.graph[node].inputs):
+            node = sources[0]
+        return node
 
 
-def open_artifact(path: Path, port: Port | None = None) -> Runtime:
+def open_artifact(path: Path, port: Port | None = None, *, source: Port | None = None) -> Runtime:
     """Loads a file or folder of weights in its own framework.
 
-    port: the network that it holds; where it is not given, the artifact is read to find out. Weights for Theano, and
-    all of Keras 1, run in the reference.
+    port: the network that it holds; where it is not given, the artifact is read to find out. source: what it was made
+    from, if it was. Weights for Theano, and all of Keras 1, run in the reference.
 
     Raises MissingExtra where the framework is not installed or cannot run it here, and what `load` raises.
     """
     kind = kind_of(path)
     if kind == "onnx":
-        return Onnx(path)
+        return Onnx(path, port or source)
     if kind == "savedmodel":
-        return SavedModel(path)
-    if port is None:
-        with load(path) as found:
-            return Reference(found) if _dead(found) else open_artifact(path, found)
+        return SavedModel(path, port or source)
+    if port is not None:
+        return _in_framework(path, kind, port)
+    with load(path) as found:
+        if needs_reference(found):
+            return Reference(found)
+        named = source if source is not None and source.family is None and found.family is None else found
+        return _in_framework(path, kind, found, named)
+
+
+def _in_framework(path: Path, kind: str, port: Port, named: Port | None = None) -> Runtime:
+    """named: the port whose nodes the artifact's layers are called by, where it is another."""
     if kind in ("safetensors", "pt"):
-        return Torch(_torch_network(path, port), port.graph)
-    return Keras(_keras_model(path, kind, port), port.target.graph(), port.layers)
+        return Torch(_torch_network(path, kind, port), port)
+    return Keras(_keras_model(path, kind, port), named or port, port.layers)
 
 
-def open_result(path: Path, port: Port) -> Runtime:
-    """Loads what was just written of `port`. Weights for Theano, which is no more, run in the reference."""
-    if kind_of(path) == "hdf5-weights":
-        with load(path) as back:
-            return Reference(back)
-    return open_artifact(path, port)
-
-
-def choose(path: Path, runtime: str | None, given: Given) -> Runtime:
-    """What runs a file: its own framework, or the one of RUNTIMES that is asked for."""
-    kind = kind_of(path)
-    if kind in ("savedmodel", "onnx") and runtime in (None, {"savedmodel": "tensorflow", "onnx": "onnx"}[kind]):
-        return open_artifact(path)
-    with load(path, given) as port:
-        if runtime:
-            return runtime_of(port, runtime)
-        return Reference(port) if _dead(port) else open_artifact(path, port)
-
-
-def _dead(port: Port) -> bool:
+def needs_reference(port: Port) -> bool:
     """Whether no software of today reads the file right: Theano's, and all of Keras 1."""
-    return port.convention.flipped or port.table.format == KERAS_1.name
+    return port.convention.theano or port.convention.software is KERAS_1
 
 
-def runtime_of(port: Port, runtime: str) -> Runtime:
-    """A port in any of RUNTIMES: as its file is, where that is the framework's own, else converted for the occasion."""
-    from ror_port.convert import write as convert
-
-    if runtime == "numpy":
-        return Reference(port)
-    path = port.checkpoint.path
-    own = {"keras": "tensorflow", "safetensors": "torch", "pt": "torch", "onnx": "onnx"}.get(kind_of(path))
-    if own == runtime:
-        return open_artifact(path, port)
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "net"
-        match runtime:
-            case "tensorflow":
-                convert.to_tensorflow(port, target, "keras")
-            case "torch":
-                convert.to_torch(port, target, "safetensors")
-            case "onnx":
-                convert.to_onnx(port, target)
-        return open_artifact(target, port)
-
-
-def keras() -> Any:
-    """Keras 3, on TensorFlow unless the caller has imported it already; MissingExtra where it is not installed."""
-    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
-        raise MissingExtra("TensorFlow is not installed; pip install 'ror-port[tensorflow]'")
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"  # a leftover keras.json may say "theano", which fails
-    with _quiet_stderr():
-        import keras
-        import tensorflow as tf
-
-        tf.constant(0)  # it speaks again when it first looks for devices
-    return keras
-
-
-def keras_model(port: Port, *, channels_first: bool = False) -> Any:
-    """The parallel Keras definition of a port's network, without its weights."""
-    keras()
+def keras_model(port: Port, *, data_format: DataFormat = "channels_last") -> Any:
+    """The Keras model of a port's network, without its weights: of a family, its parallel definition."""
+    framework = frameworks.keras()
+    if port.family is None:
+        graph = port.relayout(data_format).graph.for_keras()
+        config = keras_config.keras_2(keras_config.model(graph, port.dtype), "model")["config"]
+        return framework.Model.from_config(config)
     from ror_port.models import networks_keras
 
-    options = asdict(port.target)
-    if port.network.family == "RoR":
+    options = port.family.settings(port.canonical_graph)
+    if port.family.family == "RoR":
         del options["width"]  # these come in one width
-    build = getattr(networks_keras, pytorch.CLASSES[port.network.family][1])
-    return build(**options, data_format="channels_first" if channels_first else "channels_last")
+    return getattr(networks_keras, port.family.model_type)(**options, data_format=data_format)
 
 
 def torch_model(port: Port) -> Any:
-    """The parallel PyTorch definition of a port's network, without its weights, in the port's precision."""
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtra("PyTorch is not installed; pip install 'ror-port[torch]'")
-    import torch
+    """The PyTorch network of a port, without its weights, in the port's precision: of a family, its definition."""
+    torch = frameworks.torch()
+    if port.family is None:
+        network = _generated(port)()
+    else:
+        from ror_port.models import networks_torch
 
-    from ror_port.models import networks_torch
-
-    class_name, _ = pytorch.CLASSES[port.network.family]
-    network = getattr(networks_torch, class_name)(networks_torch.Config(**asdict(port.target)))
+        config = networks_torch.Config(**port.family.settings(port.canonical_graph))
+        network = getattr(networks_torch, port.family.class_name)(config)
     return network.to(getattr(torch, port.dtype))
 
 
+def _generated(port: Port) -> Any:
+    """The class of a network without a family, made anew from its graph: nothing that lies in a folder is run."""
+    graph = port.relayout("channels_first").graph
+    module: dict[str, Any] = {"__name__": "modeling_ror"}
+    text = definition(graph, torch_names(graph), title="A network", origin="a graph")
+    exec(compile(text, "modeling_ror.py", "exec"), module)
+    return module[CLASS_NAME]
+
+
 def _keras_model(path: Path, kind: str, port: Port) -> Any:
-    framework = keras()
+    framework = frameworks.keras()
     name = {"keras": "net.keras", "weights": "net.weights.h5"}.get(kind, "net.h5")
     with tempfile.TemporaryDirectory() as folder:  # Keras tells a format by its name alone
         named = Path(folder) / name
@@ -385,37 +502,19 @@ def _keras_model(path: Path, kind: str, port: Port) -> Any:
         return model
 
 
-def _torch_network(path: Path, port: Port) -> Any:
-    """The definition is ours, never the one that lies beside the weights: a folder may come from a stranger."""
+def _torch_network(path: Path, kind: str, port: Port) -> Any:
+    """The definition is ours, never the one that lies beside the weights: a folder may be untrusted."""
     network = torch_model(port)
     try:
-        if path.is_dir():
+        if path.is_dir() and port.family is not None:
             return type(network).from_pretrained(path)
-        if kind_of(path) == "pt":
+        if kind == "pt":
             network.load_state_dict(pytorch.state_dict(path))
         else:
-            from safetensors.torch import load_file
-
-            network.load_state_dict(pytorch.unwrapped(load_file(path)))
+            weights = path / safetensors.WEIGHTS if path.is_dir() else path
+            tensors = frameworks.safetensors_for_torch().load_file(weights)
+            network.load_state_dict(pytorch.unwrapped(tensors))
     except (RuntimeError, ValueError) as error:  # other names, other shapes
         reason = " ".join(str(error).split())[:200]
-        raise NotACheckpoint(f"{path}: does not load into {port.network.name} ({reason})") from None
+        raise NotACheckpoint(f"{path}: does not load into {port.name} ({reason})") from None
     return network
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Swallows what native code writes to file descriptor 2; TensorFlow greets its users there at every start."""
-    with tempfile.TemporaryFile() as sink:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sink.seek(0)
-            os.write(kept, sink.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

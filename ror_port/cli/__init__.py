@@ -15,7 +15,7 @@ from ror_port import __version__
 from ror_port.cli.comparing import diagnose, evaluate, verify
 from ror_port.cli.converting import theano_to_tf, to_onnx, to_theano, to_torch
 from ror_port.cli.inspecting import inspect, list_networks
-from ror_port.safety.signals import ENDINGS
+from ror_port.safety.signals import TERMINATION_SIGNALS
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 2 wrong usage; 3 unreadable file; 4 not Keras weights, or weights that contradict
@@ -54,13 +54,13 @@ def main() -> Any:
     """Entry point. A signal to end unwinds the stack, so that half-written output is removed."""
 
     def end(number: int, _: FrameType | None) -> None:
-        for other in ENDINGS:
+        for other in TERMINATION_SIGNALS:
             signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the removing
         raise SystemExit(128 + number)
 
     gc.set_threshold(100_000)  # what is imported stays, and is not to be looked through every 700 objects,
     atexit.register(gc.freeze)  # nor once more at the end
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
-    for number in ENDINGS:
+    for number in TERMINATION_SIGNALS:
         signal.signal(number, end)
     return cli()

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ror_port.cli.options import PATH, input_options, reading_options
-from ror_port.cli.running import alone
+from ror_port.cli.options import PATH, Reading, input_options, reading_options
+from ror_port.cli.running import single
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.check.certificate import Inputs
+    from ror_port.formats.format import Runtime as Software
 
 
 @click.command()
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "--runtime",
     type=click.Choice(["numpy", "tensorflow", "torch", "onnx"]),
-    help="What computes. Default: the file's own framework; for Theano's files numpy, the reference, which is slow.",
+    help="What runs the network. Default: the file's own framework; for Theano's files numpy, the reference, which is "
+    "slow.",
 )
 @click.option(
     "--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Of a CIFAR-10 folder."
@@ -40,46 +42,49 @@ if TYPE_CHECKING:
     "floating-point images.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N images.")
-@click.option("--try-conventions", is_flag=True, help="Also the accuracy if the file meant something else.")
+@click.option(
+    "--try-conventions", is_flag=True, help="Also the accuracy under the other conventions that the file may follow."
+)
 @reading_options
 def evaluate(
     file: Path,
     data: Path,
-    runtime: str | None,
+    runtime: Software | None,
     split: str,
     scale: float | None,
     limit: int | None,
     try_conventions: bool,
-    as_json: bool,
-    debug: bool,
-    **says: Any,
+    reading: Reading,
 ) -> None:
     """Accuracy of a checkpoint, or of what was made of one, on labelled images."""
 
     def run() -> tuple[str, Mapping[str, Any], int]:
-        from ror_port.check import datasets, runtimes
         from ror_port.check import evaluate as evaluation
-        from ror_port.cli.progress import track
+        from ror_port.check.datasets import open_dataset
+        from ror_port.cli.progress import Terminal
         from ror_port.cli.text import evaluation_text
-        from ror_port.source.provenance import Given
 
-        given = Given(**says)
-        network = runtimes.choose(file, runtime, given)
-        shown = datasets.open_dataset(data, network.input_shape, network.classes, split=split, scale=scale, limit=limit)
-        found = evaluation.evaluate(network, shown, lambda batches, count: track(batches, count, "evaluating"))
-        hypotheses = list(evaluation.try_conventions(file, given, shown, runtime or "numpy")) if try_conventions else []
+        network = evaluation.choose(file, runtime, reading.given)
+        ((shape,), ((classes,),)) = network.signature
+        dataset = open_dataset(data, shape, classes, split=split, scale=scale, limit=limit)
+        found = evaluation.evaluate(network, dataset, Terminal())
+        hypotheses = (
+            list(evaluation.try_conventions(file, reading.given, dataset, runtime or "numpy"))
+            if try_conventions
+            else []
+        )
         account = {"file": str(file), **found.as_json()}
         if hypotheses:
             account["hypotheses"] = [asdict(hypothesis) for hypothesis in hypotheses]
         return evaluation_text(file, found, hypotheses), account, 0
 
-    alone(file, run, as_json=as_json, debug=debug)
+    single(file, run, reading)
 
 
 @click.command()
 @click.argument("source", type=PATH, required=False)
 @click.argument("artifacts", nargs=-1, type=PATH, metavar="ARTIFACT...")
-@click.option("--per-layer", is_flag=True, help="Compare every layer, in the end and by itself.")
+@click.option("--per-layer", is_flag=True, help="Compare every layer, end to end and in isolation.")
 @click.option(
     "-o",
     "--output",
@@ -104,38 +109,35 @@ def verify(
     out: Path | None,
     force: bool,
     certificate: Path | None,
-    shown: Inputs,
-    as_json: bool,
-    debug: bool,
-    **says: Any,
+    inputs: Inputs,
+    reading: Reading,
 ) -> None:
     """Compare artifacts with what Theano would have computed from SOURCE, each in its own framework."""
-    from ror_port.source.provenance import Given
-
     if certificate is None and (source is None or not artifacts):
         raise click.UsageError("SOURCE and at least one ARTIFACT are expected, or --certificate")
     if certificate is not None and (source is not None or out is not None):
         raise click.UsageError("--certificate names its files itself")
 
     def run() -> tuple[str, Mapping[str, Any], int]:
-        from ror_port.check import certificate as proof
+        from ror_port.api import load
+        from ror_port.check import certificate as certificates
+        from ror_port.cli.progress import Terminal
         from ror_port.cli.text import recheck_text, verification_text
-        from ror_port.source.port import load
 
         if certificate is not None:
-            again = proof.recheck(certificate)
+            again = certificates.recheck(certificate, Terminal())
             return recheck_text(certificate, again), again.as_json(), again.exit_code
         assert source is not None
         if out is not None:
-            proof.check_outputs(out, [source, *artifacts], force=force)
-        given, folder = Given(**says), out.parent if out else Path()
-        with load(source, given) as port:
-            made = proof.prove(port, given, artifacts, shown, per_layer=per_layer, folder=folder)
+            certificates.ensure_writable(out, [source, *artifacts], force=force)
+        with load(source, **vars(reading.given)) as port:
+            proof = certificates.prove(port, artifacts, inputs, per_layer=per_layer, progress=Terminal())
+            made = proof.as_json(out.parent if out else Path())
         if out is not None:
-            proof.write(made, out)
-        return verification_text(source, made, out), made, proof.exit_code(made)
+            certificates.write(made, out)
+        return verification_text(source, made, out), made, proof.exit_code
 
-    alone(source or certificate or Path(), run, as_json=as_json, debug=debug)
+    single(source or certificate or Path(), run, reading)
 
 
 @click.command()
@@ -155,38 +157,36 @@ def diagnose(
     artifact: Path | None,
     images: Path | None,
     scale: float | None,
-    shown: Inputs,
-    as_json: bool,
-    debug: bool,
-    **says: Any,
+    inputs: Inputs,
+    reading: Reading,
 ) -> None:
     """Which known mistake explains a difference; and, from images, how a file was trained."""
-    from ror_port.source.provenance import Given
-
-    if artifact is None and images is None and shown.expected is None:
+    if artifact is None and images is None and inputs.expected is None:
         raise click.UsageError("an ARTIFACT, --images, or --inputs and --expected are expected")
 
     def run() -> tuple[str, Mapping[str, Any], int]:
-        from ror_port.check import certificate as proof
+        from ror_port.api import load
+        from ror_port.check.certificate import prove
+        from ror_port.check.classification import image_shape
         from ror_port.check.datasets import open_images
         from ror_port.check.diagnose import training
+        from ror_port.cli.progress import Terminal
         from ror_port.cli.text import training_text, verification_text
-        from ror_port.source.port import load
 
         texts: list[str] = []
         account: dict[str, Any] = {}
-        code, given = 0, Given(**says)
-        with load(source, given) as port:
+        code = 0
+        with load(source, **vars(reading.given)) as port:
             if images is not None:
-                found = training(port, open_images(images, port.network.input_shape, scale))
+                found = training(port, open_images(images, image_shape(port), scale))
                 texts.append(training_text(source, found))
                 account["training"] = found.as_json()
-            if artifact is not None or shown.expected is not None:
+            if artifact is not None or inputs.expected is not None:
                 artifacts = [artifact] if artifact else []
-                made = proof.prove(port, given, artifacts, shown, per_layer=True, folder=Path())
+                proof = prove(port, artifacts, inputs, per_layer=True, progress=Terminal())
+                made, code = proof.as_json(Path()), proof.exit_code
                 texts.append(verification_text(source, made, None))
                 account |= made
-                code = proof.exit_code(made)
         return "\n\n".join(texts), account, code
 
-    alone(source, run, as_json=as_json, debug=debug)
+    single(source, run, reading)

@@ -1,21 +1,21 @@
-"""Commands that write what others load: theano-to-tf, to-torch, to-onnx, to-theano."""
+"""Commands that write what other software loads: theano-to-tf, to-torch, to-onnx, to-theano."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ror_port.cli.options import FILES, LOGITS, reading_options, writing_options
+from ror_port.cli.options import FILES, FORMATS, LOGITS, Reading, Writing, reading_options, writing_options
 from ror_port.cli.running import each
-from ror_port.errors import MissingExtra, ParityError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
-    from ror_port.convert.write import Format, Written
+    from ror_port.formats.format import Command, Dtype, Format, Settings
+    from ror_port.network.layers.layer import DataFormat
     from ror_port.source.port import Port
 
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @writing_options("Output file, or a folder for the outputs.")
 @click.option(
     "--format",
-    type=click.Choice(["keras", "weights", "h5", "savedmodel"]),
+    type=click.Choice(FORMATS["theano-to-tf"]),
     help="keras: .keras (default). weights: Keras 3 .weights.h5. h5: HDF5 for Keras 2 and 3. savedmodel: a folder; "
     "needs TensorFlow.",
 )
@@ -33,28 +33,22 @@ if TYPE_CHECKING:
     type=click.Choice(["channels_last", "channels_first"]),
     default="channels_last",
     show_default=True,
-    help="Order of the written network's images. TensorFlow on a CPU runs channels_last only.",
+    help="Order of the axes of the written network's images. TensorFlow on a CPU runs channels_last only.",
 )
 @LOGITS
 @reading_options
 def theano_to_tf(
     files: Sequence[Path],
-    out: str | None,
     format: str | None,
-    data_format: str,
+    data_format: DataFormat,
     logits: bool,
-    **options: Any,
+    reading: Reading,
+    writing: Writing,
 ) -> None:
     """Convert a checkpoint for TensorFlow and Keras."""
-    from ror_port.convert import write as convert
+    from ror_port.formats.format import Settings
 
-    chosen, targets = _plan(files, out, format, convert.TENSORFLOW)
-
-    def write(port: Port, target: Path, **tracking: Any) -> Written:
-        first = data_format == "channels_first"
-        return convert.to_tensorflow(port, target, chosen.name, channels_first=first, logits=logits, **tracking)
-
-    _convert(targets, write, chosen, **options)
+    _convert("theano-to-tf", files, format, Settings(data_format, logits), reading, writing)
 
 
 @click.command("to-torch")
@@ -62,21 +56,16 @@ def theano_to_tf(
 @writing_options("Output folder (or file, with --format pt); with several inputs, a folder for the outputs.")
 @click.option(
     "--format",
-    type=click.Choice(["safetensors", "pt"]),
+    type=click.Choice(FORMATS["to-torch"]),
     help="safetensors: a folder with weights, config, the network's definition and a model card (default). pt: a "
     "state dict; needs PyTorch.",
 )
 @reading_options
-def to_torch(files: Sequence[Path], out: str | None, format: str | None, **options: Any) -> None:
+def to_torch(files: Sequence[Path], format: str | None, reading: Reading, writing: Writing) -> None:
     """Convert a checkpoint for PyTorch."""
-    from ror_port.convert import write as convert
+    from ror_port.formats.format import Settings
 
-    chosen, targets = _plan(files, out, format, convert.TORCH)
-
-    def write(port: Port, target: Path, **tracking: Any) -> Written:
-        return convert.to_torch(port, target, chosen.name, **tracking)
-
-    _convert(targets, write, chosen, **options)
+    _convert("to-torch", files, format, Settings(), reading, writing)
 
 
 @click.command("to-onnx")
@@ -92,147 +81,83 @@ def to_torch(files: Sequence[Path], out: str | None, format: str | None, **optio
 @click.option("--fold-bn", is_flag=True, help="Merge BatchNorms into convolutions: faster, but there is no way back.")
 @LOGITS
 @reading_options
-def to_onnx(files: Sequence[Path], out: str | None, dtype: str, fold_bn: bool, logits: bool, **options: Any) -> None:
+def to_onnx(
+    files: Sequence[Path], dtype: Dtype, fold_bn: bool, logits: bool, reading: Reading, writing: Writing
+) -> None:
     """Convert a checkpoint for ONNX Runtime, TensorRT and others."""
-    from ror_port.convert import write as convert
+    from ror_port.formats.format import Settings
 
-    chosen, targets = _plan(files, out, None, convert.ONNX)
-
-    def write(port: Port, target: Path, **tracking: Any) -> Written:
-        return convert.to_onnx(port, target, dtype=dtype, fold_bn=fold_bn, logits=logits, **tracking)
-
-    _convert(targets, write, chosen, **options)
+    _convert("to-onnx", files, None, Settings(dtype=dtype, fold_bn=fold_bn, logits=logits), reading, writing)
 
 
 @click.command("to-theano")
 @FILES
 @writing_options("Output file, or a folder for the outputs.")
 @reading_options
-def to_theano(files: Sequence[Path], out: str | None, **options: Any) -> None:
+def to_theano(files: Sequence[Path], reading: Reading, writing: Writing) -> None:
     """The way back: weights for Keras 1 on Theano, from a checkpoint or from what another command wrote."""
-    from ror_port.convert import write as convert
+    from ror_port.formats.format import Settings
 
-    chosen, targets = _plan(files, out, None, convert.THEANO)
-    _convert(targets, convert.to_theano, chosen, **options)
+    _convert("to-theano", files, None, Settings(), reading, writing)
 
 
 def _plan(
-    files: Sequence[Path], out: str | None, name: str | None, formats: Sequence[Format]
+    files: Sequence[Path], out: str | None, name: str | None, command: Command
 ) -> tuple[Format, dict[Path, Path]]:
     """The format, and where each output goes; click's usage error where the two, or the outputs, disagree."""
     from ror_port.convert import stage as output
-    from ror_port.convert import write as convert
+    from ror_port.formats.format import by_name, named, of_command
 
-    path = Path(out) if out else None
-    named = convert.named_format(out, formats) if out else None
-    asked = next((format for format in formats if format.name == name), None)
-    chosen = asked or named or formats[0]
-    if path and (len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_own(path))):
-        if convert.named_format(str(out)) and not output.is_folder(path):
+    path, formats = Path(out) if out else None, of_command(command)
+    by_ending = named(out, formats) if out else None
+    format = by_name(name) if name else by_ending or formats[0]
+    if path and (
+        len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_output_folder(path))
+    ):
+        if named(str(path)) and not output.is_folder(path):
             raise click.BadParameter(f"{out} names a file; with several inputs a folder is expected", param_hint="-o")
-        targets = {file: path / (convert.stem(file) + chosen.suffix) for file in files}
+        targets = {file: format.path_of(file, path) for file in files}
     elif path:
-        if not chosen.folder and named != chosen:
-            endings = " or ".join(chosen.endings)
+        if not format.folder and by_ending != format:
+            endings = " or ".join(format.endings)
             about = f" for --format {name}" if name else ""
             raise click.BadParameter(f"{out} must end in {endings}{about}", param_hint="-o")
         targets = {files[0]: path}
     else:
-        targets = {file: file.parent / (convert.stem(file) + chosen.suffix) for file in files}
-    seen: dict[Path, Path] = {}
+        targets = {file: format.path_of(file) for file in files}
+    sources: dict[Path, Path] = {}
     for file, target in targets.items():
-        if target in seen:
-            raise click.BadParameter(f"{seen[target]} and {file} would both become {target}", param_hint="FILE")
-        seen[target] = file
-    return chosen, targets
+        if target in sources:
+            raise click.BadParameter(f"{sources[target]} and {file} would both become {target}", param_hint="FILE")
+        sources[target] = file
+    return format, targets
 
 
 def _convert(
-    targets: Mapping[Path, Path],
-    write: Callable[..., Written],
-    format: Format,
-    *,
-    force: bool,
-    dry_run: bool,
-    verify: bool,
-    certify: bool,
-    **reading: Any,
+    command: Command, files: Sequence[Path], name: str | None, settings: Settings, reading: Reading, writing: Writing
 ) -> None:
-    """Converts every file with `write`; each result is compared with the reference before it takes its place."""
-    if certify and not verify:
-        raise click.UsageError("--certify and --no-verify exclude each other")
+    """Converts every file, as `ror_port.save` does."""
+    format, targets = _plan(files, writing.out, name, command)
 
     def one(port: Port) -> Account:
-        from ror_port.cli.progress import track
+        from ror_port import api
+        from ror_port.cli.progress import Terminal
         from ror_port.cli.text import Account
-        from ror_port.convert import stage as output
 
-        source = port.checkpoint.path
-        target = targets[source]
-        output.check(target, source, folder=format.folder, force=force)
-        if certify:
-            for path in _certificates(target):
-                output.check(path, source, folder=False, force=force)
-        account = Account(port)
-        if dry_run:
-            account.planned = str(target)
-            return account
-
-        def trial(result: Path) -> None:
-            if not verify:
-                return
-            if port.admitted:
-                from ror_port.check import compare as parity
-
-                account.check = parity.Unchecked("its answers mean nothing with the values that were admitted")
-            else:
-                _check(account, result)
-
-        account.written = write(port, target, trial=trial, progress=track)
-        if certify:
-            account.certificate = str(_certify(port, target, reading))
-        return account
-
-    each(list(targets), one, **reading)
-
-
-def _certificates(target: Path) -> tuple[Path, Path]:
-    """Where the certificate of an output goes, and its page."""
-    return tuple(target.with_name(f"{target.name}.certificate{suffix}") for suffix in (".json", ".html"))  # type: ignore[return-value]
-
-
-def _certify(port: Port, target: Path, says: Mapping[str, Any]) -> Path:
-    from ror_port.check import certificate as proof
-    from ror_port.cli.progress import busy
-    from ror_port.source.provenance import Given
-
-    given = Given(**{field: says[field] for field in Given.__dataclass_fields__})
-    path, _ = _certificates(target)
-    with busy("looking into every layer"):
-        made = proof.prove(port, given, [target], proof.Inputs(), per_layer=True, folder=target.parent)
-    proof.write(made, path)
-    return path
-
-
-def _check(account: Account, result: Path) -> None:
-    """Compares a result with what Theano would have computed, and puts the outcome into the account."""
-    from ror_port.check import compare as parity
-    from ror_port.check import runtimes
-    from ror_port.cli.progress import busy
-
-    port = account.port
-    with busy("comparing with the reference"):
-        pictures = parity.images(port.network.input_shape)
-        reference = parity.expected(port, pictures)
-        try:
-            account.check = parity.check(port, runtimes.open_result(result, port), pictures, reference)
-        except MissingExtra as error:
-            account.check = parity.Unchecked(str(error))
-        if any(fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts):
-            account.epsilon = parity.epsilon_effect(port, pictures, reference)
-    if isinstance(account.check, parity.Check) and not account.check.passed:
-        raise ParityError(
-            f"{port.checkpoint.path}: the converted network does not compute what the file does in "
-            f"{account.check.runtime} ({account.check.difference}; tolerance {account.check.tolerance:g}); "
-            "nothing was written"
+        target = targets[port.checkpoint.path]
+        if writing.dry_run:
+            planned = api.planned(port, target, format=format.name, force=writing.force, certify=writing.certify)
+            return Account(port, planned=planned)
+        written = api.save(
+            port,
+            target,
+            format=format.name,
+            **vars(settings),
+            verify=writing.verify,
+            force=writing.force,
+            certify=writing.certify,
+            progress=Terminal(),
         )
+        return Account(port, written=written)
+
+    each(list(targets), one, reading, writing.jobs)

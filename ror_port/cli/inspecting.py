@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ror_port.cli.options import FILES, reading_options
+from ror_port.cli.options import FILES, Reading, reading_options
 from ror_port.cli.running import each
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
     from ror_port.source.port import Port
 
@@ -20,22 +20,15 @@ if TYPE_CHECKING:
 @FILES
 @reading_options
 @click.option("--layers", is_flag=True, help="List every tensor with its canonical name.")
-def inspect(files: Sequence[Path], layers: bool, **reading: Any) -> None:
+def inspect(files: Sequence[Path], layers: bool, reading: Reading) -> None:
     """What is this file, and how do we know?"""
 
     def one(port: Port) -> Account:
         from ror_port.cli.text import Account
-        from ror_port.errors import quote
 
-        account = Account(port)
-        if layers:
-            account.layers = [
-                {"file": quote(port.stored[p.name].name).strip("'"), "name": p.name, "shape": port.stored[p.name].shape}
-                for p in port.graph.parameters
-            ]
-        return account
+        return Account(port, lists_tensors=layers)
 
-    each(files, one, **reading)
+    each(files, one, reading)
 
 
 @click.command("list")

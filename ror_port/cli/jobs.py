@@ -1,4 +1,4 @@
-"""Several pieces of work at once, each in another process, which hands back what it said."""
+"""Calls of one function in several processes at once: what each printed, and its exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call wrote, and its exit code; None where it was not done because a worker was killed."""
+    """What one call printed, and its exit code; None where it was not done because a worker was killed."""
 
     out: str = ""
     err: str = ""
@@ -25,16 +25,15 @@ class Outcome:
 
 
 def run(work: Callable[..., None], calls: Sequence[Mapping[str, Any]], jobs: int) -> Iterator[Outcome]:
-    """Calls `work` once with each set of parameters, `jobs` at a time; outcomes come in order.
+    """Calls `work` once with each set of parameters, `jobs` at a time; outcomes come in the order of `calls`.
 
     work: a function of a module, which prints, and ends with `sys.exit` where its code is not 0. An exception here,
     such as an interrupt, ends the workers; they remove what is half-written.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers' reference: as many threads as workers
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit NumPy's threads in an unknown state
-    with ProcessPoolExecutor(min(jobs, len(calls)), spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        futures = [pool.submit(_call, work, call) for call in calls]
+    with ProcessPoolExecutor(min(jobs, len(calls)), spawn, _begin) as pool:
         try:
+            futures = [pool.submit(_call, work, call) for call in calls]
             for future in futures:
                 try:
                     outcome = future.result()
@@ -42,7 +41,6 @@ def run(work: Callable[..., None], calls: Sequence[Mapping[str, Any]], jobs: int
                     outcome = Outcome()
                 yield outcome
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.terminate()
             raise
@@ -50,6 +48,12 @@ def run(work: Callable[..., None], calls: Sequence[Mapping[str, Any]], jobs: int
 
 class _Ended(BaseException):
     """The parent wants this worker to end."""
+
+
+def _begin() -> None:
+    """A worker's first step."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported: there are threads enough
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the parent too, which ends its workers
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -1,60 +1,106 @@
-"""Options that several commands take."""
+"""Options that several commands take, gathered into one value for each command."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
+    from ror_port.source.provenance import Given
 
 PATH = click.Path(path_type=Path, readable=False)
 """Of something to be read. Whether it can be is found out in reading: click's own check would be one more message."""
 
 FILES = click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
 
-
 LOGITS = click.option("--logits", is_flag=True, help="End the network before the softmax.")
 
-
-def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 < value <= 1:  # a NaN passes every comparison of click's
-        raise click.BadParameter("a number above 0 and up to 1 is expected")
-    return value
-
-
-def _digest(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not (len(value) == 64 and set(value.lower()) <= set("0123456789abcdef")):
-        raise click.BadParameter("a sha256 has 64 hexadecimal digits")
-    return value
+FORMATS = {
+    "theano-to-tf": ("keras", "weights", "h5", "savedmodel"),
+    "to-torch": ("safetensors", "pt"),
+    "to-onnx": ("onnx",),
+    "to-theano": ("theano",),
+}
+"""Command → names of its formats, the default first, as in `ror_port.formats.format`, which --help does not import."""
 
 
-def reading_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What every command that reads a checkpoint takes."""
-    for option in (
+@dataclass(frozen=True)
+class Reading:
+    """How a command reads checkpoints and prints. given: what the user states about the file."""
+
+    given: Given
+    as_json: bool
+    debug: bool
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a command writes. out: what -o names, as it was typed."""
+
+    out: str | None
+    force: bool
+    dry_run: bool
+    verify: bool
+    certify: bool
+    jobs: int
+
+
+Command = Callable[..., None]
+
+
+def reading_options(command: Command) -> Command:
+    """What every command that reads a checkpoint takes; the command gets it as `reading`."""
+
+    @wraps(command)
+    def with_reading(
+        *,
+        backend: str | None,
+        keras: str | None,
+        epsilon: float | None,
+        size: int | None,
+        sha256: str | None,
+        bad_values: bool,
+        as_json: bool,
+        debug: bool,
+        **others: Any,
+    ) -> None:
+        from ror_port.errors import UsageError
+        from ror_port.source.provenance import Given
+
+        try:
+            given = Given(backend, keras, epsilon, size, sha256, bad_values)
+        except UsageError as error:
+            raise click.UsageError(error.for_command()) from None
+        command(reading=Reading(given, as_json, debug), **others)
+
+    return _with(
+        with_reading,
         click.option("--debug", is_flag=True, help="Show tracebacks."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a file on stdout; text on stderr."),
         click.option(
             "--input-size",
             "size",
-            type=click.IntRange(8, 4096),
+            type=int,
             metavar="N",
-            help="Rows and columns of an image, where the file cannot tell.",
+            help="Height and width of an image in pixels, 8 to 4096, where the file does not determine them.",
         ),
         click.option(
             "--bn-epsilon",
             "epsilon",
             type=float,
-            callback=_finite,
             metavar="EPS",
-            help="Epsilon of the BatchNorms where the file does not say; 1e-3 is assumed (Keras 1.2.0 and later).",
+            help="Epsilon of the BatchNorms where the file records none; 1e-3 (Keras 1.2.0 and later) is assumed.",
         ),
         click.option(
             "--source-keras",
             "keras",
             metavar="VERSION",
-            help="The Keras that wrote the file, e.g. 1.0.6: up to 1.0.7 BatchNorm meant something else.",
+            help="The Keras that wrote the file, e.g. 1.0.6: up to 1.0.7 BatchNorm divided by something else.",
         ),
         click.option(
             "--source-backend",
@@ -66,25 +112,29 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
             "--allow-bad-values",
             "bad_values",
             is_flag=True,
-            help="Admit NaN, infinities and negative variances; the result is not checked then.",
+            help="Admit NaN, infinities and negative variances; the result is not verified then.",
         ),
         click.option(
             "--expect-sha256",
             "sha256",
-            callback=_digest,
             metavar="HEX",
             help="Refuse, before it is interpreted, any file but the one with this sha256.",
         ),
-    ):
-        command = option(command)
-    return command
+    )
 
 
-def writing_options(output: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """What every command that writes takes. output: what -o names."""
+def writing_options(output: str) -> Callable[[Command], Command]:
+    """What every command that writes takes; the command gets it as `writing`. output: what -o names."""
 
-    def add(command: Callable[..., None]) -> Callable[..., None]:
-        for option in (
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def with_writing(
+            *, out: str | None, force: bool, dry_run: bool, verify: bool, certify: bool, jobs: int, **others: Any
+        ) -> None:
+            command(writing=Writing(out, force, dry_run, verify, certify, jobs), **others)
+
+        return _with(
+            with_writing,
             click.option(
                 "--verify/--no-verify",
                 default=True,
@@ -103,7 +153,7 @@ def writing_options(output: str) -> Callable[[Callable[..., None]], Callable[...
                 is_flag=True,
                 help="Write a certificate beside the output: NAME.certificate.json and, as a page, .html.",
             ),
-            click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
+            click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing."),
             click.option("--force", is_flag=True, help="Replace an existing output."),
             click.option(
                 "-o",
@@ -113,41 +163,43 @@ def writing_options(output: str) -> Callable[[Callable[..., None]], Callable[...
                 metavar="OUT",
                 help=f"{output} Default: beside the input.",
             ),
-        ):
-            command = option(command)
-        return command
+        )
 
     return add
 
 
-def input_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What the networks are shown; the command gets it as `shown`, a `certificate.Inputs`."""
+def input_options(command: Command) -> Command:
+    """What the networks are given; the command gets it as `inputs`."""
 
     @wraps(command)
-    def with_inputs(*, inputs: Path | None, expected: Path | None, seed: int, count: int, **options: Any) -> None:
+    def with_inputs(*, inputs: Path | None, expected: Path | None, seed: int, count: int, **others: Any) -> None:
         from ror_port.check.certificate import Inputs
 
         if expected is not None and inputs is None:
             raise click.UsageError("--expected needs the --inputs that it belongs to")
-        command(shown=Inputs(inputs, expected, seed, count), **options)
+        command(inputs=Inputs(inputs, expected, seed, count), **others)
 
-    for option in (
+    return _with(
+        with_inputs,
         click.option(
             "--expected",
             type=PATH,
             metavar="Y.npy",
-            help="Outputs that Theano recorded for --inputs, logits or probabilities: the reference is held to them.",
+            help="Outputs that Theano recorded for --inputs, logits or probabilities: the reference is compared with "
+            "them.",
         ),
         click.option(
             "--inputs",
             type=PATH,
             metavar="X.npy",
-            help="Images to compare on, scaled as in training.  [default: seeded pictures]",
+            help="Images to compare on, scaled as in training.  [default: seeded images]",
         ),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the pictures."),
-        click.option(
-            "--count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many pictures."
-        ),
-    ):
-        with_inputs = option(with_inputs)
-    return with_inputs
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the seeded images."),
+        click.option("--count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many images."),
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in options:
+        command = option(command)
+    return command

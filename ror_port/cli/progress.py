@@ -1,4 +1,4 @@
-"""Signs of life for long work on a terminal, and nothing otherwise."""
+"""Progress of long work: shown on a terminal, and nowhere else."""
 
 from __future__ import annotations
 
@@ -6,46 +6,47 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
-T = TypeVar("T")
+from ror_port.check.progress import Progress, T
 
 PATIENCE = 0.8
-"""Seconds before a bar appears: most files are done by then."""
+"""Seconds before the progress bar appears: most files are done by then."""
 
 
-def track(items: Iterable[T], count: int, what: str = "converting") -> Iterator[T]:
-    """Passes items on; shows how many of `count` are through once it takes long and stderr is a terminal."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    started = time.monotonic()
-    remaining = iter(items)
-    done = 0
-    for item in remaining:
-        yield item
-        done += 1
-        if time.monotonic() - started > PATIENCE:
-            break
-    else:
-        return
-    from rich.console import Console
-    from rich.progress import Progress
+class Terminal(Progress):
+    """Writes to stderr where that is a terminal."""
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=count, completed=done)
+    def track(self, items: Iterable[T], count: int, what: str) -> Iterator[T]:
+        """Yields the items; once PATIENCE is over, shows how many of `count` are done."""
+        if not sys.stderr.isatty():
+            yield from items
+            return
+        started = time.monotonic()
+        remaining = iter(items)
+        done = 0
         for item in remaining:
             yield item
-            bar.advance(task)
+            done += 1
+            if time.monotonic() - started > PATIENCE:
+                break
+        else:
+            return
+        from rich.console import Console
+        from rich.progress import Progress as Bar
 
+        with Bar(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=count, completed=done)
+            for item in remaining:
+                yield item
+                bar.advance(task)
 
-@contextmanager
-def busy(what: str) -> Iterator[None]:
-    """Shows, on a terminal, that something is going on."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Shows `what` for as long as the block runs."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
 
-    with Console(stderr=True).status(what):
-        yield
+        with Console(stderr=True).status(what):
+            yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -12,67 +13,89 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ror_port.errors import RorPortError
+from ror_port.cli.options import Reading
+from ror_port.errors import RorPortError, printable
 
-if TYPE_CHECKING:  # imported where it is needed, so that --help starts in a blink
+if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
     from ror_port.source.port import Port
 
 
 Run = Callable[[], tuple[str, Mapping[str, Any], int]]
-"""Does what is to be done with one file, and says it as text and as JSON; with the exit code."""
+"""Does what is to be done with one file; returns the result as text and as JSON, and the exit code."""
 
 
-def each(
-    files: Sequence[Path], one: Callable[[Port], Account], *, as_json: bool, debug: bool, jobs: int = 1, **says: Any
-) -> None:
+def each(files: Sequence[Path], one: Callable[[Port], Account], reading: Reading, jobs: int = 1) -> None:
     """Runs `one` on every file and prints its account; a file that fails does not stop the others."""
     if jobs > 1 and len(files) > 1:
-        codes = list(_in_workers(files, jobs, as_json=as_json))
+        codes = list(_in_workers(files, jobs, as_json=reading.as_json))
     else:
-        codes = [_attempt(path, one, as_json=as_json, debug=debug, **says) for path in files]
+        codes = [_attempt(path, one, reading) for path in files]
     if len(files) > 1:
         failed = sum(map(bool, codes))
-        click.echo(f"{len(files)} files: {len(files) - failed} done, {failed} failed", err=as_json)
+        click.echo(f"{len(files)} files: {len(files) - failed} done, {failed} failed", err=reading.as_json)
     sys.exit(next(filter(None, codes), 0))
 
 
-def alone(path: Path, run: Run, *, as_json: bool, debug: bool) -> None:
-    """Prints what `run` says of the one file of a command, as text and as JSON, or its failure; ends with its code."""
-    if code := _told(path, run, as_json=as_json, debug=debug):
+def single(path: Path, run: Run, reading: Reading) -> None:
+    """Prints the result of the one file of a command, or its failure; ends with its exit code."""
+    if code := _report(path, run, reading):
         sys.exit(code)
 
 
-def _attempt(path: Path, one: Callable[[Port], Account], *, as_json: bool, debug: bool, **says: Any) -> int:
-    """Runs `one` on a file, prints its account or what went wrong, and gives the exit code."""
-    from ror_port.source.port import load
+def _attempt(path: Path, one: Callable[[Port], Account], reading: Reading) -> int:
+    """Runs `one` on a file, prints its account or what went wrong, and returns the exit code."""
+    from ror_port.api import load
 
     def run() -> tuple[str, Mapping[str, Any], int]:
-        with load(path, **says) as port:
+        with load(path, **vars(reading.given)) as port:
             account = one(port)
             return account.as_text(), account.as_json(), 0
 
-    return _told(path, run, as_json=as_json, debug=debug)
+    return _report(path, run, reading)
+
+
+def _report(path: Path, run: Run, reading: Reading) -> int:
+    """Prints the result of a file, as text and as JSON, or its failure in one line; returns the exit code."""
+    try:
+        text, data, code = run()
+    except Exception as error:
+        if reading.debug:
+            traceback.print_exc()
+        if isinstance(error, RorPortError):
+            message, code = error.for_command(), error.exit_code
+        else:
+            message, code = f"{path}: defect: {type(error).__name__}: {_line(error)}", 1
+        _fail(path, type(error).__name__, message, code, as_json=reading.as_json)
+        return code
+    click.echo(text, err=reading.as_json)
+    if reading.as_json:
+        click.echo(json.dumps(data))
+    return code
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] + "; --debug shows where"
 
 
 def _fail(path: Path, kind: str, message: str, code: int, *, as_json: bool) -> None:
-    from ror_port.errors import printable
-
     click.echo(f"ror-port: {printable(message)}", err=True)
     if as_json:
         click.echo(json.dumps({"file": str(path), "error": kind, "message": message, "exit_code": code}))
 
 
 def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[int]:
-    """Runs the command that is being run once for each file, in other processes; prints what they say."""
+    """Runs the command that is being run once for each file, in other processes, and prints their output."""
     from ror_port.cli.jobs import run
 
     context = click.get_current_context()
+    command = context.command.callback
+    assert command is not None
     options = context.params | {"jobs": 1}
     if options.get("out"):
         options["out"] += os.sep  # several files: a folder
-    command = str(context.info_name)
-    outcomes = run(_call, [{"command": command, **options, "files": (file,)} for file in files], jobs)
+    name = {"module": command.__module__, "command": command.__name__}
+    outcomes = run(_call, [{**name, **options, "files": (file,)} for file in files], jobs)
     for file, outcome in zip(files, outcomes, strict=True):
         click.echo(outcome.out, nl=False)
         click.echo(outcome.err, nl=False, err=True)
@@ -82,31 +105,6 @@ def _in_workers(files: Sequence[Path], jobs: int, *, as_json: bool) -> Iterator[
         yield 1 if outcome.code is None else outcome.code
 
 
-def _call(command: str, **options: Any) -> None:
-    from ror_port.cli import cli
-
-    call = cli.commands[command].callback
-    assert call is not None
-    call(**options)
-
-
-def _told(path: Path, run: Run, *, as_json: bool, debug: bool) -> int:
-    """Prints what `run` says of a file, as text and as JSON, or its failure in one line; returns the exit code."""
-    try:
-        text, data, code = run()
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        known = isinstance(error, RorPortError)
-        code = error.exit_code if isinstance(error, RorPortError) else 1
-        message = str(error) if known else f"{path}: defect: {type(error).__name__}: {_line(error)}"
-        _fail(path, type(error).__name__, message, code, as_json=as_json)
-        return code
-    click.echo(text, err=as_json)
-    if as_json:
-        click.echo(json.dumps(data))
-    return code
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] + "; --debug shows where"
+def _call(module: str, command: str, **options: Any) -> None:
+    """Runs a command, named by the module that defines it, with its options."""
+    getattr(importlib.import_module(module), command).callback(**options)

@@ -1,9 +1,9 @@
-"""What the commands say: the same account once as JSON and once as text for a person."""
+"""What the commands print: the same account once as JSON and once as text for a person."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,28 +14,34 @@ from ror_port.errors import printable, quote
 from ror_port.source.port import Port
 from ror_port.source.provenance import Fact
 
-if TYPE_CHECKING:  # a command that has none of these to tell of does not import them
+if TYPE_CHECKING:  # a command that prints none of these does not import them
+    from ror_port.api import Written
     from ror_port.check.certificate import Recheck
-    from ror_port.check.compare import Check, EpsilonEffect, Unchecked
     from ror_port.check.diagnose import Training
     from ror_port.check.evaluate import Evaluation, Hypothesis
-    from ror_port.convert.write import Written
+    from ror_port.check.expectation import EpsilonEffect
+    from ror_port.check.verify import Verification
 
 
-@dataclass
+@dataclass(frozen=True)
 class Account:
-    """Everything that one command found out about one file, and did with it."""
+    """Everything that one command found out about one file, and did with it. planned: what it would have written."""
 
     port: Port
     written: Written | None = None
-    planned: str | None = None
-    check: Check | Unchecked | None = None
-    epsilon: EpsilonEffect | None = None
-    layers: list[dict[str, Any]] = field(default_factory=list)
-    certificate: str | None = None
+    planned: Path | None = None
+    lists_tensors: bool = False
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """Every tensor: its name in the file, its canonical name, and its shape in the file."""
+        if not self.lists_tensors:
+            return []
+        stored = [(parameter.name, self.port.stored[parameter.name]) for parameter in self.port.graph.parameters]
+        return [{"file": quote(t.name).strip("'"), "name": name, "shape": t.shape} for name, t in stored]
 
     def as_json(self) -> dict[str, Any]:
-        port = self.port
+        port, written = self.port, self.written
         account: dict[str, Any] = {
             "file": str(port.checkpoint.path),
             **port.statement(),
@@ -46,21 +52,15 @@ class Account:
         if port.admitted:
             account["admitted"] = port.admitted
         if self.planned:
-            account["planned"] = self.planned
-        if self.written:
-            account["written"] = self.written.as_json()
-        if self.certificate:
-            account["certificate"] = self.certificate
-        if self.check:
-            account["check"] = self.check.as_json()
-        if self.epsilon:
-            account["epsilon_effect"] = {
-                "epsilon": self.epsilon.epsilon,
-                "other": self.epsilon.other,
-                "logits_relative_l2": self.epsilon.difference.relative_l2,
-                "answers_changed": self.epsilon.difference.answers - self.epsilon.difference.same_answers,
-                "answers": self.epsilon.difference.answers,
-            }
+            account["planned"] = str(self.planned)
+        if written:
+            account["written"] = written.as_json()
+            if written.certificate:
+                account["certificate"] = str(written.certificate)
+            if written.verification:
+                account["verification"] = written.verification.as_json()
+            if written.epsilon_effect:
+                account["epsilon_effect"] = written.epsilon_effect.as_json()
         if self.layers:
             account["layers"] = self.layers
         return account
@@ -69,9 +69,10 @@ class Account:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        port = self.port
-        yield f"{printable(port.checkpoint.path)}: {port.network.name}"
-        yield f"  {port.network.summary}; {port.size:,} parameters, {port.dtype}"
+        port, written = self.port, self.written
+        yield f"{printable(port.checkpoint.path)}: {port.name}"
+        summary = port.family.summary if port.family else _shapes(port)
+        yield f"  {summary}; {port.size:,} parameters, {port.dtype}"
         yield f"  sha256 {port.checkpoint.sha256}"
         yield ""
         yield from _table([(fact.basis, fact.name, fact.value, _evidence(fact)) for fact in port.facts])
@@ -85,40 +86,44 @@ class Account:
         if self.layers:
             yield from _table([(row["file"], row["name"], "×".join(map(str, row["shape"]))) for row in self.layers])
             yield ""
-        if self.epsilon:
-            yield from self._epsilon(self.epsilon)
+        if written and written.epsilon_effect:
+            yield from self._epsilon(written.epsilon_effect)
         if self.planned:
             yield f"would write {printable(self.planned)}"
-        if self.written:
-            yield f"wrote {printable(self.written.path)} ({self.written.bytes:,} bytes)"
-            yield f"  sha256 {self.written.sha256}"
-        if self.check:
-            yield from self._checked(self.check)
-        if self.certificate:
-            yield f"wrote {self.certificate} and the same as a page"
+        if written:
+            yield f"wrote {printable(written.path)} ({written.bytes:,} bytes)"
+            yield f"  sha256 {written.sha256}"
+            if written.verification:
+                yield from self._verified(written.verification)
+            if written.certificate:
+                yield f"wrote {printable(written.certificate)} and the same as a page"
 
-    def _checked(self, check: Check | Unchecked) -> Iterator[str]:
-        from ror_port.check.compare import Unchecked
-
-        if isinstance(check, Unchecked):
-            yield f"not checked: {check.reason}"
+    def _verified(self, found: Verification) -> Iterator[str]:
+        if found.difference is None or found.tolerance is None:
+            yield f"not verified: {found.failure.for_command() if found.failure else ''}"
             return
-        difference = check.difference
-        origin = "Theano" if self.port.convention.flipped else "the software it came from"
-        yield f"{click.style('checked', fg='green')}: {check.runtime} against what {origin} would compute"
-        yield (
-            f"  logits differ by {difference.relative_l2:.1e} (relative L2; tolerance {check.tolerance:g}), "
-            f"same answer for {difference.same_answers} of {difference.answers} images"
-        )
+        origin = "Theano" if self.port.convention.theano else "the software it came from"
+        yield f"{click.style('verified', fg='green')} in {found.runtime} against what {origin} would compute"
+        yield f"  {_figures(vars(found.difference), found.tolerance.value, found.output)}"
 
     def _epsilon(self, effect: EpsilonEffect) -> Iterator[str]:
         difference = effect.difference
-        changed = difference.answers - difference.same_answers
-        yield f"how much the assumed epsilon matters here: {effect.other:g} instead of {effect.epsilon:g} would change"
+        yield f"effect of the assumed epsilon: {effect.other:g} instead of {effect.epsilon:g} would change"
+        top1 = ""
+        if difference.same_top1 is not None:
+            top1 = f", the top-1 class on {difference.changed_top1 or 'none'} of {difference.images} images"
+        what = "logits" if top1 else "outputs"
         yield (
-            f"  the logits by {difference.relative_l2:.1%} (relative L2) and "
-            f"{changed or 'none'} of {difference.answers} answers; only logits recorded then could tell which it was"
+            f"  the {what} by {difference.relative_l2:.1%} (relative L2){top1}; only {what} recorded then determine it"
         )
+
+
+def _shapes(port: Port) -> str:
+    """Of the inputs and outputs of a network."""
+    graph = port.channels_last.graph
+    ends = [[node.shape for node in graph.inputs], [graph[name].shape for name in graph.outputs]]
+    given, found = (", ".join("×".join(map(str, shape)) for shape in shapes) for shapes in ends)
+    return f"input {given}, output {found}"
 
 
 def _evidence(fact: Fact) -> str:
@@ -141,26 +146,26 @@ def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothes
     dataset, confusion = found.dataset, found.confusion
     lines = [
         f"{path} in {found.runtime}",
-        f"  {len(found.answers):,} images: {dataset.name}; {dataset.preprocessing}",
+        f"  {len(found.predictions):,} images: {dataset.name}; {dataset.preprocessing}",
         "",
         f"Accuracy : {100 * found.accuracy:.2f} %",
         f"Error : {100 * (1 - found.accuracy):.2f} %",
         "",
     ]
-    rows: list[tuple[str, ...]] = [("class", "images", "right", "accuracy")]
+    rows: list[tuple[str, ...]] = [("class", "images", "correct", "accuracy")]
     for index, name in enumerate(dataset.classes):
-        count, right = int(confusion[index].sum()), int(confusion[index, index])
-        rows.append((quote(name).strip("'"), str(count), str(right), f"{right / count:.1%}" if count else "none"))
+        count, correct = int(confusion[index].sum()), int(confusion[index, index])
+        rows.append((quote(name).strip("'"), str(count), str(correct), f"{correct / count:.1%}" if count else "none"))
     lines += _table(rows)
     if len(dataset.classes) <= WIDEST_CONFUSION:
         cells = [[str(count) if count else "·" for count in row] for row in confusion]
         width = max(len(cell) for row in [*cells, map(str, range(len(cells)))] for cell in row)
         header = " ".join(str(i).rjust(width) for i in range(len(cells)))
         label = len(str(len(cells) - 1))
-        lines += ["", "rows: the class; columns: the answer", f"  {' ' * label}  {header}"]
+        lines += ["", "rows: true class; columns: predicted class", f"  {' ' * label}  {header}"]
         lines += [f"  {i:{label}}  " + " ".join(c.rjust(width) for c in row) for i, row in enumerate(cells)]
     if hypotheses:
-        lines += ["", "if the file meant something else:"]
+        lines += ["", "under other conventions:"]
         rows = [("trained by", "epsilon", "accuracy", "")]
         for h in hypotheses:
             kernels = "theano (kernels flipped)" if h.backend == "theano" else "tensorflow (not flipped)"
@@ -171,12 +176,11 @@ def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothes
 
 def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | None) -> str:
     """The verdict on every artifact; on a failure where and why."""
-    about = certificate["source"]
     inputs = certificate["inputs"]
-    shown = "×".join(map(str, inputs["shape"])) + (" images" if inputs["file"] else " seeded pictures")
+    shape = "×".join(map(str, inputs["shape"]))
     lines = [
-        f"{source}: {about['network']['name']}",
-        f"  against Theano's arithmetic in NumPy float64 on {shown}",
+        f"{source}: {certificate['source']['network']['name']}",
+        f"  against Theano's arithmetic in NumPy float64 on {_inputs(inputs)}, {shape}",
     ]
     if record := certificate["record"]:
         verdict = _verdict(record["passed"])
@@ -190,7 +194,7 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
             continue
         tolerance = artifact["tolerance"]
         lines += [
-            f"  {_figures(artifact['difference'], tolerance['value'])}",
+            f"  {_figures(artifact['difference'], tolerance['value'], artifact['output'])}",
             f"  tolerance: {tolerance['margin']} × {tolerance['noise']:.1e}, what {tolerance['precision']} costs the "
             f"reference itself on these inputs, {tolerance['depth']} layers deep",
         ]
@@ -198,13 +202,15 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
             lines += _layers(artifact)
         if artifact["passed"] is False:
             lines += _explanation(artifact)
-    effect = certificate["sensitivity"]
-    lines += [
-        "",
-        f"epsilon {effect['other']:g} instead of {effect['epsilon']:g} would change the logits by "
-        f"{effect['logits_relative_l2']:.1%} (at most {effect['logits_max_abs']:.2g}) and "
-        f"{effect['answers_changed']} of {effect['answers']} answers",
-    ]
+    if effect := certificate["sensitivity"]:
+        lines += [
+            "",
+            f"epsilon {effect['other']:g} instead of {effect['epsilon']:g} would change the logits by "
+            f"{effect['logits_relative_l2']:.1%} (at most {effect['logits_max_abs']:.2g})",
+        ]
+        if effect["top1_changed"] is not None:
+            changed = effect["top1_changed"] or "none"
+            lines[-1] += f" and the top-1 class on {changed} of {effect['images']} images"
     if out:
         lines.append(f"wrote {out} and {out.with_suffix('.html').name}")
     return "\n".join(lines)
@@ -216,29 +222,39 @@ def _verdict(passed: bool | None) -> str:
     return click.style(word, fg=colour)
 
 
-def _figures(difference: Mapping[str, Any], tolerance: float) -> str:
+def _inputs(stated: Mapping[str, Any]) -> str:
+    """What networks were given, in words."""
+    if stated["file"]:
+        return "images"
+    return "seeded images" if len(stated["shape"]) == 4 else "seeded inputs"
+
+
+def _figures(difference: Mapping[str, Any], tolerance: float, output: str | None = None) -> str:
+    """output: which of several the figures are of."""
     if difference["relative_l2"] is None:
-        return "answers that are no numbers"
-    return (
-        f"relative L2 {difference['relative_l2']:.1e}, the least that a tolerance would have to be; it is "
-        f"{tolerance:.1e}; largest difference {difference['max_abs']:.1e}, same answer for "
-        f"{difference['same_answers']} of {difference['answers']}"
+        return "the scores are not numbers (NaN)"
+    text = (
+        f"relative L2 error {difference['relative_l2']:.1e} (tolerance {tolerance:.1e}), largest difference "
+        f"{difference['max_abs']:.1e}"
     )
+    if difference["same_top1"] is not None:
+        text += f", same top-1 class on {difference['same_top1']} of {difference['images']} images"
+    return f"{text}, of the output {output}" if output else text
 
 
 def _layers(artifact: Mapping[str, Any]) -> Iterator[str]:
     tolerance = artifact["tolerance"]["value"]
-    rows: list[tuple[str, ...]] = [("layer", "in the end", "by itself", "")]
+    rows: list[tuple[str, ...]] = [("layer", "end to end", "isolated", "")]
     for layer in artifact["layers"]:
-        values = layer["end_to_end"], layer["alone"]
-        marks = "differs by itself" if layer["node"] in artifact["differ_alone"] else ""
+        values = layer["end_to_end"], layer["isolated"]
+        marks = "faulty" if layer["node"] in artifact["faulty_layers"] else ""
         if not marks and values[0] is not None and values[0] > tolerance:
-            marks = "differs, by what came before"
+            marks = "differs because its input does"
         rows.append((layer["node"], *(f"{v:.1e}" if v is not None else "" for v in values), marks))
     yield from _table(rows)
     if artifact["first_difference"]:
-        alone = len(artifact["differ_alone"])
-        yield f"  first to differ: {artifact['first_difference']}; by themselves: {alone} layers"
+        faulty = len(artifact["faulty_layers"])
+        yield f"  first difference: {artifact['first_difference']}; faulty layers: {faulty}"
 
 
 def _explanation(item: Mapping[str, Any]) -> Iterator[str]:
@@ -247,13 +263,13 @@ def _explanation(item: Mapping[str, Any]) -> Iterator[str]:
         before, after = (found[key]["relative_l2"] for key in ("before", "after"))
         names = " and ".join(found["mistakes"])
         yield f"  {click.style('explained by', fg='yellow')}: {names}"
-        yield f"  relative L2 {before:.1e} before, {after:.1e} once the reference makes the same mistake"
+        yield f"  relative L2 error {before:.1e}, and {after:.1e} from a reference that makes the same mistake"
     elif not item["passed"]:
         yield "  none of the known mistakes, nor two of them together, explains it"
 
 
 def recheck_text(path: Path, again: Recheck) -> str:
-    lines = [f"{path}: made {again.before['created']}, {_verdict(again.before['passed'])} then"]
+    lines = [f"{path}: created {again.before['created']}, {_verdict(again.before['passed'])} then"]
     if again.now is None:
         return "\n".join([*lines, *(f"{_verdict(False)}  {fault}" for fault in again.faults)])
     lines.append("  every file is the one that was certified (sha256)")
@@ -269,18 +285,18 @@ def recheck_text(path: Path, again: Recheck) -> str:
 
 
 def training_text(path: Path, found: Training) -> str:
-    """What the running statistics say, hypothesis by hypothesis and layer by layer."""
-    words = {True: "Theano's convolution (flipped)", False: "cross-correlation (not flipped)"}
-    best = "Theano" if found.best.flipped else "software that cross-correlates, as TensorFlow does"
-    said = {
+    """What the running statistics tell, hypothesis by hypothesis and layer by layer."""
+    words = {True: "Theano's convolution (kernels flipped)", False: "cross-correlation (not flipped)"}
+    best = "Theano" if found.best.true_convolution else "software that cross-correlates, as TensorFlow does"
+    verdict = {
         "inconclusive": click.style("inconclusive", fg="yellow"),
         "theano": f"trained by {click.style(best, bold=True)}",
         "not theano": f"trained by {click.style(best, bold=True)}",
     }[found.verdict]
     total = len(found.best.channels)
     lines = [
-        f"{path}: by its running statistics {said}",
-        f"  {found.votes} of {total} channels fit better under {words[found.best.flipped]}, "
+        f"{path}: by its running statistics {verdict}",
+        f"  {found.votes} of {total} channels fit better under {words[found.best.true_convolution]}, "
         f"{found.deviations:.1f} standard deviations from a fair coin; divergence {found.best.mean:.2g} against "
         f"{found.other.mean:.2g}",
     ]
@@ -290,8 +306,8 @@ def training_text(path: Path, found: Training) -> str:
             f"{tolerances.STATISTICS_FIT:g}: more images, or images of the kind it was trained on, may help"
         )
     elif found.best is not found.as_taken:
-        lines.append(click.style("  it is read here as the other; --source-backend changes that", fg="red"))
+        lines.append(click.style("  the file is read here under the other one; change with --source-backend", fg="red"))
     rows: list[tuple[str, ...]] = [("BatchNorm", "flipped", "not flipped")]
-    pair = sorted((found.as_taken, found.otherwise), key=lambda misfit: not misfit.flipped)
+    pair = sorted((found.as_taken, found.otherwise), key=lambda misfit: not misfit.true_convolution)
     rows += [(name, *(f"{misfit.layers[name].mean():.2g}" for misfit in pair)) for name in pair[0].layers]
     return "\n".join([*lines, *_table(rows)])

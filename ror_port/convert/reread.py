@@ -1,7 +1,7 @@
-"""What was written is read again before it counts, and every tensor compared with what the writer was given.
+"""What was written is read again, and every tensor is compared with the one that the writer was given.
 
-A disk or a library that lost a byte is found out while the old output is still in place. Only digests are kept
-meanwhile, so it takes no memory, and the time of reading the output once.
+A byte that a disk or a library lost is detected while the old output still exists. Only digests are kept meanwhile, so
+this takes little memory, and the time of reading the output once.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ror_port.errors import OutputError, RorPortError
+from ror_port.formats import open_checkpoint
 from ror_port.layout import Array, Shape
 from ror_port.mapping.software import keras_layer_name
 from ror_port.network.graph import Parameter
-from ror_port.safety.parsing import own_file
-from ror_port.source.port import load, understand
+from ror_port.source.port import understand
 from ror_port.source.provenance import Given
 
 Digest = tuple[str, Shape, int]
@@ -24,7 +24,7 @@ Digest = tuple[str, Shape, int]
 
 
 class Ledger:
-    """One digest a tensor, as it is to be written."""
+    """One digest for each tensor that is written."""
 
     def __init__(self) -> None:
         self.digests: dict[str, Digest] = {}
@@ -33,22 +33,24 @@ class Ledger:
         """Called by writers with each tensor as they write it."""
         self.digests[_key(parameter)] = _digest(array)
 
-    def check(self, written: Path, format: str, graph: Mapping[str, Any] | None = None) -> None:
-        """Raises OutputError where a file, or a folder, does not hold what was noted.
+    def compare(self, written: Path, format: str, graph: Mapping[str, Any] | None = None) -> None:
+        """Raises OutputError where a file or a folder does not hold exactly the tensors that were noted.
 
-        A SavedModel is passed over: TensorFlow alone can read its tensors, and the check of its answers does.
+        graph: the network as `ror_port.network.as_json` states it, for a format that does not.
+
+        A SavedModel is not read: only TensorFlow can read its tensors, and its predictions are compared instead.
         """
         if format == "savedmodel":
             return
         try:
-            found = {_key(parameter): _digest(array) for parameter, array in _tensors(written, format, graph)}
+            found = {_key(parameter): _digest(array) for parameter, array in _tensors(written, graph)}
         except RorPortError as error:
             raise OutputError(f"what was written cannot be read again, and is not kept: {error}") from error
         wrong = [name for name in self.digests.keys() | found.keys() if self.digests.get(name) != found.get(name)]
         if wrong:
             raise OutputError(
-                f"{written}: {len(wrong)} tensors are not what was to be written, {min(wrong)} the first; is the disk "
-                "sound? Nothing was kept"
+                f"{written}: {len(wrong)} tensors differ from what was to be written, {min(wrong)} first; the disk may "
+                "be failing; nothing was kept"
             )
 
 
@@ -61,15 +63,10 @@ def _digest(array: Array) -> Digest:
     return array.dtype.str, array.shape, zlib.crc32(array.data)
 
 
-def _tensors(written: Path, format: str, graph: Mapping[str, Any] | None) -> Iterator[tuple[Parameter, Array]]:
-    given = Given(bad_values=True)
-    with own_file():
-        if format == "onnx":
-            from ror_port.formats import onnx
-
-            port = understand(onnx.read_again(written, graph), given)
-        else:
-            port = load(written, given, graph=graph if format == "pt" else None)
-    with port:
+def _tensors(written: Path, graph: Mapping[str, Any] | None) -> Iterator[tuple[Parameter, Array]]:
+    with open_checkpoint(written, trusted=True) as checkpoint:
+        if graph is not None and "graph" not in checkpoint.stated:
+            checkpoint.stated = {**checkpoint.stated, "graph": graph}
+        port = understand(checkpoint, Given(bad_values=True))
         for parameter in port.graph.parameters:
             yield parameter, port.untouched(parameter)

@@ -1,4 +1,4 @@
-"""Output appears complete or not at all: written beside, read again, flushed to the disk, renamed into place."""
+"""Atomic output: written to a temporary name, flushed to the disk, and renamed to its target in one step."""
 
 from __future__ import annotations
 
@@ -12,43 +12,45 @@ from pathlib import Path
 
 from ror_port.errors import OutputError
 
-OWN_FOLDERS = (
+OUTPUT_FOLDERS = (
     {"README.md", "config.json", "model.safetensors", "modeling_ror.py"},
     {"saved_model.pb", "fingerprint.pb", "assets", "variables"},
 )
 """Contents of the folders that ror-port writes; a folder with anything else in it is never replaced."""
 
 
-def is_own(folder: Path) -> bool:
+def is_output_folder(folder: Path) -> bool:
     """Whether a folder holds what ror-port writes to one, and nothing else."""
     try:
         names = {item.name for item in folder.iterdir()}
     except OSError:  # no folder, or none that may be read
         names = set()
-    return any(names and names <= own for own in OWN_FOLDERS)
+    return any(names and names <= output for output in OUTPUT_FOLDERS)
 
 
 def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; False where that cannot be found out."""
     try:
         return path.is_dir()
-    except OSError:  # met again, and said, when it is to be written to
+    except OSError:  # reported when it is written to
         return False
 
 
-def check(path: Path, source: Path, *, folder: bool, force: bool) -> None:
+def validate_target(path: Path, source: Path, *, folder: bool, force: bool) -> None:
     """Raises OutputError, before any work is done, where an output may not or cannot be written.
 
-    folder: whether the output is one. Like replaces like: a file a file, a folder a folder of our own.
+    source: the input file, which is never replaced. folder: whether the output is one. force: whether an existing
+    output may be replaced; a file replaces a file, a folder one that `is_output_folder`.
     """
     try:
         target = path.resolve()
         if target.exists() and target.samefile(source):
-            raise OutputError(f"{path}: is the input itself, which is never changed; choose another name with -o")
+            raise OutputError(f"{path}: is the input itself, which is never changed", "choose {path}")
         if target.exists() and not force:
-            raise OutputError(f"{path}: exists already; --force replaces it, -o writes elsewhere")
-        if target.exists() and not (is_own(target) if folder else target.is_file()):
+            raise OutputError(f"{path}: exists already", "{force} replaces it, {path} writes elsewhere")
+        if target.exists() and not (is_output_folder(target) if folder else target.is_file()):
             kind = "a folder that ror-port wrote" if folder else "a regular file"
-            raise OutputError(f"{path}: is not {kind}, and is left as it is; choose another name with -o")
+            raise OutputError(f"{path}: is not {kind}, and is left as it is", "choose {path}")
         if target.parent.exists() and not target.parent.is_dir():
             raise OutputError(f"{path}: {target.parent} is not a folder")
     except (OSError, RuntimeError) as error:  # a name too long, a loop of symlinks, no permission
@@ -56,11 +58,14 @@ def check(path: Path, source: Path, *, folder: bool, force: bool) -> None:
 
 
 @contextmanager
-def staged(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write a file or a folder to; it takes its place on success.
+def atomic_output(path: Path) -> Iterator[Path]:
+    """Yields a temporary path to write a file or a folder to, which is renamed to `path` at the end.
 
-    Where `path` is a symlink, what it points to is replaced. The stage ends in the same suffix, so that what
-    was written can be tried before it counts. The folder is made where there is none, and taken back on failure.
+    On an exception it is removed, and what `path` was before stays. The temporary path is in the same folder and has
+    the same suffix, so that what was written can be read again before it is renamed. A missing folder is created, and
+    removed on an exception. Where `path` is a symlink, its target is replaced.
+
+    Raises OutputError where the disk fails, or where another process created `path` meanwhile.
     """
     target = path.resolve()
     stage = target.with_name(f".part-{os.urandom(4).hex()}-{target.name[-48:]}")
@@ -72,7 +77,7 @@ def staged(path: Path) -> Iterator[Path]:
         yield stage
         for item in (stage, *stage.rglob("*")):
             _flush(item)
-        _take_place(stage, target, replaces)
+        _replace(stage, target, replaces)
         _flush(target.parent)
         made = False
     except OSError as error:
@@ -81,16 +86,16 @@ def staged(path: Path) -> Iterator[Path]:
         try:
             _remove(stage)
         finally:
-            _remove(stage)  # what a signal left of it; there is no second signal
+            _remove(stage)  # once more, where a signal interrupted it; the next signals are ignored
             if made:
                 with suppress(OSError):  # another process may have written there
                     target.parent.rmdir()
 
 
-def _take_place(stage: Path, target: Path, replaces: bool) -> None:
-    """Renames the stage to the target, in one step: at every moment there is the old or the new, whole.
+def _replace(stage: Path, target: Path, replaces: bool) -> None:
+    """Renames the stage to the target in one step: at every moment the target is the old output or the new one, whole.
 
-    replaces: whether the target was there when the work began; what came since is another's.
+    replaces: whether the target existed when the work began. What was created since belongs to another process.
     """
     if not replaces:
         _rename(stage, target, NOREPLACE)
@@ -101,10 +106,10 @@ def _take_place(stage: Path, target: Path, replaces: bool) -> None:
 
 
 NOREPLACE, EXCHANGE = 1, 2
-"""Flags of Linux' renameat2: fail where the target exists; let the two change places."""
+"""Flags of Linux' renameat2: fail where the target exists; exchange the two."""
 
-_HERE = -100
-"""AT_FDCWD: paths count from the working directory."""
+_AT_FDCWD = -100
+"""Paths are relative to the working directory."""
 
 
 def _rename(stage: Path, target: Path, flag: int) -> None:
@@ -113,7 +118,7 @@ def _rename(stage: Path, target: Path, flag: int) -> None:
     except (AttributeError, OSError, TypeError):
         code = errno.ENOSYS  # not Linux, or not glibc 2.28
     else:
-        failed = renameat2(_HERE, os.fsencode(stage), _HERE, os.fsencode(target), flag)
+        failed = renameat2(_AT_FDCWD, os.fsencode(stage), _AT_FDCWD, os.fsencode(target), flag)
         code = ctypes.get_errno() if failed else 0
     if code in (errno.ENOSYS, errno.EINVAL) and flag == NOREPLACE and not target.exists():
         stage.rename(target)

@@ -10,7 +10,7 @@ from ror_port.convert import stage as output
 from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.formats.format import Contents, Format
+from ror_port.formats.format import Contents, Dtype, Format, Settings
 from ror_port.layout import Array
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Parameter
@@ -35,16 +35,13 @@ def no_progress(parameters: Parameters, _: int) -> Parameters:
     return parameters
 
 
-class Written(NamedTuple):
+class Output(NamedTuple):
     """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names."""
 
     path: str
     format: str
     bytes: int
     sha256: str
-
-    def as_json(self) -> dict[str, Any]:
-        return self._asdict()
 
 
 def write(
@@ -54,25 +51,27 @@ def write(
     *,
     data_format: DataFormat = "channels_last",
     logits: bool = False,
-    dtype: str | None = None,
+    dtype: Dtype | None = None,
     fold_bn: bool = False,
     check: Check = no_check,
     progress: Progress = no_progress,
-) -> Written:
+) -> Output:
     """Writes a file or folder that the format's framework loads as it is.
 
-    target: a path that `stage.check` passed. data_format: of images, where the format leaves it open.
-    logits: leave a last softmax out. dtype: of the weights; the source's by default. fold_bn: merge
+    target: a path that `stage.validate_target` accepted. data_format: of images, where the format leaves it open.
+    logits: leave a last softmax out. dtype: of the weights; the format's or the source's by default. fold_bn: merge
     BatchNormalizations into the convolutions before them, for inference alone.
 
-    Raises UnknownNetwork where the format cannot hold the network, OutputError where it cannot be written.
+    Raises UsageError where the format does not take a setting, UnknownNetwork where it cannot hold the network,
+    OutputError where it cannot be written.
     """
+    Settings(data_format, logits, dtype, fold_bn).ensure_taken(format)
     moved = port.relayout(format.data_format or data_format)
     graph = moved.graph
     if format.command == "to-theano":
         _ensure_theano_can(port, graph)
     graph = graph.for_keras() if format.stock else graph
-    graph = graph.until(graph.logits) if logits else graph
+    graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
     arrays = (array for _, array in port.parameters(moved))
     parameters: Parameters = progress(zip(graph.parameters, arrays, strict=True), len(graph.parameters))
     if fold_bn:
@@ -80,17 +79,18 @@ def write(
 
         graph, parameters = fold(graph, parameters)
     ledger = Ledger()
-    with output.staged(target) as stage:
+    with output.atomic_output(target) as stage:
         stated = port.statement()
         if port.family is None:
             stated["graph"] = to_json(graph)
-        contents = Contents(graph, parameters, dtype or port.dtype, stated, port.family, ledger.note, fold_bn)
+        precision = dtype or format.dtype or port.dtype
+        contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn)
         format.write(stage, contents)
         if format.reread and not fold_bn:  # folded weights are others than the file's parameters
-            ledger.check(stage, format.name, stated.get("graph"))
+            ledger.compare(stage, format.name, stated.get("graph"))
         check(stage)
         port.checkpoint.check_unchanged()
-    return Written(str(target), format.name, size(target), sha256(target))
+    return Output(str(target), format.name, size(target), sha256(target))
 
 
 def _ensure_theano_can(port: Port, graph: Any) -> None:

@@ -14,7 +14,7 @@ from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.network.graph import Graph
 from ror_port.safety import limits
 from ror_port.safety.input_file import first_bytes, readable
-from ror_port.safety.parsing import damage, described
+from ror_port.safety.parsing import describe_in_child, library_errors
 
 _LOOKALIKES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves; fetch them with 'git lfs pull'"),
@@ -33,7 +33,7 @@ def kind_of(path: Path) -> str:
     """
     if kind := _kind_of_others(path):
         return kind
-    kind, _ = described(path, lambda: _described(path, whole=False))
+    kind, _ = describe_in_child(path, lambda: _described(path, whole=False), trusted=False)
     return str(kind)
 
 
@@ -48,7 +48,7 @@ def _kind_of_others(path: Path) -> str | None:
         return "safetensors"
     if start.startswith(b"\x08"):  # field 1 of its protobuf, a number
         return "onnx"
-    if not hdf5.has_signature(path):
+    if not start.startswith(hdf5.SIGNATURE) and not hdf5.has_signature(path):
         guess = next((text for magic, text in _LOOKALIKES if start.lstrip().startswith(magic)), "not an HDF5 file")
         raise UnreadableFile(f"{path}: {guess}; expected the HDF5 file that Keras' save_weights or save wrote")
     return None
@@ -67,15 +67,15 @@ def _holds(folder: Path, name: str) -> bool:
         return False
 
 
-def _described(path: Path, *, whole: bool = True) -> tuple[str, Any]:
+def _described(path: Path, *, whole: bool = True, trusted: bool = False) -> tuple[str, Any]:
     """Kind and description of an HDF5 file."""
     with hdf5.hdf5(path, path) as root:
         if hdf5.has_member(root, "layers") and not keras_hdf5.is_list(root):
             from ror_port.formats import keras_3
 
-            return "weights", keras_3.describe(root, path) if whole else None
+            return "weights", keras_3.describe(root, path, trusted=trusted) if whole else None
         kind = "hdf5-model" if hdf5.has_attribute(root, "model_config") else "hdf5-weights"
-        return kind, keras_hdf5.describe(root, path) if whole else None
+        return kind, keras_hdf5.describe(root, path, trusted=trusted) if whole else None
 
 
 def _saved_by_torch(path: Path) -> bool:
@@ -84,10 +84,12 @@ def _saved_by_torch(path: Path) -> bool:
     return start[30 : 30 + int.from_bytes(start[26:28], "little")].endswith(b"/data.pkl")
 
 
-def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
+def open_checkpoint(path: Path, expected: str | None = None, *, trusted: bool = False) -> Checkpoint:
     """Opens any file or folder that ror-port reads.
 
-    expected: the sha256 that it must have, seen to before anything in it is interpreted.
+    expected: the sha256 that it must have, compared before anything in it is interpreted. trusted: a file that this
+    process wrote, and that no other process knows of; no child process parses it first, and what only a hostile or
+    damaged file has is not searched for. The caller compares every tensor.
     """
     before = stamp(path if _kind_of_folder(path) else readable(path))
     if expected and (found := sha256(path)) != expected.lower():
@@ -98,18 +100,18 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
             f"{path}: a SavedModel, which keeps no names that could be relied on; give the .keras or .h5 file instead"
         )
     if kind:
-        with damage(path):
-            checkpoint = BY_KIND[kind].read(path)
+        with library_errors(path):
+            checkpoint = BY_KIND[kind].read(path, trusted=trusted)
     else:
-        checkpoint = _open_hdf5(path)
+        checkpoint = _open_hdf5(path, trusted)
     checkpoint.stamp = before
     return checkpoint
 
 
-def _open_hdf5(path: Path) -> Checkpoint:
+def _open_hdf5(path: Path, trusted: bool) -> Checkpoint:
     with ExitStack() as on_error:
         file = on_error.enter_context(path.open("rb"))
-        kind, said = described(path, lambda: _described(path))
+        kind, said = describe_in_child(path, lambda: _described(path, trusted=trusted), trusted=trusted)
         if kind == "weights":
             from ror_port.formats import keras_3
 

@@ -6,11 +6,12 @@ Readers, writers, endings, the choices of the command line, what runs a result, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from ror_port.errors import UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
 from ror_port.layout import Array
 from ror_port.mapping.engine import Note, unnoted
@@ -20,6 +21,7 @@ from ror_port.network.layers.layer import DataFormat
 
 Runtime = Literal["numpy", "tensorflow", "torch", "onnx"]
 Command = Literal["theano-to-tf", "to-torch", "to-onnx", "to-theano"]
+Dtype = Literal["float32", "float64"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Format:
 
     command: the one that writes it. suffix: of an output that the user gave no name. endings: what a given name may end
     in; a format without endings is a folder. module: under `ror_port.formats`, with `write` and, where it is read,
-    `reader`. data_format: of its images; None where the user chooses. stock: whether it is made of Keras layers.
+    `reader`. settings: the fields of `Settings` that it takes. data_format: of its images; None where the user chooses.
+    dtype: of its weights, unless the user chooses; None for the source's. stock: whether it is made of Keras layers.
     runtime: what runs it. reread: whether its tensors can be read again once they are written.
     """
 
@@ -60,7 +63,9 @@ class Format:
     reader: str | None
     runtime: Runtime
     title: str
+    settings: tuple[str, ...] = ()
     data_format: DataFormat | None = None
+    dtype: Dtype | None = None
     stock: bool = False
     reread: bool = True
 
@@ -68,16 +73,23 @@ class Format:
     def folder(self) -> bool:
         return not self.endings
 
+    def path_of(self, source: Path, folder: Path | None = None) -> Path:
+        """Where an output goes that the user gave no name: beside its source, or in a folder."""
+        return (folder or source.parent) / (stem(source) + self.suffix)
+
     def write(self, target: Path, contents: Contents) -> None:
         """Writes a file or a folder that does not exist. Raises OSError where the disk fails."""
         write: Callable[[Path, Contents], None] = self._function(self.writer)
         write(target, contents)
 
-    def read(self, path: Path) -> Checkpoint:
-        """Opens a file of this format that is not HDF5; those are told apart as they are described."""
+    def read(self, path: Path, *, trusted: bool = False) -> Checkpoint:
+        """Opens a file of this format that is not HDF5; those are told apart as they are described.
+
+        trusted: as of `ror_port.formats.open_checkpoint`.
+        """
         assert self.reader is not None
-        read: Callable[[Path], Checkpoint] = self._function(self.reader)
-        return read(path)
+        read: Callable[..., Checkpoint] = self._function(self.reader)
+        return read(path, trusted=trusted)
 
     def _function(self, name: str) -> Any:
         return getattr(import_module(f"ror_port.formats.{self.module}"), name)  # imported where it is needed
@@ -86,19 +98,21 @@ class Format:
 FORMATS = (
     Format(
         "keras", "keras", "theano-to-tf", ".keras", (".keras",), "keras_3", "write_archive", "read_archive",
-        "tensorflow", "Keras 3 model (.keras)", stock=True,
+        "tensorflow", "Keras 3 model (.keras)", ("data_format", "logits"), stock=True,
     ),
     Format(
         "weights", "weights", "theano-to-tf", ".weights.h5", (".weights.h5",), "keras_3", "write_weights", None,
-        "tensorflow", "Keras 3 weights (.weights.h5)", data_format="channels_last", stock=True,
+        "tensorflow", "Keras 3 weights (.weights.h5)", ("data_format", "logits"), data_format="channels_last",
+        stock=True,
     ),
     Format(
         "h5", "hdf5-model", "theano-to-tf", ".tf.h5", (".h5", ".hdf5"), "keras_hdf5", "write_model", None,
-        "tensorflow", "HDF5 for Keras 2 and 3", stock=True,
+        "tensorflow", "HDF5 for Keras 2 and 3", ("data_format", "logits"), stock=True,
     ),
     Format(
         "savedmodel", "savedmodel", "theano-to-tf", ".savedmodel", (), "savedmodel", "write", None,
-        "tensorflow", "TensorFlow SavedModel (a folder; needs TensorFlow)", stock=True, reread=False,
+        "tensorflow", "TensorFlow SavedModel (a folder; needs TensorFlow)", ("data_format", "logits"), stock=True,
+        reread=False,
     ),
     Format(
         "safetensors", "safetensors", "to-torch", "-torch", (), "pytorch", "write_folder", "read_safetensors",
@@ -110,7 +124,7 @@ FORMATS = (
     ),
     Format(
         "onnx", "onnx", "to-onnx", ".onnx", (".onnx",), "onnx", "write", "read",
-        "onnx", "ONNX", data_format="channels_first",
+        "onnx", "ONNX", ("dtype", "fold_bn", "logits"), data_format="channels_first", dtype="float32",
     ),
     Format(
         "theano", "hdf5-weights", "to-theano", ".th.h5", (".h5", ".hdf5"), "keras_hdf5", "write_keras_1", None,
@@ -130,6 +144,51 @@ def of_command(command: Command) -> tuple[Format, ...]:
 def named(name: str, formats: Sequence[Format] = FORMATS) -> Format | None:
     """The first format that a file's name may stand for, or None."""
     return next((format for format in formats if format.endings and name.endswith(format.endings)), None)
+
+
+def by_name(name: str) -> Format:
+    """Raises UsageError where no format is called so."""
+    if name not in BY_NAME:
+        raise UsageError(f"{quote(name)} is none of {', '.join(BY_NAME)}", "format")
+    return BY_NAME[name]
+
+
+def chosen(path: Path, name: str | None) -> Format:
+    """The format of an output: the one that is asked for by name, else what the path ends in.
+
+    Raises UsageError where neither tells.
+    """
+    if name is not None:
+        return by_name(name)
+    by_suffix = next((format for format in FORMATS if path.name.endswith(format.suffix)), None)
+    found = by_suffix or named(path.name)
+    if found is None:
+        endings = dict.fromkeys(ending for format in FORMATS for ending in format.endings)
+        raise UsageError(f"{path} ends in none of {', '.join(endings)}; name the format", "format")
+    return found
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a network is written; see `ror_port.save`. Raises UsageError where a value is none that there is."""
+
+    data_format: DataFormat = "channels_last"
+    logits: bool = False
+    dtype: Dtype | None = None
+    fold_bn: bool = False
+
+    def __post_init__(self) -> None:
+        if self.data_format not in ("channels_last", "channels_first"):
+            raise UsageError(f"{quote(str(self.data_format))} is no data format", "data_format")
+        if self.dtype not in (None, "float32", "float64"):
+            raise UsageError(f"{quote(str(self.dtype))} is neither 'float32' nor 'float64'", "dtype")
+
+    def ensure_taken(self, format: Format) -> None:
+        """Raises UsageError where a format does not take a setting that is not the default."""
+        for field in fields(self):
+            if getattr(self, field.name) != field.default and field.name not in format.settings:
+                takers = [other.name for other in FORMATS if field.name in other.settings]
+                raise UsageError(f"applies to {', '.join(takers)}, not to {format.name}", field.name)
 
 
 def stem(source: Path) -> str:

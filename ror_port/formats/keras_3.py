@@ -33,7 +33,7 @@ from ror_port.mapping.convention import Convention
 from ror_port.mapping.engine import bind, laid_out
 from ror_port.mapping.software import KERAS_2, KERAS_3, snake_case
 from ror_port.safety import limits
-from ror_port.safety.parsing import described, is_own
+from ror_port.safety.parsing import describe_in_child
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose file layout is followed; the suite loads every file that is written with it."""
@@ -44,12 +44,14 @@ ROLES = {snake_case(kind.keras[0]): tuple(weights.of_layer(kind)) for kind in we
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
 
-def describe(root: h5g.GroupID, path: Path, source: Path | BinaryIO | None = None) -> dict[str, Any]:
+def describe(
+    root: h5g.GroupID, path: Path, source: Path | BinaryIO | None = None, *, trusted: bool = False
+) -> dict[str, Any]:
     """What the library says of a ``.weights.h5`` file, as JSON; `read_weights` makes a checkpoint of it.
 
     source: the file itself, where `path` is the archive that it came in.
     """
-    layers = _described(root, path, source or path)
+    layers = _described(root, path, source or path, trusted)
     return {
         "layers": layers,
         "omitted": hdf5.omitted(root, "optimizer"),
@@ -72,8 +74,8 @@ def read_weights(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Ch
     )
 
 
-def read_archive(path: Path) -> Checkpoint:
-    """Opens a ``.keras`` file."""
+def read_archive(path: Path, *, trusted: bool = False) -> Checkpoint:
+    """Opens a ``.keras`` file. trusted: as of `open_checkpoint`."""
     with ExitStack() as on_error:
         try:
             with _archive(path) as archive:
@@ -82,15 +84,15 @@ def read_archive(path: Path) -> Checkpoint:
                 )
                 config = _member(archive, _CONFIG, path, limits.MAX_CONFIG_BYTES).decode("utf-8", "replace")
                 member = _info(archive, _WEIGHTS, path, limits.MAX_ARCHIVE_MEMBER_BYTES)
-                weights = on_error.enter_context(_unpacked(archive, member, path))
+                weights = on_error.enter_context(_unpacked(archive, member, path, trusted))
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise UnreadableFile(f"{path}: a damaged or encrypted zip archive ({error})") from None
 
         def work() -> dict[str, Any]:
             with hdf5.hdf5(weights, path) as root:
-                return describe(root, path, weights)
+                return describe(root, path, weights, trusted=trusted)
 
-        said = described(path, work)
+        said = describe_in_child(path, work, trusted=trusted)
         version, stated = metadata.get("keras_version"), metadata.get("ror_port", {})
         checkpoint = Checkpoint(
             path=path,
@@ -154,12 +156,12 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> byte
     return archive.read(_info(archive, name, path, limit))
 
 
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> BinaryIO:
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, trusted: bool) -> BinaryIO:
     """A member as a file to be read at any place, once its checksum is seen to: where it lies, or inflated beside."""
     weights: BinaryIO
     if member.compress_type == zipfile.ZIP_STORED:
         weights = cast(BinaryIO, _Stored(path, member))
-        if not is_own() and _checksum(weights) != member.CRC:
+        if not trusted and _checksum(weights) != member.CRC:
             weights.close()
             raise zipfile.BadZipFile(f"bad checksum of {member.filename}")
     else:
@@ -216,11 +218,11 @@ class _Stored(io.RawIOBase):
         super().close()
 
 
-def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO) -> list[list[Any]]:
+def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO, trusted: bool) -> list[list[Any]]:
     group = hdf5.group(root, "layers", path)
     if group.get_num_objs() > limits.MAX_LAYERS:
         raise UnsafeFile(f"{path}: {group.get_num_objs()} layers; the limit is {limits.MAX_LAYERS}")
-    layers, tensors = [], hdf5.Tensors(root, path, source)
+    layers, tensors = [], hdf5.Tensors(root, path, source, trusted=trusted)
     for container in [name.decode("utf-8", "replace") for name in group]:
         match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
         variables = hdf5.group(group, f"{container}/vars", path)
@@ -234,7 +236,7 @@ def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO) -> list[l
         name = hdf5.text(variables, "name", path) or container
         present = enumerate(roles[:count])
         layers.append([name, [tensors.describe(variables, str(index), f"{name}/{role}") for index, role in present]])
-    tensors.check()
+    tensors.validate()
     if len({name for name, _ in layers}) < len(layers):
         raise NotACheckpoint(f"{path}: two layers of one name")
     return layers

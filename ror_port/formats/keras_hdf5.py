@@ -26,7 +26,7 @@ from ror_port.mapping.software import KERAS_2, keras_1_layer_names
 from ror_port.safety import limits
 
 
-def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
+def describe(root: h5g.GroupID, path: Path, *, trusted: bool = False) -> dict[str, Any]:
     """What the library says of a weights-only file or a full model, as JSON; `read` makes a checkpoint of it."""
     full = hdf5.has_member(root, "model_weights")
     owner = hdf5.group(root, "model_weights", path) if full else root
@@ -34,12 +34,12 @@ def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
         raise NotACheckpoint(
             f"{path}: an HDF5 file, but not of Keras weights: no attribute 'layer_names'; it holds {hdf5.content(root)}"
         )
-    tensors = hdf5.Tensors(root, path, path)
+    tensors = hdf5.Tensors(root, path, path, trusted=trusted)
     layers = [
         [name, _described(hdf5.group(owner, name, path), tensors)]
         for name in hdf5.names(owner, "layer_names", path, limits.MAX_LAYERS)
     ]
-    tensors.check()
+    tensors.validate()
     return {
         "full": full,
         "layers": layers,

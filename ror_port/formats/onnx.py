@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ror_port import __version__
-from ror_port.errors import MissingExtra, NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
+from ror_port import __version__, frameworks
+from ror_port.errors import NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import storage
 from ror_port.formats.checkpoint import Checkpoint, StoredTensor
 from ror_port.formats.format import Contents
@@ -32,22 +32,14 @@ from ror_port.network.layers import Input
 from ror_port.network.relayout import relayout
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
-from ror_port.safety.parsing import damage, rehearsed
+from ror_port.safety.parsing import dry_run_in_child, library_errors
 
 OPSET, IR_VERSION = 20, 9
 
 
-def _package() -> Any:
-    try:
-        import onnx as package
-    except ImportError:
-        raise MissingExtra("the onnx package is not installed; pip install 'ror-port[onnx]'") from None
-    return package
-
-
 def write(path: Path, contents: Contents) -> None:
     """Writes a model with its weights inside."""
-    helper, element = _package().helper, {"float32": 1, "float64": 11}[contents.dtype]
+    helper, element = frameworks.onnx().helper, {"float32": 1, "float64": 11}[contents.dtype]
     graph, stated = contents.graph, contents.stated
     entries = bind(ONNX_CONVENTION, graph.parameters)
 
@@ -81,7 +73,7 @@ def write(path: Path, contents: Contents) -> None:
 
 def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
     """The operators of a graph; the last one of each node is called by its canonical name, as is its output."""
-    make = _package().helper.make_node
+    make = frameworks.onnx().helper.make_node
     weights: dict[str, dict[str, str]] = {}
     for entry in entries:
         weights.setdefault(entry.parameter.node, {})[entry.parameter.role] = entry.foreign
@@ -113,7 +105,7 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
 
 def _check_graph(model: Any, shapes: Mapping[str, Shape], element: int) -> None:
     """Has the checker see a model whose weights are still to come: to it they are inputs of their shapes."""
-    package = _package()
+    package = frameworks.onnx()
     shell = package.ModelProto()
     shell.CopyFrom(model)
     value = package.helper.make_tensor_value_info
@@ -140,7 +132,7 @@ def _write_model(
     sizes = {name: math.prod(shape) * _KINDS[element][0].itemsize for name, shape in shapes.items()}
     for name, size in sizes.items():
         about = (
-            _package()
+            frameworks.onnx()
             .TensorProto(name=name, dims=shapes[name], data_type=element)
             .SerializeToString(deterministic=True)
         )
@@ -170,7 +162,7 @@ def _varint(number: int) -> bytes:
 
 def checked(path: Path) -> Any:
     """A model that keeps all its data within its file and that the checker finds sound."""
-    package = _package()
+    package = frameworks.onnx()
     size = readable(path).stat().st_size
     if size > limits.MAX_ONNX_BYTES:
         raise UnsafeFile(f"{path}: {size} bytes; the limit for ONNX is {limits.MAX_ONNX_BYTES}")
@@ -194,7 +186,9 @@ def checked(path: Path) -> Any:
             raise NotACheckpoint(f"{path}: not valid ONNX ({reason})") from None
         return model
 
-    return rehearsed(path, parsed, "the onnx package", limits.MAX_GROWTH + limits.ONNX_COPIES * size)
+    return dry_run_in_child(
+        path, parsed, "the onnx package", limits.MAX_GROWTH + limits.ONNX_COPIES * size, trusted=False
+    )
 
 
 _PLAIN = {
@@ -226,12 +220,12 @@ def _check_plain(model: Any, path: Path) -> None:
 def dtype(model: Any) -> str:
     """The precision of a model's images."""
     element = model.graph.input[0].type.tensor_type.elem_type
-    return str(_package().helper.tensor_dtype_to_np_dtype(element))
+    return str(frameworks.onnx().helper.tensor_dtype_to_np_dtype(element))
 
 
 def with_outputs(model: Any, names: Iterable[str]) -> Any:
     """The same model, giving out what the named nodes compute."""
-    package = _package()
+    package = frameworks.onnx()
     changed = package.ModelProto()
     changed.CopyFrom(model)
     del changed.graph.output[:]
@@ -240,30 +234,54 @@ def with_outputs(model: Any, names: Iterable[str]) -> Any:
     return changed
 
 
-def alone(model: Any, node: Any) -> Any:
-    """A model of one node, with its weights; its first input is the image."""
-    package = _package()
+def inputs(model: Any) -> list[Any]:
+    """What a model is given, without its weights."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in weights]
+
+
+def between(model: Any, source: str, result: str) -> Any | None:
+    """The part of a model that makes a value of another one, with its weights; None where it needs further values."""
+    package = frameworks.onnx()
     helper, element = package.helper, model.graph.input[0].type.tensor_type.elem_type
-    weights = [tensor for tensor in model.graph.initializer if tensor.name in node.input]
-    image, result = (helper.make_tensor_value_info(name, element, None) for name in (node.input[0], node.output[0]))
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    needed, waiting = set(), [result]
+    while waiting:
+        name = waiting.pop()
+        if name in needed or name == source or not name:
+            continue
+        needed.add(name)
+        if name not in weights:
+            if name not in made_by:
+                return None
+            waiting.extend(made_by[name].input)
+    nodes = [node for node in model.graph.node if not needed.isdisjoint(node.output)]
+    ends = [helper.make_tensor_value_info(name, element, None) for name in (source, result)]
+    initializers = [tensor for name, tensor in weights.items() if name in needed]
     return helper.make_model(
-        helper.make_graph([node], node.name, [image], [result], weights),
+        helper.make_graph(nodes, result, ends[:1], ends[1:], initializers),
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
     )
 
 
-def read(path: Path) -> Checkpoint:
-    """Opens a model that ror-port wrote, as it was or with other weights in it."""
-    package = _package()
+def read(path: Path, *, trusted: bool = False) -> Checkpoint:
+    """Opens a model that ror-port wrote, as it was or with other weights in it.
+
+    trusted: as of `open_checkpoint`; only the weights are read.
+    """
+    if trusted:
+        return _read_weights(path)
+    package = frameworks.onnx()
     model = checked(path)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     where = "metadata ror_port"
     stated = json_object(properties.get("ror_port", "{}"), f"{path}: {where}")
     if stated.get("folded"):
         raise NotACheckpoint(
-            f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again; "
-            "convert from the file it was made of, or write ONNX without --fold-bn"
+            f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again",
+            "convert from the file it was made of, or write ONNX without {fold_bn}",
         )
     tensors = [_tensor(package, initializer, path) for initializer in model.graph.initializer]
     outputs = [value.name for value in model.graph.output]
@@ -311,9 +329,9 @@ def _essence(node: Any) -> tuple[Any, ...]:
     return node.op_type, tuple(node.input), tuple(node.output), attributes
 
 
-def read_again(path: Path, graph: Mapping[str, Any] | None) -> Checkpoint:
+def _read_weights(path: Path) -> Checkpoint:
     """The weights of a model that `write` wrote a moment ago; the package would hold it in memory several times."""
-    with damage(path), ExitStack() as on_error:
+    with library_errors(path), ExitStack() as on_error:
         file = on_error.enter_context(path.open("rb"))
         (content,) = (inner for number, inner in _fields(file, range(path.stat().st_size)) if number == _GRAPH_OF_MODEL)
         tensors = [
@@ -326,7 +344,6 @@ def read_again(path: Path, graph: Mapping[str, Any] | None) -> Checkpoint:
             stored,
             software=ONNX,
             writer="ONNX",
-            stated={"graph": graph} if graph else {},
             close=file.close,
         )
         on_error.pop_all()
@@ -350,7 +367,9 @@ def _placed(file: BinaryIO, message: range, path: Path) -> StoredTensor:
     where = f"{path}: {quote(name)}"
     if len(raw) != math.prod(shape) * dtype.itemsize:
         raise UnreadableFile(f"{where}: {len(raw)} bytes do not make the shape that it states")
-    return StoredTensor(name, shape, dtype, partial(storage.read, file, storage.Piece(raw.start), shape, dtype, where))
+    return StoredTensor(
+        name, shape, dtype, partial(storage.read, file, storage.Contiguous(raw.start), shape, dtype, where)
+    )
 
 
 def _fields(file: BinaryIO, message: range) -> Iterator[tuple[int, range]]:
@@ -409,7 +428,7 @@ def _tensor(package: Any, initializer: Any, path: Path) -> StoredTensor:
 
 def _element(number: int) -> str:
     """What ONNX calls a type."""
-    kinds: Mapping[int, str] = {value: name for name, value in _package().TensorProto.DataType.items()}
+    kinds: Mapping[int, str] = {value: name for name, value in frameworks.onnx().TensorProto.DataType.items()}
     return kinds.get(number, f"number {number}").lower()
 
 

@@ -21,7 +21,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
+from ror_port import frameworks
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import safetensors
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.format import Contents
@@ -33,9 +34,9 @@ from ror_port.mapping.engine import Entry, bind, laid_out
 from ror_port.mapping.software import PYTORCH, TORCH_IGNORED, torch_names
 from ror_port.network.graph import Graph
 from ror_port.safety import limits
-from ror_port.safety.file_object import sink
+from ror_port.safety.file_object import non_raising_file
 from ror_port.safety.input_file import readable
-from ror_port.safety.parsing import rehearsed
+from ror_port.safety.parsing import dry_run_in_child
 
 PREPROCESSING = {
     "scale": "pixels / 255",
@@ -120,22 +121,15 @@ def _write_safetensors(file: BinaryIO, contents: Contents) -> None:
 
 def write_state_dict(path: Path, contents: Contents) -> None:
     """A state dict that ``torch.load(path, weights_only=True)`` takes; needs torch."""
-    torch = _torch("or write safetensors")
+    torch = frameworks.torch()
     tensors = {name: torch.from_numpy(array) for name, array in state(contents)}
-    with path.open("wb") as file, sink(file) as out:
+    with path.open("wb") as file, non_raising_file(file) as out:
         torch.save(tensors, out)
 
 
-def _torch(otherwise: str) -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtra(f"PyTorch is not installed; pip install 'ror-port[torch]', {otherwise}") from None
-    return torch
-
-
-def read_safetensors(path: Path) -> Checkpoint:
+def read_safetensors(path: Path, *, trusted: bool = False) -> Checkpoint:
     """Opens a folder of ours, or a ``.safetensors`` file; a ``config.json`` beside the weights is believed."""
+    del trusted  # no library parses it, and its header is validated in full
     weights, config = (path / safetensors.WEIGHTS, path / CONFIG) if path.is_dir() else (path, path.with_name(CONFIG))
     says = json_object(_bounded(config), str(config)) if os.path.lexists(config) else {}
     source = _mapping(_mapping(says.get("provenance")).get("source"))
@@ -161,12 +155,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def state_dict(path: Path) -> dict[str, Any]:
+def state_dict(path: Path, *, trusted: bool = False) -> dict[str, Any]:
     """The tensors that ``torch.save`` wrote, by name; read with ``weights_only=True`` and nothing else. Needs torch.
 
     They lie in the file until they are used. Whatever lies in memory otherwise than in the file is refused.
     """
-    torch = _torch("or bring safetensors")
+    torch = frameworks.torch()
 
     def load() -> Any:
         sizes = _storages(path)
@@ -181,7 +175,8 @@ def state_dict(path: Path) -> dict[str, Any]:
             reason = printable(" ".join(reason.split()) or type(error).__name__)[:200]
             raise UnreadableFile(f"{path}: not a state dict that can be read safely ({reason})") from None
 
-    sizes, saved = rehearsed(path, load, "PyTorch", limits.MAX_GROWTH + readable(path).stat().st_size)
+    growth = limits.MAX_GROWTH + readable(path).stat().st_size
+    sizes, saved = dry_run_in_child(path, load, "PyTorch", growth, trusted=trusted)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(saved, dict) and isinstance(saved.get(key), dict):
             saved = saved[key]
@@ -250,10 +245,10 @@ _WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put in front of every name."""
 
 
-def read_state_dict(path: Path) -> Checkpoint:
-    """Opens a state dict of one of our networks."""
+def read_state_dict(path: Path, *, trusted: bool = False) -> Checkpoint:
+    """Opens a state dict of one of our networks. trusted: as of `open_checkpoint`."""
     tensors = []
-    for name, tensor in state_dict(path).items():
+    for name, tensor in state_dict(path, trusted=trusted).items():
         kind = str(tensor.dtype).removeprefix("torch.")
         if kind not in NUMBERS:
             raise NotACheckpoint(f"{path}: {quote(name)}: numbers of type {kind}; expected float32 or float64")

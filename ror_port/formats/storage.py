@@ -1,7 +1,7 @@
-"""Where the numbers of a tensor lie in a file, and fetching them: plain reads of known places, by no library.
+"""Where the elements of a tensor are stored in a file, and reading them: by plain reads, without any library.
 
-Whoever took the file apart says where to look. Chunks are put through HDF5's three filters backwards, none of which
-may yield more than its place holds.
+Whoever parsed the file states the storage. The three filters of HDF5 are reversed here, and none of them may yield
+more bytes than its chunk has room for.
 """
 
 from __future__ import annotations
@@ -20,98 +20,109 @@ DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 """HDF5's numbers of its filters."""
 
 
-class Piece(NamedTuple):
-    """All numbers in one piece."""
+class Contiguous(NamedTuple):
+    """All elements in one extent. offset: in bytes, from the start of the file."""
 
     offset: int
 
 
-class Inline(NamedTuple):
-    """Numbers so few that they lie within the description of their tensor."""
+class Compact(NamedTuple):
+    """Elements so few that the tensor's description holds them."""
 
     content: bytes
 
 
 class Chunk(NamedTuple):
-    """number: in row-major order of the grid. skipped: a bit for each filter that the chunk was not put through."""
+    """One chunk of a tensor.
+
+    number: in row-major order of the grid. filter_mask: a bit for each filter that was skipped for this chunk.
+    offset, size: its extent, in bytes.
+    """
 
     number: int
-    skipped: int
+    filter_mask: int
     offset: int
     size: int
 
 
-class Chunks(NamedTuple):
-    """Numbers in pieces of one shape, which reach over the edges. filters: in the order in which they were applied."""
+class Chunked(NamedTuple):
+    """Elements in chunks of one shape, of which those at the edges extend beyond the tensor.
+
+    filters: in the order in which they were applied.
+    """
 
     shape: Shape
     filters: tuple[int, ...]
     chunks: tuple[Chunk, ...]
 
 
-Place = Piece | Inline | Chunks
+Storage = Contiguous | Compact | Chunked
 
 
-def read(file: BinaryIO, place: Place, shape: Shape, dtype: np.dtype[Any], where: str) -> Array:
-    """The numbers as they are stored. Raises UnreadableFile or UnsafeFile, saying `where`."""
-    match place:
-        case Piece(offset):
-            content = fetch(file, offset, math.prod(shape) * dtype.itemsize, where)
+def read(file: BinaryIO, storage: Storage, shape: Shape, dtype: np.dtype[Any], where: str) -> Array:
+    """The elements as they are stored, as an array of this shape and dtype.
+
+    where: file and tensor, for messages. Raises UnreadableFile where they are damaged or missing, and UnsafeFile where
+    a chunk inflates to more than it has room for.
+    """
+    match storage:
+        case Contiguous(offset):
+            content = _read_extent(file, offset, math.prod(shape) * dtype.itemsize, where)
             return np.frombuffer(content, dtype).reshape(shape)
-        case Inline(content):
+        case Compact(content):
             return np.frombuffer(bytearray(content), dtype).reshape(shape)
         case _:
-            return _assembled(file, place, shape, dtype, where)
+            return _read_chunks(file, storage, shape, dtype, where)
 
 
-def fetch(file: BinaryIO, offset: int, count: int, where: str) -> bytearray:
-    content = bytearray(count)
+def _read_extent(file: BinaryIO, offset: int, size: int, where: str) -> bytearray:
+    content = bytearray(size)
     file.seek(offset)
-    if file.readinto(content) != count:  # type: ignore[attr-defined]
-        raise UnreadableFile(f"{where}: was cut short while it was read")
+    if file.readinto(content) != size:  # type: ignore[attr-defined]
+        raise UnreadableFile(f"{where}: the file was truncated while it was read")
     return content
 
 
-def _assembled(file: BinaryIO, place: Chunks, shape: Shape, dtype: np.dtype[Any], where: str) -> Array:
+def _read_chunks(file: BinaryIO, storage: Chunked, shape: Shape, dtype: np.dtype[Any], where: str) -> Array:
     array: Array = np.empty(shape, dtype)
-    grid = [-(-length // chunk) for length, chunk in zip(shape, place.shape, strict=True)]
-    for number, skipped, offset, size in place.chunks:
-        applied = [code for index, code in enumerate(place.filters) if not skipped >> index & 1]
-        content = bytes(fetch(file, offset, size, where))
-        numbers = math.prod(place.shape) * dtype.itemsize
+    grid = [-(-length // chunk) for length, chunk in zip(shape, storage.shape, strict=True)]
+    for number, filter_mask, offset, size in storage.chunks:
+        applied = [code for index, code in enumerate(storage.filters) if not filter_mask >> index & 1]
+        content = bytes(_read_extent(file, offset, size, where))
+        expected = math.prod(storage.shape) * dtype.itemsize
         for index, code in reversed(list(enumerate(applied))):
             checksums = 4 * (FLETCHER32 in applied[:index])
-            content = _UNDONE[code](content, numbers + checksums, dtype.itemsize, where)
-        if len(content) != numbers:
-            raise UnreadableFile(f"{where}: damaged (a chunk of {len(content)} bytes where {numbers} make one)")
-        corner = [k * length for k, length in zip(np.unravel_index(number, grid), place.shape, strict=True)]
-        region = array[tuple(slice(start, start + length) for start, length in zip(corner, place.shape, strict=True))]
-        block = np.frombuffer(content, dtype).reshape(place.shape)
+            content = _REVERSED[code](content, expected + checksums, dtype.itemsize, where)
+        if len(content) != expected:
+            raise UnreadableFile(f"{where}: damaged (a chunk of {len(content)} bytes; expected {expected})")
+        corner = [k * length for k, length in zip(np.unravel_index(number, grid), storage.shape, strict=True)]
+        region = array[tuple(slice(start, start + length) for start, length in zip(corner, storage.shape, strict=True))]
+        block = np.frombuffer(content, dtype).reshape(storage.shape)
         region[...] = block[tuple(slice(length) for length in region.shape)]
     return array
 
 
-def _inflated(content: bytes, most: int, _: int, where: str) -> bytes:
+def _inflate(content: bytes, limit: int, _: int, where: str) -> bytes:
     stream = zlib.decompressobj()
     try:
-        inflated = stream.decompress(content, most + 1)
+        inflated = stream.decompress(content, limit + 1)
     except zlib.error as error:
         raise UnreadableFile(f"{where}: damaged ({error})") from None
-    if len(inflated) > most:
-        raise UnsafeFile(f"{where}: a compressed chunk inflates to more than its {most} bytes")
+    if len(inflated) > limit:
+        raise UnsafeFile(f"{where}: a compressed chunk inflates to more than its {limit} bytes")
     return inflated
 
 
-def _unshuffled(content: bytes, _: int, itemsize: int, __: str) -> bytes:
-    """All first bytes of the numbers, then all second ones …; what makes no whole number comes last, as it is."""
+def _unshuffle(content: bytes, _: int, itemsize: int, __: str) -> bytes:
+    """All first bytes of the elements come first, then all second ones …; an incomplete element is last, as it is."""
     whole = len(content) // itemsize * itemsize
     return np.frombuffer(content[:whole], np.uint8).reshape(itemsize, -1).T.tobytes() + content[whole:]
 
 
-def _verified(content: bytes, _: int, __: int, where: str) -> bytes:
+def _without_checksum(content: bytes, _: int, __: int, where: str) -> bytes:
     content, stated = content[:-4], int.from_bytes(content[-4:], "little")
     if fletcher32(content) != (stated >> 16) % 0xFFFF << 16 | (stated & 0xFFFF) % 0xFFFF:
-        raise UnreadableFile(f"{where}: damaged (a chunk does not have the checksum that it states)")
+        raise UnreadableFile(f"{where}: damaged (a chunk whose checksum does not match)")
     return content
 
 
@@ -126,30 +137,31 @@ def fletcher32(content: bytes) -> int:
     return weighted % 0xFFFF << 16 | total % 0xFFFF
 
 
-_UNDONE: dict[int, Callable[[bytes, int, int, str], bytes]] = {
-    DEFLATE: _inflated,
-    SHUFFLE: _unshuffled,
-    FLETCHER32: _verified,
+_REVERSED: dict[int, Callable[[bytes, int, int, str], bytes]] = {
+    DEFLATE: _inflate,
+    SHUFFLE: _unshuffle,
+    FLETCHER32: _without_checksum,
 }
-"""Filter → what undoes it: (content, the most that it may yield, bytes a number, where) → content before it."""
+"""Filter → its reversal: (content, bytes that it may yield at most, bytes per element, where) → content before it."""
 
 
-def as_json(place: Place) -> list[Any]:
-    """A place as one process tells it to another."""
-    match place:
-        case Piece(offset):
-            return ["piece", offset]
-        case Inline(content):
-            return ["inline", content.hex()]
-        case Chunks(shape, filters, chunks):
-            return ["chunks", shape, filters, chunks]
+def to_json(storage: Storage) -> list[Any]:
+    """A storage as values that JSON has."""
+    match storage:
+        case Contiguous(offset):
+            return ["contiguous", offset]
+        case Compact(content):
+            return ["compact", content.hex()]
+        case Chunked(shape, filters, chunks):
+            return ["chunked", shape, filters, chunks]
 
 
-def of_json(told: Sequence[Any]) -> Place:
-    kind, *parts = told
-    if kind == "piece":
-        return Piece(*parts)
-    if kind == "inline":
-        return Inline(bytes.fromhex(parts[0]))
+def from_json(values: Sequence[Any]) -> Storage:
+    """The storage that `to_json` returned."""
+    kind, *parts = values
+    if kind == "contiguous":
+        return Contiguous(*parts)
+    if kind == "compact":
+        return Compact(bytes.fromhex(parts[0]))
     shape, filters, chunks = parts
-    return Chunks(tuple(shape), tuple(filters), tuple(Chunk(*chunk) for chunk in chunks))
+    return Chunked(tuple(shape), tuple(filters), tuple(Chunk(*chunk) for chunk in chunks))

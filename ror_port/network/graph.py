@@ -96,7 +96,11 @@ class Graph:
     @property
     def logits(self) -> str:
         """The node whose output is the scores before a last softmax."""
-        return self.output.inputs[0] if isinstance(self.output.layer, Softmax) else self.output.name
+        return self.before_softmax(self.output.name)
+
+    def before_softmax(self, name: str) -> str:
+        """The node itself or, of a softmax, the one that it reads."""
+        return self[name].inputs[0] if isinstance(self[name].layer, Softmax) else name
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:

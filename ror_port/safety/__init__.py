@@ -1,1 +1,1 @@
-"""Reading untrusted files and writing to disks that fail: child processes, signals, limits."""
+"""Reading untrusted files and writing to disks that fail: child processes, limits, deferred signals."""

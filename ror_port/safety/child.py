@@ -1,4 +1,4 @@
-"""Taking a stranger's file apart within bounds of memory and time, whatever the library below does with it.
+"""Running work in a child process, within limits of processor time and memory.
 
 Linux has all of this. Where a system lacks a part, that part is left out.
 """
@@ -9,25 +9,26 @@ import faulthandler
 import gc
 import json
 import os
+import select
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 from ror_port import errors
 from ror_port.safety import limits
-from ror_port.safety.signals import ENDINGS, held_back
+from ror_port.safety.signals import TERMINATION_SIGNALS, deferred_signals
 
 
 @contextmanager
-def bounded(growth: int) -> Iterator[None]:
-    """Lets the process grow by `growth` bytes at most; what asks for more gets a MemoryError.
+def memory_limit(growth: int) -> Iterator[None]:
+    """Limits the memory of this process to what it has now and `growth` bytes more; beyond, a MemoryError is raised.
 
-    HDF5 offers no other way: a thousand names in an attribute may all point to one long text, and nothing but
-    reading them tells. The bound is the process's own, so other threads feel it too.
+    HDF5 has no limit of its own: a thousand names in an attribute may all refer to one long text, which shows only
+    when they are read. The limit is that of the process, so other threads are subject to it too.
     """
     if sys.platform != "linux":
         yield
@@ -35,90 +36,140 @@ def bounded(growth: int) -> Iterator[None]:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    bound = pages * resource.getpagesize() + growth
-    resource.setrlimit(resource.RLIMIT_AS, (bound if soft == resource.RLIM_INFINITY else min(soft, bound), hard))
+    pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+    limit = pages * resource.getpagesize() + growth
+    resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-class Grief(Exception):
-    """How a copy of the process came to grief, in words."""
+class ChildFailed(Exception):
+    """The work of a child process crashed or exceeded a limit. Its text is a predicate, as in "crashes"."""
 
 
-class Speechless(Exception):
-    """A copy of the process ended without an answer, by no fault of the file."""
+class NoResult(Exception):
+    """No child process could be started, or one ended without a result for a reason that is not its work."""
 
 
-def in_copy(work: Callable[[], Any], seconds: int) -> Any:
-    """What `work` returns, as JSON has it, or the RorPortError that it raises; done in a copy of the process.
+def run_in_child(work: Callable[[], Any], seconds: int) -> Any:
+    """Calls `work` in a child process and returns its result, converted to JSON and back.
 
     A damaged file can send a library into a loop that nothing in the process interrupts, not even Ctrl-C, or make it
-    overwrite memory. A copy is ended after `seconds` of computing, and nothing comes back from it but its words.
-    Raises Grief where it crashed or was ended. Where no copy can be made, or the copy fails for a reason that has
-    nothing to do with the file, the process does the work itself.
+    overwrite memory. The child is killed after `seconds` of processor time, and only JSON comes back from it.
+
+    Where no child can be started (Windows; no memory or no process left), or it ends without a result for a reason
+    that is not the work, `work` is called in this process.
+
+    Raises ChildFailed where the child crashed or exceeded a limit, and any RorPortError that `work` raises.
     """
-    if not hasattr(os, "fork"):
+    output = None
+    if hasattr(os, "fork"):
+        with suppress(NoResult):
+            output = json.loads(_child_output(work, seconds))
+    if output is None:
         return work()
-    try:
-        said = json.loads(_words_of_copy(work, seconds))
-    except Speechless:
-        return work()
-    if "error" in said:
-        name, message = said["error"]
+    if "error" in output:
+        name, message = output["error"]
         raise getattr(errors, name)(message)
-    return said["answer"]
+    return output["result"]
 
 
-def _words_of_copy(work: Callable[[], Any], seconds: int) -> bytes:
-    reader, writer = os.pipe()
-    copy, finished, status = 0, False, 0
-    with os.fdopen(reader, "rb") as pipe, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # other threads there may be, but the copy needs none
-        try:
-            with held_back():  # Python's own calls around a fork lose an exception
-                copy = os.fork()
-                if copy == 0:
-                    try:
-                        _speak(work, writer, seconds)
-                    finally:
-                        os._exit(0)
-                os.close(writer)
-            words = pipe.read(limits.MAX_DESCRIPTION_BYTES + 1)
-            finished = len(words) <= limits.MAX_DESCRIPTION_BYTES
-        finally:
-            if copy:
-                if not finished:  # or Ctrl-C came
-                    os.kill(copy, signal.SIGKILL)
-                status = os.waitpid(copy, 0)[1]
-    if not finished:
-        raise Grief(f"it has more to say than {limits.MAX_DESCRIPTION_BYTES} bytes")
-    ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-    if ended in (signal.SIGXCPU, signal.SIGKILL):
-        raise Grief(f"it takes more than {seconds} s")
-    if ended in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE):
-        raise Grief("it crashes")
-    if ended or not words:
-        raise Speechless
-    return words
-
-
-def _speak(work: Callable[[], Any], writer: int, seconds: int) -> None:
-    """Life of the copy."""
-    import resource
-
-    faulthandler.disable()  # its crash is no news
-    gc.disable()  # which would only touch the memory that the two share
-    for number in (*ENDINGS, signal.SIGALRM):
-        signal.signal(number, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    signal.alarm(10 * seconds)  # a lock that another thread held would never be released in the copy
+def _child_output(work: Callable[[], Any], seconds: int) -> bytes:
+    """The JSON text that a child process writes. Raises ChildFailed or NoResult."""
     try:
-        said = {"answer": work()}
-    except errors.RorPortError as error:
-        said = {"error": [type(error).__name__, str(error)]}
-    with os.fdopen(writer, "wb") as pipe:
-        pipe.write(json.dumps(said).encode())
+        reader, writer = os.pipe()
+    except OSError as error:
+        raise NoResult from error
+    child, blocked, output, complete, status, used = 0, False, b"", False, 0, 0.0
+    with os.fdopen(reader, "rb") as pipe, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of other threads, which the child does not need
+        try:
+            with deferred_signals():  # an exception raised within os.fork is lost
+                try:
+                    child = _fork()
+                    if child == 0:
+                        _child_main(work, writer, seconds)
+                finally:
+                    os.close(writer)
+            blocked = not _wait_for_output(pipe, child, seconds)
+            if not blocked:
+                output = pipe.read(limits.MAX_DESCRIPTION_BYTES + 1)
+                complete = len(output) <= limits.MAX_DESCRIPTION_BYTES
+        finally:
+            if child:
+                if not complete:  # also where a signal raised an exception here
+                    os.kill(child, signal.SIGKILL)
+                _, status, usage = os.wait4(child, 0)
+                used = usage.ru_utime + usage.ru_stime
+    if blocked:
+        raise NoResult
+    if not complete:
+        raise ChildFailed(f"reports more than {limits.MAX_DESCRIPTION_BYTES} bytes")
+    ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    if ended_by == signal.SIGXCPU or (ended_by == signal.SIGKILL and used > seconds / 2):  # it may ignore SIGXCPU
+        raise ChildFailed(f"takes more than {seconds} s")
+    if ended_by == signal.SIGKILL:
+        raise ChildFailed("was killed, perhaps for lack of memory")
+    if ended_by in TERMINATION_SIGNALS or (ended_by is None and not output):
+        raise NoResult
+    if ended_by:
+        raise ChildFailed("crashes")
+    return output
+
+
+def _fork() -> int:
+    """As os.fork. Raises NoResult where the system refuses, for lack of memory or of processes."""
+    try:
+        return os.fork()
+    except OSError as error:
+        raise NoResult from error
+
+
+def _wait_for_output(pipe: IO[bytes], child: int, seconds: int) -> bool:
+    """Waits until the child writes or ends. Returns False where it is blocked instead.
+
+    A lock that another thread held at the fork is never released in the child. On a busy machine a child that
+    computes may take any time; it is blocked where its processor time does not grow.
+    """
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    idle = limits.MAX_IDLE_SECONDS if sys.platform == "linux" else 10 * seconds
+    used = None
+    while not poll.poll(1000 * idle):
+        before, used = used, _processor_time(child)
+        if used == before:
+            return False
+    return True
+
+
+def _processor_time(process: int) -> int | None:
+    """Clock ticks, of 10 ms as a rule, that a process has computed; None where the system has no /proc."""
+    if sys.platform != "linux":
+        return None
+    fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+    return int(fields[11]) + int(fields[12])  # utime and stime
+
+
+def _child_main(work: Callable[[], Any], writer: int, seconds: int) -> NoReturn:
+    """All that the child process does. writer: the file descriptor that its JSON text is written to."""
+    try:
+        import resource
+
+        faulthandler.disable()  # the parent reports a crash
+        gc.disable()  # it would copy the memory that the two processes share
+        for number in TERMINATION_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _, allowed = resource.getrlimit(resource.RLIMIT_CPU)
+        hard = seconds + 1 if allowed == resource.RLIM_INFINITY else min(seconds + 1, allowed)
+        resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, hard), hard))
+        try:
+            output = {"result": work()}
+        except errors.RorPortError as error:
+            output = {"error": [type(error).__name__, str(error)]}
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(json.dumps(output).encode())
+    finally:
+        os._exit(0)

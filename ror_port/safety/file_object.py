@@ -1,4 +1,8 @@
-"""A file for a library that writes through our code and cannot bear an exception from it."""
+"""A file object for C libraries whose write callbacks must not raise.
+
+HDF5 crashes where a write fails while it closes a file, PyTorch where a write fails after it closed one, and both take
+the exception of a signal handler for a failed write.
+"""
 
 from __future__ import annotations
 
@@ -8,51 +12,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from ror_port.safety.signals import Held, held_back
+from ror_port.safety.signals import DeferredSignals, deferred_signals
 
 
-class Sink(io.RawIOBase):
-    """A file that never fails. After the first error of the disk it only seems to write; `check` raises it.
+class NonRaisingFile(io.RawIOBase):
+    """A file whose methods never raise OSError: after the first failure it only pretends to write.
 
-    It begins where the open file stands, and goes on to its end. A place to write at is only noted: HDF5 moves to one
-    before each of thousands of small writes.
+    Offsets count from where the wrapped file stands. `seek` only records the offset: HDF5 calls it before each of
+    thousands of small writes.
     """
 
-    def __init__(self, file: BinaryIO, held: Held) -> None:
+    def __init__(self, file: BinaryIO, signals: DeferredSignals) -> None:
         super().__init__()
         self.handle, self.start = file.fileno(), file.tell()
-        self.held = held
-        self.at = 0
+        self.signals = signals
+        self.offset = 0
         self.error: OSError | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        self.at = offset if whence == os.SEEK_SET else os.lseek(self.handle, offset, whence) - self.start
-        return self.at
+        self.offset = offset if whence == os.SEEK_SET else os.lseek(self.handle, offset, whence) - self.start
+        return self.offset
 
     def tell(self) -> int:
-        return self.at
+        return self.offset
 
     def readinto(self, buffer: Any) -> int:
-        os.lseek(self.handle, self.start + self.at, os.SEEK_SET)  # and no pread: Windows has none
+        os.lseek(self.handle, self.start + self.offset, os.SEEK_SET)  # not os.pread, which Windows lacks
         content = os.read(self.handle, len(buffer))
         buffer[: len(content)] = content
-        self.at += len(buffer)
-        return len(buffer)  # as if the disk had taken everything
+        self.offset += len(buffer)
+        return len(buffer)  # as if all that was written were there
 
     def write(self, buffer: Any) -> int:
         rest = memoryview(buffer).cast("B")
         size = len(rest)
         try:
-            os.lseek(self.handle, self.start + self.at, os.SEEK_SET)
+            os.lseek(self.handle, self.start + self.offset, os.SEEK_SET)
             while rest and self.error is None:
                 rest = rest[os.write(self.handle, rest) :]
         except OSError as error:
             self.error = error
-        self.at += size
+        self.offset += size
         return size
 
     def truncate(self, size: int | None = None, /) -> int:
-        size = self.at if size is None else size
+        size = self.offset if size is None else size
         try:
             if self.error is None:
                 os.ftruncate(self.handle, self.start + size)
@@ -60,25 +64,27 @@ class Sink(io.RawIOBase):
             self.error = error
         return size
 
-    def check(self) -> None:
-        """Raises what has been kept from the library, where it is not at work: a signal's exception, a disk's error."""
-        self.held.release()
+    def raise_deferred(self) -> None:
+        """Raises what was kept from the library: the exception of a signal handler, or the OSError of a write.
+
+        To be called between two calls of the library, never within one.
+        """
+        self.signals.deliver()
         if self.error is not None:
             raise self.error
 
 
 @contextmanager
-def sink(file: BinaryIO) -> Iterator[Sink]:
-    """For an open binary file; what is kept from the library is raised at the end.
+def non_raising_file(file: BinaryIO) -> Iterator[NonRaisingFile]:
+    """A NonRaisingFile for an open binary file, from where it stands. What was kept is raised at the end.
 
-    HDF5 crashes where it meets a full disk while it closes a file, torch where the file is closed already; both take
-    the exception of a signal for an error of the disk.
+    Raises the OSError of the first write that failed, in place of what the library makes of it.
     """
-    with held_back() as held:
-        it = Sink(file, held)
+    with deferred_signals() as signals:
+        wrapper = NonRaisingFile(file, signals)
         try:
-            yield it
+            yield wrapper
         except (OSError, RuntimeError):
-            if it.error is None:
+            if wrapper.error is None:
                 raise
-        it.check()
+        wrapper.raise_deferred()

@@ -1,4 +1,4 @@
-"""A file before anything in it is interpreted: that it is one, that it can be read, and how it begins."""
+"""Validating an input file before anything in it is interpreted: a regular, readable file, and its first bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from ror_port.safety import limits
 
 
 def readable(path: Path) -> Path:
-    """The path of an existing regular file, or an error. Never blocks on a FIFO or a device."""
+    """Returns the path of a regular file that may be read. Never blocks on a pipe or a device.
+
+    Raises UnreadableFile where it is none, and UnsafeFile where it is sparse.
+    """
     try:
         status = path.stat()
     except OSError as error:
@@ -24,27 +27,30 @@ def readable(path: Path) -> Path:
         raise UnreadableFile(f"{path}: permission denied")
     if status.st_size == 0:
         raise UnreadableFile(f"{path}: the file is empty")
-    if _stored(path, -(-status.st_size // limits.MAX_EXPANSION)) * limits.MAX_EXPANSION < status.st_size:
-        raise UnsafeFile(f"{path}: a sparse file: the disk holds little of its {status.st_size} bytes")
+    enough = -(-status.st_size // limits.MAX_EXPANSION)
+    allocated = 512 * getattr(status, "st_blocks", 0)  # not where the file system compresses, or on Windows
+    if allocated < enough and _stored(path, enough) < enough:
+        raise UnsafeFile(f"{path}: a sparse file: the disk stores little of its {status.st_size} bytes")
     return path
 
 
 def _stored(path: Path, enough: int) -> int:
-    """How many bytes of a file lie on the disk and not in holes, counted until they are enough."""
-    if not hasattr(os, "SEEK_DATA"):  # on Windows holes cannot be told
+    """How many bytes of a file are stored on the disk rather than holes, counted until they are enough."""
+    if not hasattr(os, "SEEK_DATA"):  # Windows
         return enough
-    found = place = 0
+    stored = offset = 0
     with path.open("rb") as file:
-        while found < enough:
+        while stored < enough:
             try:
-                start = os.lseek(file.fileno(), place, os.SEEK_DATA)
+                start = os.lseek(file.fileno(), offset, os.SEEK_DATA)
             except OSError as error:
-                return found if error.errno == errno.ENXIO else enough  # no data from here on; no such question
-            place = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-            found += place - start
-    return found
+                return stored if error.errno == errno.ENXIO else enough  # the rest is a hole; not supported
+            offset = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            stored += offset - start
+    return stored
 
 
 def first_bytes(path: Path, count: int = 64) -> bytes:
+    """The first bytes of a file, at most `count`. Errors as of `readable`."""
     with readable(path).open("rb") as file:
         return file.read(count)

@@ -1,72 +1,65 @@
-"""Lets a library at a stranger's file: in a copy of the process, within bounds of memory and time."""
+"""Parsing an untrusted file with a library: in a child process, within limits of memory and processor time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ror_port.errors import UnreadableFile, UnsafeFile
-from ror_port.safety import child as confine
 from ror_port.safety import limits
+from ror_port.safety.child import ChildFailed, memory_limit, run_in_child
 
 T = TypeVar("T")
 
 
-_own = ContextVar("own", default=False)
+def describe_in_child(path: Path, work: Callable[[], T], *, trusted: bool) -> T:
+    """The description of an HDF5 file that `work` returns, of values that JSON has.
 
+    Only a child process opens the file with the HDF5 library, and tuples come back as lists.
 
-@contextmanager
-def own_file() -> Iterator[None]:
-    """Where a file is one that this very process wrote, and nobody else yet knows of.
+    trusted: a file that this process wrote, and that no other process knows of; `work` is called in this process.
 
-    No copy is made for it, and nothing in it is looked through for traps. Whoever reads it compares every tensor.
+    Raises UnreadableFile or UnsafeFile where the library fails or exceeds a limit, and the errors of `work`.
     """
-    before = _own.set(True)
-    try:
-        yield
-    finally:
-        _own.reset(before)
+    limited = _limited(path, work, limits.MAX_GROWTH)
+    return limited() if trusted else _in_child(path, limited, "the HDF5 library")
 
 
-def is_own() -> bool:
-    return _own.get()
+def dry_run_in_child(path: Path, work: Callable[[], T], library: str, growth: int, *, trusted: bool) -> T:
+    """The result of `work`, called in this process once it succeeded in a child; for results that JSON cannot hold.
 
+    library: its name in messages. Import it before: that takes more memory and time than any file may.
+    growth: bytes of memory that `work` may take. trusted: as of `describe_in_child`; there is no dry run.
 
-def described(path: Path, work: Callable[[], Any]) -> Any:
-    """What `work` says of an HDF5 file, as JSON has it; the library meets the file in a copy of the process alone."""
-    return _in_copy(path, work, "the HDF5 library", limits.MAX_GROWTH)
-
-
-def rehearsed(path: Path, work: Callable[[], T], library: str, growth: int) -> T:
-    """What `work` makes of a file, once a copy of the process came through it: for what cannot be told as JSON.
-
-    growth: bytes of memory that it may take. The library must be imported before: that takes more memory and time
-    than any file may.
+    Raises UnreadableFile or UnsafeFile where the library fails or exceeds a limit, and the errors of `work`.
     """
-    if not is_own():
-        _in_copy(path, lambda: work() is None, library, growth)
-    with damage(path), confine.bounded(growth):
-        return work()
+    limited = _limited(path, work, growth)
+    if not trusted:
+        _in_child(path, lambda: limited() is None, library)
+    return limited()
 
 
-def _in_copy(path: Path, work: Callable[[], Any], library: str, growth: int) -> Any:
-    def confined() -> Any:
-        with damage(path), confine.bounded(growth):
+def _limited(path: Path, work: Callable[[], T], growth: int) -> Callable[[], T]:
+    def limited() -> T:
+        with library_errors(path), memory_limit(growth):
             return work()
 
-    seconds = 1 + min(path.stat().st_size // limits.BYTES_A_SECOND, limits.MAX_SECONDS)
+    return limited
+
+
+def _in_child(path: Path, work: Callable[[], Any], library: str) -> Any:
+    seconds = 1 + min(path.stat().st_size // limits.BYTES_PER_SECOND, limits.MAX_SECONDS)
     try:
-        return confined() if is_own() else confine.in_copy(confined, seconds)
-    except confine.Grief as grief:
-        raise UnreadableFile(f"{path}: damaged ({library} cannot take it apart: {grief})") from None
+        return run_in_child(work, seconds)
+    except ChildFailed as failure:
+        raise UnreadableFile(f"{path}: damaged ({library} {failure})") from None
 
 
 @contextmanager
-def damage(path: Path) -> Iterator[None]:
-    """Turns whatever a library raises over a damaged file into one error of ours."""
+def library_errors(path: Path) -> Iterator[None]:
+    """Turns any exception that a library raises on a damaged file into UnreadableFile, or UnsafeFile for memory."""
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError, MemoryError) as error:

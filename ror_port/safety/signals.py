@@ -1,4 +1,4 @@
-"""Signals that ask the process to end."""
+"""Deferring the signals that ask the process to end."""
 
 from __future__ import annotations
 
@@ -9,45 +9,46 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-ENDINGS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+TERMINATION_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-class Held:
-    """What came while signals were held back."""
+class DeferredSignals:
+    """The signals that arrived while they were deferred."""
 
     def __init__(self) -> None:
-        self.handlers: dict[int, Any] = {number: signal.getsignal(number) for number in ENDINGS}
-        self.came: list[tuple[int, FrameType | None]] = []
+        self.handlers: dict[int, Any] = {number: signal.getsignal(number) for number in TERMINATION_SIGNALS}
+        self.received: list[tuple[int, FrameType | None]] = []
 
-    def keep(self, number: int, frame: FrameType | None) -> None:
-        self.came.append((number, frame))
+    def record(self, number: int, frame: FrameType | None) -> None:
+        """The handler that stands in for the others."""
+        self.received.append((number, frame))
 
-    def release(self) -> None:
-        """Lets the handlers have what came; most of them raise an exception."""
-        while self.came:
-            number, frame = self.came.pop(0)
+    def deliver(self) -> None:
+        """Calls the handlers of the signals that arrived; most of them raise an exception."""
+        while self.received:
+            number, frame = self.received.pop(0)
             self.handlers[number](number, frame)
 
 
 @contextmanager
-def held_back() -> Iterator[Held]:
-    """Holds back the signals that ask the process to end, while a library calls our code.
+def deferred_signals() -> Iterator[DeferredSignals]:
+    """Defers the signals that ask the process to end, while a C library calls back into Python.
 
-    Python runs a signal's handler wherever its own code is at work, and an exception that goes from there into a
-    library written in C is lost, or becomes another. `release` is to be called where one may be raised; it is called
-    at the end too. A signal without a handler in Python is not held.
+    Python calls a signal's handler wherever Python code runs, and an exception that the handler raises within such a
+    callback is lost in the library, or becomes another. Call `deliver` where an exception may be raised; it is called
+    at the end too. A signal without a handler in Python is not deferred.
     """
-    held = Held()
-    if threading.current_thread() is not threading.main_thread():  # no handler ever runs here
-        yield held
+    deferred = DeferredSignals()
+    if threading.current_thread() is not threading.main_thread():  # where no handler ever runs
+        yield deferred
         return
     try:
-        for number, handler in held.handlers.items():
+        for number, handler in deferred.handlers.items():
             if callable(handler):
-                signal.signal(number, held.keep)
-        yield held
+                signal.signal(number, deferred.record)
+        yield deferred
     finally:
-        for number, handler in held.handlers.items():
-            if signal.getsignal(number) == held.keep:  # unless a handler has set another
+        for number, handler in deferred.handlers.items():
+            if signal.getsignal(number) == deferred.record:  # unless a handler has set another
                 signal.signal(number, handler)
-        held.release()
+        deferred.deliver()

@@ -1,4 +1,4 @@
-"""An architecture that lies in a file of its own, as JSON or YAML. It is data: nothing in it is ever constructed or run.
+"""An architecture in a file of its own, as JSON or YAML. It is data: nothing in it is ever constructed or run.
 
 People wrote these files in many ways: encoded twice, wrapped in other JSON, with optimizer and loss beside; as YAML
 with Python's tuples and texts in it.
@@ -80,13 +80,10 @@ def _from_yaml(text: bytes, path: Path) -> Any:
     def text_(loader: Any, node: Any) -> Any:
         return loader.construct_scalar(node)
 
-    def nothing(loader: Any, node: Any) -> Any:
-        return None
-
     Loader.add_constructor("tag:yaml.org,2002:python/tuple", tuple_)
     for kind in ("unicode", "str"):
         Loader.add_constructor(f"tag:yaml.org,2002:python/{kind}", text_)
-    Loader.add_constructor("tag:yaml.org,2002:python/object/apply:numpy.core.multiarray.scalar", nothing)
+    Loader.add_constructor("tag:yaml.org,2002:python/object/apply:numpy.core.multiarray.scalar", lambda *_: None)
     try:
         content = package.load(text, Loader)
     except RecursionError:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ror_port import __version__
-from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, quote
+from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, printable, quote
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import SAME, Array
@@ -41,7 +41,7 @@ Inputs = Array | Mapping[str, Array]
 """What a network is given: one array, or for several inputs an array for each, by the names of their nodes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Port:
     """A checkpoint that was understood: its graph, what is known of it, and its parameters.
 
@@ -57,8 +57,8 @@ class Port:
     facts: tuple[Fact, ...]
     layers: Mapping[str, str]
     family: Family | None = None
-    bad_values: bool = False
-    """Whether NaN, infinities and negative variances are admitted."""
+    given: Given = field(default_factory=Given)
+    """What the user stated about the file."""
     admitted: dict[str, str] = field(default_factory=dict)
     """Of the tensors read so far, those that hold such values: name → what it holds."""
 
@@ -71,7 +71,7 @@ class Port:
         self.checkpoint.close()
 
     def __repr__(self) -> str:
-        return f"<Port {self.name}, {self.size:,} parameters, from {str(self.checkpoint.path)!r}>"
+        return f"<Port {printable(self.checkpoint.path)}: {self.name}, {self.size:,} parameters, {self.dtype}>"
 
     @property
     def name(self) -> str:
@@ -97,10 +97,11 @@ class Port:
             bad = "NaN" if np.isnan(array).any() else "an infinity"
         elif parameter.role == "moving_variance" and (array < 0).any():
             bad = f"a negative variance ({array.min():g})"
-        if bad and not self.bad_values:
+        if bad and not self.given.bad_values:
             raise BadValues(
                 f"{self.checkpoint.path}: {quote(tensor.name)}: holds {bad}; training had diverged, or the file is "
-                "damaged; --allow-bad-values converts it all the same"
+                "damaged",
+                "{bad_values} converts it all the same",
             )
         if bad:
             self.admitted[tensor.name] = bad
@@ -346,7 +347,7 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
         *padding.facts,
         *norm.facts,
     )
-    return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given.bad_values)
+    return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
 
 
 def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...]) -> Stated | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from ror_port.errors import NotACheckpoint, quote
+from ror_port.errors import NotACheckpoint, UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
 from ror_port.mapping.software import KERAS_1, KERAS_2, Software
 from ror_port.network.families import Family
@@ -40,10 +40,11 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True)
 class Given:
-    """What the user says of a file. backend: "theano" or "tensorflow". keras: a version. epsilon: of the BatchNorms.
+    """What the user states about a file. backend: "theano" or "tensorflow". keras: a version.
 
-    size: height and width of an image. sha256: of the file. bad_values: that NaN, infinities and negative variances
-    are meant to be there.
+    epsilon: of the BatchNorms, above 0 and up to 1. size: height and width of an image, 8 to 4096. sha256: of the
+    file, 64 hexadecimal digits. bad_values: that NaN, infinities and negative variances are meant to be there.
+    Raises UsageError where a value cannot be meant.
     """
 
     backend: str | None = None
@@ -52,6 +53,21 @@ class Given:
     size: int | None = None
     sha256: str | None = None
     bad_values: bool = False
+
+    def __post_init__(self) -> None:
+        if self.backend not in (None, "theano", "tensorflow"):
+            raise UsageError(f"{quote(str(self.backend))} is neither 'theano' nor 'tensorflow'", "backend")
+        if self.epsilon is not None and not 0 < self.epsilon <= 1:
+            raise UsageError(f"{self.epsilon}; a number above 0 and up to 1 is expected", "epsilon")
+        if self.size is not None and not 8 <= self.size <= 4096:
+            raise UsageError(f"{self.size}; an image size from 8 to 4096 is expected", "size")
+        if self.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", self.sha256):
+            raise UsageError(f"{quote(self.sha256)}; 64 hexadecimal digits are expected", "sha256")
+
+    @property
+    def reads_otherwise(self) -> bool:
+        """Whether a file may be read otherwise than it states itself."""
+        return any(value is not None for value in (self.backend, self.keras, self.epsilon, self.size))
 
 
 OTHER_EPSILON = NORM_RULES[-2].epsilon
@@ -133,7 +149,7 @@ def _version(checkpoint: Checkpoint, given: Given) -> tuple[Version, Fact | None
         return (), None
     match = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text)
     if not match:
-        raise NotACheckpoint(f"{checkpoint.path}: {quote(text)} is no version of Keras; state it with {option}")
+        raise NotACheckpoint(f"{checkpoint.path}: {quote(text)} is no version of Keras", "state which with {keras}")
     version = tuple(int(part or 0) for part in match.groups())
     shown = ".".join(map(str, version))
     if given.keras:
@@ -153,8 +169,8 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
     if checkpoint.backend:
         if checkpoint.backend.casefold() not in BACKENDS:
             raise NotACheckpoint(
-                f"{checkpoint.path}: records the backend {quote(checkpoint.backend)}, whose convolution is not known; "
-                f"state which it is like with {option}"
+                f"{checkpoint.path}: records the backend {quote(checkpoint.backend)}, whose convolution is not known",
+                "state which it is like with {backend}",
             )
         return Fact("backend", checkpoint.backend.casefold(), "recorded", "attribute backend", option)
     if checkpoint.writer == "Keras 3":
@@ -168,7 +184,8 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
     if suffixed:
         raise NotACheckpoint(
             f"{checkpoint.path}: {suffixed} of {len(names)} weight names end in ':0', as TensorFlow's do and Theano's "
-            f"never; state which it is with {option}"
+            "never",
+            "state which it is with {backend}",
         )
     return Fact("backend", "theano", "inferred", f"none of {len(names)} names ends in ':0', as TensorFlow's do", option)
 

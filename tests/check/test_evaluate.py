@@ -1,20 +1,20 @@
-"""The digits network on data sets in every form: Theano's answers, image by image, on every runtime."""
+"""The digits network on data sets in every form: Theano's predictions, image by image, on every runtime."""
 
 from __future__ import annotations
 
 import json
 import pickle
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from commands import run
 from genuine import DIGITS, digits
+from ror_port import save
 from ror_port.check.datasets import open_dataset
-from ror_port.check.evaluate import evaluate
-from ror_port.check.runtimes import RUNTIMES, choose
+from ror_port.check.evaluate import RUNTIMES, choose, evaluate
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.source.port import load
 from ror_port.source.provenance import Given
@@ -29,7 +29,7 @@ def source(genuine):
 
 @pytest.fixture(scope="module")
 def images(source):
-    """x: (image, row, column, channel), uint8; y: labels."""
+    """x: (image, height, width, channel), uint8; y: labels."""
     data = digits(source)
     return data["x_test"], data["y_test"]
 
@@ -56,7 +56,7 @@ def as_npz(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
     return folder / "digits.npz"
 
 
-def as_pictures(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
+def as_image_files(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
     from PIL import Image
 
     for label in range(10):
@@ -66,7 +66,7 @@ def as_pictures(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
     return folder
 
 
-FORMS = {"binary": as_binary, "Python": as_pickle, "x and y": as_npz, "class folders": as_pictures}
+FORMS = {"binary": as_binary, "Python": as_pickle, "x and y": as_npz, "class folders": as_image_files}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -81,37 +81,36 @@ def test_every_form_gives_the_same_images(tmp_path, images, form) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_every_runtime_answers_as_theano_did(source, images, tmp_path, runtime) -> None:
+def test_every_runtime_predicts_as_theano_did(source, images, tmp_path, runtime) -> None:
     expected = source.record()["probabilities"].argmax(1)
     data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10)
     found = evaluate(choose(source.weights, runtime, Given()), data)
-    np.testing.assert_array_equal(found.answers, expected)
+    np.testing.assert_array_equal(found.predictions, expected)
     assert found.confusion.sum() == len(expected)
     assert found.confusion.trace() / len(expected) == found.accuracy == (expected == images[1]).mean()
 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.weights.h5", "net.h5", "net-saved", "net", "net.pt", "net.onnx"])
-def test_every_artifact_answers_as_theano_did(source, images, tmp_path, name) -> None:
+def test_every_artifact_predicts_as_theano_did(source, images, tmp_path, name) -> None:
     expected = source.record()["probabilities"].argmax(1)[:64]
     data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10, limit=64)
     with load(source.weights) as port:
-        write = {"net": port.to_torch, "net.pt": port.to_torch, "net.onnx": port.to_onnx}.get(name, port.to_keras)
-        write(tmp_path / name)
+        format = {"net": "safetensors", "net-saved": "savedmodel"}.get(name)
+        save(port, tmp_path / name, format=format, verify=False)
     found = evaluate(choose(tmp_path / name, None, Given()), data)
-    np.testing.assert_array_equal(found.answers, expected)
+    np.testing.assert_array_equal(found.predictions, expected)
 
 
-def test_folded_onnx_answers_as_theano_did(source, images, tmp_path) -> None:
+def test_folded_onnx_predicts_as_theano_did(source, images, tmp_path) -> None:
     data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10, limit=64)
     with load(source.weights) as port:
-        port.to_onnx(tmp_path / "net.onnx", fold_bn=True)
+        save(port, tmp_path / "net.onnx", fold_bn=True, verify=False)
     found = evaluate(choose(tmp_path / "net.onnx", None, Given()), data)
-    np.testing.assert_array_equal(found.answers, source.record()["probabilities"].argmax(1)[:64])
+    np.testing.assert_array_equal(found.predictions, source.record()["probabilities"].argmax(1)[:64])
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess:
-    line = [sys.executable, "-m", "ror_port", "evaluate", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    return run("evaluate", *arguments)
 
 
 def test_the_command_prints_what_the_authors_code_printed(source, images, tmp_path) -> None:
@@ -190,7 +189,7 @@ def broken(folder: Path, kind: str) -> Path:
     elif kind == "truncated":
         np.savez(folder / "a.npz", x=x, y=y)
         (folder / "a.npz").write_bytes((folder / "a.npz").read_bytes()[:5000])
-    elif kind == "not a picture":
+    elif kind == "not an image":
         (folder / "a.npz" / "one").mkdir(parents=True)
         (folder / "a.npz" / "one" / "a.png").write_bytes(b"GIF89a")
     elif kind == "missing":
@@ -211,8 +210,8 @@ def broken(folder: Path, kind: str) -> Path:
         ("text", NotACheckpoint, "expected numbers"),
         ("NaN", NotACheckpoint, "NaN"),
         ("empty folder", NotACheckpoint, "neither a CIFAR-10 folder"),
-        ("truncated", UnreadableFile, "not a sound"),
-        ("not a picture", UnreadableFile, "not a sound picture"),
+        ("truncated", UnreadableFile, "not a valid"),
+        ("not an image", UnreadableFile, "not a valid image"),
         ("missing", UnreadableFile, "no such file"),
         ("half a record", UnreadableFile, "neither CIFAR-10"),
     ],

@@ -1,4 +1,4 @@
-"""The main promise: a genuine Theano checkpoint, converted, answers in TensorFlow as it answered in Theano."""
+"""The main promise: a genuine Theano checkpoint, converted, computes in TensorFlow what it computed in Theano."""
 
 import subprocess
 import sys
@@ -29,9 +29,9 @@ def test_float32_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
     record = source.record("float32")
     with load(source.weights, epsilon=source.epsilon) as port:
         to_tensorflow(port, tmp_path / "net.keras", "keras")
-    answers = logits(keras.saving.load_model(tmp_path / "net.keras"), NCHW_TO_NHWC(record["images"]))
-    assert relative_l2(answers, record["logits"]) <= tolerances.FLOAT32
-    assert (answers.argmax(1) == record["logits"].argmax(1)).all()
+    scores = logits(keras.saving.load_model(tmp_path / "net.keras"), NCHW_TO_NHWC(record["images"]))
+    assert relative_l2(scores, record["logits"]) <= tolerances.FLOAT32
+    assert (scores.argmax(1) == record["logits"].argmax(1)).all()
 
 
 FLOAT64 = """
@@ -56,9 +56,9 @@ def test_float64_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
     files = [str(tmp_path / name) for name in ("net.weights.h5", "images.npy", "out.npy")]
     settings = [str(network.blocks), str(network.width), str(network.epsilon)]
     subprocess.run([sys.executable, "-W", "ignore", "-c", FLOAT64, *files, *settings], check=True, capture_output=True)
-    answers = np.load(tmp_path / "out.npy")
-    assert answers.dtype == np.float64
-    assert relative_l2(answers, record["logits"]) <= tolerances.FLOAT64
+    scores = np.load(tmp_path / "out.npy")
+    assert scores.dtype == np.float64
+    assert relative_l2(scores, record["logits"]) <= tolerances.FLOAT64
 
 
 @pytest.fixture(scope="module")

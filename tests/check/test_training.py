@@ -9,12 +9,12 @@ import sys
 
 import numpy as np
 import pytest
+from ror_port.mapping.keras import keras_layer_name
+from ror_port.mapping.torch import TORCH, module_path
 
 from genuine import DIGITS, STEPS, digits, relative_l2
 from ror_port import tolerances
 from ror_port.layout import NCHW_TO_NHWC
-from ror_port.mapping.keras import keras_layer_name
-from ror_port.mapping.torch import TORCH, module_path
 from ror_port.source.port import Port, load
 from runtimes import keras_file, torch_network
 
@@ -148,7 +148,7 @@ def test_pytorchs_own_running_variance_would_be_off_by_one_in_n() -> None:
 
 
 def test_a_ported_network_learns_again(genuine) -> None:
-    """With its head lost, the digits network answers at chance; three epochs on the training split bring it back."""
+    """With its head lost, the digits network predicts at chance; three epochs on the training split bring it back."""
     import torch
 
     torch.manual_seed(0)

@@ -1,23 +1,28 @@
-"""`--jobs`: the same results and the same words as one file after the other."""
+"""`--jobs`: the same results and the same output as one file after the other."""
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from test_cli import FAST, run
 
 from ror_port.cli.jobs import Outcome
 from ror_port.cli.jobs import run as run_jobs
-from test_cli import FAST, run
 
 
 @pytest.fixture
 def files(pre_ror, tmp_path) -> list[Path]:
-    """Three files to be converted; the second is none."""
+    """Three files to be converted; the second is not HDF5."""
     names = [tmp_path / name for name in ("c.h5", "b.h5", "a.h5")]
     for name in names:
         name.write_bytes(pre_ror.weights.read_bytes() if name.stem != "b" else b"not HDF5")
@@ -25,7 +30,7 @@ def files(pre_ror, tmp_path) -> list[Path]:
 
 
 @pytest.mark.parametrize("command", ["theano-to-tf", "to-torch"])
-def test_says_and_writes_what_one_after_the_other_does(command, files, tmp_path) -> None:
+def test_prints_and_writes_what_one_after_the_other_does(command, files, tmp_path) -> None:
     alone = run(command, *files, "-o", "alone", *FAST, cwd=tmp_path)
     together = run(command, *files, "-o", "together", "--jobs", 2, *FAST, cwd=tmp_path)
     assert together.returncode == alone.returncode == 3
@@ -42,39 +47,73 @@ def test_json_is_one_object_a_line_in_the_order_of_the_files(files) -> None:
     assert objects[1]["exit_code"] == done.returncode == 3
 
 
-SLOW = """
-import time, ror_port.layout as layout
-quick, calls = layout.Layout.__call__, []
-def slow(self, array):
-    calls.append(1)
-    time.sleep(0.01 if len(calls) < 50 else 60)  # nothing is whole before it is interrupted
-    return quick(self, array)
-layout.Layout.__call__ = slow
+HALTED = """
+import os, signal
+call, number, calls, say = os.environ["HALTED_CALL"], int(os.environ["HALTED_NUMBER"]), [], os.write
+function = getattr(os, call)
+def halting(handle, *content):
+    calls.append("/.part-" in os.readlink(f"/proc/self/fd/{handle}"))
+    if calls[-1] and sum(calls) == number:
+        came, comes = os.pipe()
+        os.set_blocking(comes, False)
+        signal.set_wakeup_fd(comes)
+        say(1, b"halted\\n")
+        os.read(came, 1)  # until a signal comes, whose handler then runs
+    return function(handle, *content)
+setattr(os, call, halting)
 if __name__ == "__main__":  # workers import this file too
     from ror_port.cli import main
     main()
 """
+"""The command, whose workers halt at their nth call of a function of `os` on an output that is not in place yet."""
+
+HANGS = 300
+"""Seconds after which a process is taken to hang; it ends long before, also on a machine with much else to do."""
 
 
+@contextmanager
+def started(*command: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that leads a group of its own; however the test ends, nothing of the group is left."""
+    with subprocess.Popen(
+        list(map(str, command)),
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+
+        def kill() -> None:
+            if process.returncode is None:  # until then its number is nobody else's
+                os.killpg(process.pid, signal.SIGKILL)
+
+        watch = threading.Timer(HANGS, kill)
+        watch.start()
+        try:
+            yield process
+        finally:
+            kill()
+            watch.cancel()
+            watch.join()
+
+
+@pytest.mark.parametrize(("call", "nth"), [("write", 50), ("fsync", 1)])  # amid its tensors; whole, not in its place
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing(genuine, tmp_path, number) -> None:
-    source = genuine("ror-3-wrn-40-2_keras-1.2.2").weights
-    out, slow = tmp_path / "out", tmp_path / "slow.py"
-    slow.write_text(SLOW)
+def test_an_interrupted_run_leaves_nothing(pre_ror, tmp_path, number, call, nth) -> None:
+    out, script = tmp_path / "out", tmp_path / "halted.py"
+    script.write_text(HALTED)
     for name in ("a.h5", "b.h5", "c.h5"):
-        (tmp_path / name).symlink_to(source)
-    command = [sys.executable, slow, "theano-to-tf", *tmp_path.glob("*.h5"), "-o", out, "--jobs", "2", *FAST]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    deadline = time.monotonic() + 30
-    while not (out.exists() and len(os.listdir(out)) == 2) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert [name[:6] for name in os.listdir(out)] == [".part-"] * 2  # both workers are writing
-    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)  # a terminal's Ctrl-C
-    _, said = process.communicate(timeout=30)
-    assert process.returncode != 0
-    assert "Traceback" not in said
+        (tmp_path / name).symlink_to(pre_ror.weights)
+    command = [sys.executable, script, "theano-to-tf", *tmp_path.glob("*.h5"), "-o", out, "--jobs", 2, *FAST]
+    with started(*command, HALTED_CALL=call, HALTED_NUMBER=str(nth)) as process:
+        assert [process.stdout.readline() for _ in range(2)] == ["halted\n"] * 2, process.stderr.read()
+        assert [name[:6] for name in os.listdir(out)] == [".part-"] * 2
+        if number == signal.SIGINT:  # a terminal's Ctrl-C
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        told = process.communicate()  # until every process has closed its end
+    assert (process.returncode, *told) == (128 + number, "", "")
     assert not out.exists() or os.listdir(out) == []
 
 
@@ -85,5 +124,56 @@ class Deadly:
         return os._exit, (9,)
 
 
-def test_a_worker_that_is_killed_is_told() -> None:
+def test_a_killed_worker_is_reported() -> None:
     assert list(run_jobs(print, [{"end": Deadly()}], 2)) == [Outcome()]
+
+
+def take_part(role: str, pipe: Path) -> None:
+    handle = os.open(pipe, os.O_RDWR)  # which waits for nobody at the other end
+    if role == "sends":
+        os.write(handle, b"!")
+    elif role == "waits" and not select.select([handle], [], [], HANGS)[0]:
+        sys.exit(1)
+    sys.stdout.write(role)
+    os.close(handle)
+
+
+def test_calls_run_at_the_same_time_and_outcomes_come_in_order(tmp_path) -> None:
+    """The first call waits for the third, which the worker of the second takes."""
+    pipe, roles = tmp_path / "pipe", ("waits", "is done first", "sends")
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)  # a pipe that nobody holds open loses what is in it
+    try:
+        outcomes = list(run_jobs(take_part, [{"role": role, "pipe": pipe} for role in roles], 2))
+    finally:
+        os.close(held)
+    assert outcomes == [Outcome(role, "", 0) for role in roles]
+
+
+def wait(seconds: float, then: Path) -> None:
+    time.sleep(seconds)
+    then.touch()
+
+
+def test_an_interrupt_while_workers_are_started_ends_them(tmp_path) -> None:
+    class Interrupted(list):
+        def __iter__(self):
+            yield from super().__iter__()
+            raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        list(run_jobs(wait, Interrupted([{"seconds": HANGS, "then": tmp_path / "done"}]), 2))
+    assert os.listdir(tmp_path) == []
+    assert threading.active_count() == before  # else Python may find them at work at its end, and print a traceback
+
+
+def count_threads() -> None:
+    np.ones((500, 500)) @ np.ones((500, 500))
+    sys.stdout.write(f"{len(os.listdir('/proc/self/task'))} threads")
+
+
+def test_a_worker_computes_in_one_thread_and_leaves_the_environment_as_it_is(monkeypatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert [outcome.out for outcome in run_jobs(count_threads, [{}], 2)] == ["1 threads"]
+    assert "OPENBLAS_NUM_THREADS" not in os.environ

@@ -1,18 +1,22 @@
-"""What was written is read again, and a byte that was lost on the way keeps it from taking its place."""
+"""What was written is read again, and is not kept where a byte of it was lost."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ror_port.convert import write as convert
 from ror_port.convert.reread import Ledger
-from ror_port.errors import OutputError, UnreadableFile
-from ror_port.formats import safetensors
+from ror_port.errors import NotACheckpoint, OutputError, UnreadableFile
+from ror_port.formats import open_checkpoint, safetensors
+from ror_port.safety import parsing
+from ror_port.safety.child import run_in_child
 from ror_port.source.port import Port, load
 
 NAMES = {
@@ -36,17 +40,46 @@ def write(port: Port, format: str, folder: Path, **options) -> None:
 
 
 @pytest.mark.parametrize("format", NAMES)
-def test_a_byte_lost_in_the_writing_is_found(pre_ror, tmp_path, monkeypatch, format) -> None:
-    check = Ledger.check
+def test_only_what_was_just_written_is_read_without_a_child(pre_ror, tmp_path, monkeypatch, format) -> None:
+    children = []
+
+    def counted(work: Callable[[], Any], seconds: int) -> Any:
+        children.append(work)
+        return run_in_child(work, seconds)
+
+    monkeypatch.setattr(parsing, "run_in_child", counted)
+    with load(pre_ror.weights) as port:
+        assert len(children) == 1
+        write(port, format, tmp_path)
+    assert len(children) == 1
+    with open_checkpoint(tmp_path / NAMES[format]):
+        assert len(children) == (1 if format == "safetensors" else 2)  # no library parses safetensors
+
+
+def test_a_trusted_file_is_not_searched_for_damage(copy) -> None:
+    path, file = copy
+    address = file["dense_1/dense_1_W"].id.get_offset().to_bytes(8, "little")
+    file.close()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(address, (content.index(b"TREE") - 8).to_bytes(8, "little")))
+    with pytest.raises(NotACheckpoint, match="overlap a structure"):
+        open_checkpoint(path)
+    with open_checkpoint(path, trusted=True) as checkpoint:
+        assert len(list(checkpoint.tensors)) == 94
+
+
+@pytest.mark.parametrize("format", NAMES)
+def test_a_lost_byte_is_detected(pre_ror, tmp_path, monkeypatch, format) -> None:
+    compare = Ledger.compare
 
     def lose(ledger: Ledger, written: Path, *rest) -> None:
         path = written / safetensors.WEIGHTS if written.is_dir() else written
         content = bytearray(path.read_bytes())
         content[content.index(gamma) + 5] ^= 4
         path.write_bytes(content)
-        check(ledger, written, *rest)
+        compare(ledger, written, *rest)
 
-    monkeypatch.setattr(Ledger, "check", lose)
+    monkeypatch.setattr(Ledger, "compare", lose)
     with load(pre_ror.weights) as port:
         gamma = port.stored["head/bn/gamma"].read().tobytes()
         with pytest.raises(OutputError, match=r"head/bn/gamma|cannot be read again"):
@@ -54,34 +87,34 @@ def test_a_byte_lost_in_the_writing_is_found(pre_ror, tmp_path, monkeypatch, for
     assert os.listdir(tmp_path) == []
 
 
-def test_a_model_whose_description_is_damaged_in_the_writing_is_not_kept(pre_ror, tmp_path, monkeypatch) -> None:
-    check = Ledger.check
+def test_a_model_whose_description_is_damaged_is_not_kept(pre_ror, tmp_path, monkeypatch) -> None:
+    compare = Ledger.compare
 
     def damage(ledger: Ledger, written: Path, format: str) -> None:
-        for place in (*range(0, 3000, 67), *range(written.stat().st_size - 400, written.stat().st_size, 13)):
+        for offset in (*range(0, 3000, 67), *range(written.stat().st_size - 400, written.stat().st_size, 13)):
             content = written.read_bytes()
-            written.write_bytes(content[:place] + b"\xff" + content[place + 1 :])
+            written.write_bytes(content[:offset] + b"\xff" + content[offset + 1 :])
             with suppress(OutputError):  # what describes no tensor may pass; nothing may end otherwise
-                check(ledger, written, format)
-            written.write_bytes(content[:place])
+                compare(ledger, written, format)
+            written.write_bytes(content[:offset])
             with pytest.raises(OutputError):
-                check(ledger, written, format)
+                compare(ledger, written, format)
             written.write_bytes(content)
         raise OutputError("tried")
 
-    monkeypatch.setattr(Ledger, "check", damage)
+    monkeypatch.setattr(Ledger, "compare", damage)
     with load(pre_ror.weights) as port, pytest.raises(OutputError, match="tried"):
         write(port, "onnx", tmp_path)
 
 
-def test_a_tensor_that_changes_its_type_is_found(pre_ror, tmp_path) -> None:
+def test_a_tensor_of_another_type_is_detected(pre_ror, tmp_path) -> None:
     with load(pre_ror.weights) as port:
         write(port, "weights", tmp_path)
         ledger = Ledger()
         for parameter, array in port.parameters():
             ledger.note(parameter, np.array(array, "float64", order="C"))
-        with pytest.raises(OutputError, match="94 tensors are not what was to be written"):
-            ledger.check(tmp_path / NAMES["weights"], "weights")
+        with pytest.raises(OutputError, match="94 tensors differ from what was to be written"):
+            ledger.compare(tmp_path / NAMES["weights"], "weights")
 
 
 def test_a_file_that_changes_meanwhile_is_not_converted(copy, tmp_path) -> None:

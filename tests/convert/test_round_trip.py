@@ -1,7 +1,8 @@
 """Theano → another format → Theano: every tensor comes back byte for byte.
 
 Each example below is a whole file of 58 random tensors; 20 a format in CI are 1,160 tensors a format. A thousand files
-a format, in about 10 minutes: ``./scripts/test tests/test_round_trip.py -k survive --hypothesis-profile=thorough``.
+a format, in about 10 minutes:
+``./scripts/test tests/convert/test_round_trip.py -k survive --hypothesis-profile=thorough``.
 """
 
 from __future__ import annotations
@@ -16,29 +17,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genuine import KINDS, LARGE, PRE_ROR
-from ror_port import tolerances
-from ror_port.check.compare import compare, expected, images
+from ror_port import save, tolerances
+from ror_port.check.classification import seeded_images
+from ror_port.check.compare import compare
 from ror_port.formats.checkpoint import StoredTensor
 from ror_port.source.port import Port, load
+from runtimes import expected
 
-FORMATS = {
-    ".keras": Port.to_keras,
-    ".weights.h5": Port.to_keras,
-    ".h5": Port.to_keras,
-    "-torch": Port.to_torch,
-    ".pt": Port.to_torch,
-    ".onnx": Port.to_onnx,
-}
+FORMATS = (".keras", ".weights.h5", ".h5", "-torch", ".pt", ".onnx")
 SOURCE = "pre-ror-3-10-64x64_keras-1.2.2"  # whose Dense rows are reordered too
 
 
 def there_and_back(port: Port, format: str, folder: Path) -> Path:
     options = {"dtype": port.dtype} if format == ".onnx" else {}
     other, back = folder / f"net{format}", folder / "back.h5"
-    FORMATS[format](port, other, force=True, **options)
+    save(port, other, force=True, verify=False, **options)
     beside = {"epsilon": port.network.epsilon, "size": port.network.input_shape[0]} if format == ".pt" else {}
     with load(other, **beside) as converted:
-        converted.to_theano(back, force=True)
+        save(converted, back, format="theano", force=True, verify=False)
     return back
 
 
@@ -103,14 +99,14 @@ def test_every_kind_of_file_can_go_to_theano(genuine, tmp_path, name) -> None:
     """From Keras 2, from TensorFlow, from either dim ordering: Theano would compute the same."""
     options = {"keras": "1.0.6"} if "1.0.6" in name else {}
     with load(genuine(name).weights, **options) as port:
-        port.to_theano(tmp_path / "back.h5")
-        pictures = images(port.network.input_shape, 2)
+        save(port, tmp_path / "back.h5", format="theano", verify=False)
+        pixels = seeded_images(port.network.input_shape, 2)
         with load(tmp_path / "back.h5") as back:
             assert (back.convention.flipped, back.convention.kernels) == (True, "OIHW")
             assert back.network == replace(port.target, padding="half")
             rounded = port.target is not port.network and port.dtype == "float32"
             tolerance = tolerances.FLOAT32 if rounded else tolerances.FLOAT64
-            assert compare(expected(back, pictures), expected(port, pictures)).relative_l2 <= tolerance
+            assert compare(expected(back, pixels), expected(port, pixels)).relative_l2 <= tolerance
 
 
 def test_a_padding_that_theano_does_not_have_is_refused(genuine, tmp_path) -> None:
@@ -119,7 +115,7 @@ def test_a_padding_that_theano_does_not_have_is_refused(genuine, tmp_path) -> No
     with load(genuine("wrn-16-2_keras-2.2.4").weights) as port:
         wrong = replace(port, network=replace(port.network, padding="same"))
         with pytest.raises(UnknownNetwork, match="Theano has no mode for"):
-            wrong.to_theano(tmp_path / "back.h5")
+            save(wrong, tmp_path / "back.h5", format="theano")
     assert not (tmp_path / "back.h5").exists()
 
 
@@ -129,25 +125,25 @@ def test_a_network_tuned_in_pytorch_goes_back(genuine, tmp_path) -> None:
     from ror_port.models.networks_torch import RoRWRN
 
     with load(genuine(PRE_ROR[0]).weights) as port:
-        port.to_torch(tmp_path / "net")
+        save(port, tmp_path / "net", format="safetensors", verify=False)
     model = RoRWRN.from_pretrained(tmp_path / "net").train()
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
-    pictures = images((32, 32, 3))
+    pixels = seeded_images((32, 32, 3))
     for _ in range(2):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(
-            model(torch.from_numpy(pictures).permute(0, 3, 1, 2)), torch.arange(8)
+            model(torch.from_numpy(pixels).permute(0, 3, 1, 2)), torch.arange(8)
         ).backward()
         optimizer.step()
     with torch.inference_mode():
-        tuned = model.eval()(torch.from_numpy(pictures).permute(0, 3, 1, 2)).numpy()
+        tuned = model.eval()(torch.from_numpy(pixels).permute(0, 3, 1, 2)).numpy()
     model.save_pretrained(tmp_path / "tuned")
     torch.save({"state_dict": torch.nn.DataParallel(model).state_dict()}, tmp_path / "tuned.pt")
     for name in ("tuned", "tuned.pt"):
         with load(tmp_path / name) as port:
-            port.to_theano(tmp_path / "back.h5", force=True)
+            save(port, tmp_path / "back.h5", format="theano", force=True, verify=False)
         with load(tmp_path / "back.h5") as back:
-            assert compare(tuned, expected(back, pictures)).relative_l2 <= tolerances.FLOAT32
+            assert compare(tuned, expected(back, pixels)).relative_l2 <= tolerances.FLOAT32
 
 
 @pytest.mark.filterwarnings("ignore")  # of Keras about its own legacy format
@@ -157,19 +153,19 @@ def test_a_network_tuned_in_keras_goes_back(genuine, tmp_path, name, suffix) -> 
     import keras
 
     with load(genuine(name).weights) as port:
-        port.to_keras(tmp_path / "net.keras")
+        save(port, tmp_path / "net.keras", verify=False)
         epsilon = port.network.epsilon
     model = keras.saving.load_model(tmp_path / "net.keras")
     model.compile(keras.optimizers.SGD(1e-3), "sparse_categorical_crossentropy")
-    pictures = images((32, 32, 3))
-    model.fit(pictures, np.arange(8), batch_size=4, verbose=0)
-    tuned = np.log(model.predict(pictures, verbose=0))
+    pixels = seeded_images((32, 32, 3))
+    model.fit(pixels, np.arange(8), batch_size=4, verbose=0)
+    tuned = np.log(model.predict(pixels, verbose=0))
     target = tmp_path / f"tuned{suffix}"
     model.save_weights(target) if "weights" in suffix else model.save(target)
     with load(target, epsilon=epsilon) as port:  # weights alone do not say it
         assert port.checkpoint.omitted == ("optimizer state",)
-        port.to_theano(tmp_path / "back.h5")
+        save(port, tmp_path / "back.h5", format="theano", verify=False)
     with load(tmp_path / "back.h5") as back:
-        logits = expected(back, pictures)
+        logits = expected(back, pixels)
     centred = tuned - tuned.mean(1, keepdims=True)
     assert compare(centred, logits - logits.mean(1, keepdims=True)).relative_l2 <= 10 * tolerances.FLOAT32

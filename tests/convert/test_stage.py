@@ -1,5 +1,6 @@
 """Like replaces like, and only with --force."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from forks import Calls
 from ror_port.convert import stage as output
 from ror_port.errors import OutputError
 
@@ -18,40 +20,40 @@ def source(tmp_path):
     return path
 
 
-def test_a_folder_of_somebody_elses_is_never_replaced(source, tmp_path) -> None:
+def test_a_folder_with_other_content_is_never_replaced(source, tmp_path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "precious.txt").write_text("precious")
     for is_folder in (False, True):
         with pytest.raises(OutputError, match="is left as it is"):
-            output.check(folder, source, folder=is_folder, force=True)
+            output.validate_target(folder, source, folder=is_folder, force=True)
 
 
 def test_a_pipe_is_never_replaced(source, tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OutputError, match="not a regular file"):
-        output.check(tmp_path / "pipe", source, folder=False, force=True)
+        output.validate_target(tmp_path / "pipe", source, folder=False, force=True)
 
 
-def test_a_folder_of_our_own_is_replaced_whole(source, tmp_path) -> None:
+def test_an_output_folder_is_replaced_whole(source, tmp_path) -> None:
     folder = tmp_path / "net"
     folder.mkdir()
     (folder / "config.json").write_text("old")
-    output.check(folder, source, folder=True, force=True)
-    with output.staged(folder) as stage:
+    output.validate_target(folder, source, folder=True, force=True)
+    with output.atomic_output(folder) as stage:
         stage.mkdir()
         (stage / "model.safetensors").write_text("new")
     assert os.listdir(folder) == ["model.safetensors"]
     assert sorted(os.listdir(tmp_path)) == ["net", "source.h5"]
 
 
-def test_what_fails_leaves_the_old_and_nothing_else(tmp_path) -> None:
+def test_a_failure_leaves_the_old_output_and_nothing_else(tmp_path) -> None:
     target = tmp_path / "net.keras"
     target.write_text("old")
 
     def fail() -> None:
-        with output.staged(target) as stage:
+        with output.atomic_output(target) as stage:
             stage.write_text("half")
             raise ZeroDivisionError
 
@@ -61,11 +63,11 @@ def test_what_fails_leaves_the_old_and_nothing_else(tmp_path) -> None:
     assert os.listdir(tmp_path) == ["net.keras"]
 
 
-def test_a_folder_made_for_the_output_goes_with_it(tmp_path) -> None:
+def test_a_folder_created_for_the_output_is_removed_with_it(tmp_path) -> None:
     for end in (ZeroDivisionError, KeyboardInterrupt, OSError):
 
         def fail(end=end) -> None:
-            with output.staged(tmp_path / "new" / "net") as stage:
+            with output.atomic_output(tmp_path / "new" / "net") as stage:
                 stage.write_text("half")
                 raise end
 
@@ -76,9 +78,9 @@ def test_a_folder_made_for_the_output_goes_with_it(tmp_path) -> None:
     assert os.listdir(tmp_path / "new") == ["net"]
 
 
-def test_a_folder_that_another_uses_stays(tmp_path) -> None:
+def test_a_folder_that_another_process_uses_stays(tmp_path) -> None:
     def fail() -> None:
-        with output.staged(tmp_path / "new" / "net"):
+        with output.atomic_output(tmp_path / "new" / "net"):
             (tmp_path / "new" / "other").write_text("whole")
             raise ZeroDivisionError
 
@@ -88,7 +90,7 @@ def test_a_folder_that_another_uses_stays(tmp_path) -> None:
 
 
 def write(path, folder: bool, text: str, meanwhile=lambda: None) -> None:
-    with output.staged(path) as stage:
+    with output.atomic_output(path) as stage:
         if folder:
             stage.mkdir()
         (stage / "config.json" if folder else stage).write_text(text)
@@ -96,8 +98,8 @@ def write(path, folder: bool, text: str, meanwhile=lambda: None) -> None:
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_what_came_meanwhile_is_not_replaced(tmp_path, folder) -> None:
-    """Without --force nothing was there to be replaced; what another process put there since is its own."""
+def test_an_output_created_meanwhile_is_not_replaced(tmp_path, folder) -> None:
+    """Without --force there was no output to replace; what another process created since belongs to it."""
     target = tmp_path / "net"
     with pytest.raises(OutputError, match="exists"):
         write(target, folder, "ours", meanwhile=lambda: write(target, folder, "theirs"))
@@ -106,7 +108,7 @@ def test_what_came_meanwhile_is_not_replaced(tmp_path, folder) -> None:
 
 
 def test_a_folder_is_never_missing_while_it_is_replaced(tmp_path) -> None:
-    """Seen through the eyes of whoever looks between any two steps that touch the folder."""
+    """As another process would see it between any two steps that touch the folder."""
     target = tmp_path / "net"
     write(target, True, "old")
     seen = []
@@ -126,7 +128,35 @@ def test_a_folder_is_never_missing_while_it_is_replaced(tmp_path) -> None:
     assert os.listdir(tmp_path) == ["net"]
 
 
-def test_where_folders_cannot_change_places_the_old_one_stays(tmp_path, monkeypatch) -> None:
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of threads, which the child does not need
+@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("folder", [False, True])
+def test_killed_at_any_call_it_leaves_the_old_output_or_the_new_one(tmp_path, folder, replaces) -> None:
+    target = tmp_path / "net"
+    file = target / "config.json" if folder else target
+    old, new = "old" * 9_999 if replaces else None, "new" * 9_999
+    seen = []
+    for number in itertools.count():
+        output._remove(target)
+        if old:
+            write(target, folder, old)
+        child = os.fork()
+        if child == 0:
+            try:
+                with Calls({number: lambda: os.kill(os.getpid(), signal.SIGKILL)}):
+                    write(target, folder, new)
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        seen.append(file.read_text() if file.exists() else None)
+        if status == 0:  # there are no more calls
+            break
+    assert set(seen) == {old, new}
+    assert seen == sorted(seen, key=[old, new].index)
+    assert len(seen) > 20
+
+
+def test_where_folders_cannot_be_exchanged_the_old_one_stays(tmp_path, monkeypatch) -> None:
     target = tmp_path / "net"
     write(target, True, "old")
     monkeypatch.setattr(output, "EXCHANGE", 1 << 20)  # a flag that no system knows
@@ -141,7 +171,7 @@ def test_a_name_as_long_as_names_can_be(tmp_path) -> None:
     assert len(os.listdir(tmp_path)) == 1
 
 
-def test_it_is_flushed_to_the_disk_before_it_takes_its_place(tmp_path, monkeypatch) -> None:
+def test_an_output_is_flushed_before_it_is_renamed(tmp_path, monkeypatch) -> None:
     steps = []
     flush, rename = output._flush, output._rename
     monkeypatch.setattr(output, "_flush", lambda path: (steps.append(("flush", path.name)), flush(path)))
@@ -152,17 +182,17 @@ def test_it_is_flushed_to_the_disk_before_it_takes_its_place(tmp_path, monkeypat
     assert steps == [("flush", stage), ("flush", "config.json"), ("rename", "net"), ("flush", tmp_path.name)]
 
 
-def test_paths_that_cannot_be(source, tmp_path) -> None:
+def test_paths_that_cannot_be_written(source, tmp_path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for path in (tmp_path / ("x" * 300), tmp_path / "loop", source / "net.keras"):
         with pytest.raises(OutputError):
-            output.check(path, source, folder=False, force=True)
+            output.validate_target(path, source, folder=False, force=True)
 
 
 def test_permissions_follow_the_umask(tmp_path) -> None:
     kept = os.umask(0o027)
     try:
-        with output.staged(tmp_path / "net") as stage:
+        with output.atomic_output(tmp_path / "net") as stage:
             stage.write_text("new")
     finally:
         os.umask(kept)
@@ -170,23 +200,23 @@ def test_permissions_follow_the_umask(tmp_path) -> None:
 
 
 TWICE = """
-import os, signal, sys
+import signal
 from ror_port import cli
 from ror_port.convert import stage as output, reread
 
 def interrupted(*_):
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 def interrupted_again(path, remove=output._remove):
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
     remove(path)
 
-reread.Ledger.check, output._remove = interrupted, interrupted_again
+reread.Ledger.compare, output._remove = interrupted, interrupted_again
 cli.main()
 """
 
 
-def test_a_second_signal_does_not_interrupt_the_removing(pre_ror, tmp_path) -> None:
+def test_a_second_signal_does_not_interrupt_the_removal(pre_ror, tmp_path) -> None:
     arguments = ["theano-to-tf", pre_ror.weights, "--no-verify", "-o", tmp_path / "net.keras"]
     done = subprocess.run([sys.executable, "-c", TWICE, *arguments], capture_output=True, text=True)
     assert done.returncode == 128 + signal.SIGINT, done.stderr

@@ -1,4 +1,4 @@
-"""The guarded door. Each case would mislead or harm a plain reader."""
+"""Safe HDF5 reading. Each case would mislead or harm a plain reader."""
 
 import os
 
@@ -65,11 +65,11 @@ def test_external_soft_and_missing_links(copy, tmp_path) -> None:
     del file[DATASET]
     file[DATASET] = h5py.ExternalLink("secret.h5", "/secret")
     file.close()
-    refused(path, UnsafeFile, "a link to somewhere else")
+    refused(path, UnsafeFile, "a soft or external link")
     with h5py.File(path, "r+") as again:
         del again[DATASET]
         again[DATASET] = h5py.SoftLink("/dense_1/dense_1_W")
-    refused(path, UnsafeFile, "a link to somewhere else")
+    refused(path, UnsafeFile, "a soft or external link")
     with h5py.File(path, "r+") as again:
         del again[DATASET]
     refused(path, NotACheckpoint, "listed, but not in the file")
@@ -95,7 +95,7 @@ def test_virtual_dataset(copy, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["f2", "i4", "?", "c8", "S4"])
-def test_numbers_of_other_types(copy, dtype) -> None:
+def test_elements_of_other_types(copy, dtype) -> None:
     path, file = copy
     del file[DATASET]
     file[DATASET] = np.zeros(10, dtype)
@@ -119,7 +119,7 @@ def test_a_missing_chunk_is_not_read_as_zeros(copy) -> None:
     refused(path, NotACheckpoint, "1 of 2 chunks are stored")
 
 
-def test_more_than_memory(copy) -> None:
+def test_a_dataset_larger_than_memory(copy) -> None:
     path, file = copy
     del file[DATASET]
     file.create_dataset(DATASET, (1 << 40,), "f4", chunks=(1 << 20,))
@@ -128,14 +128,14 @@ def test_more_than_memory(copy) -> None:
 
 
 @pytest.mark.parametrize("name", [b"../dense_1", b"/dense_1", b"./dense_1", b"a//b"])
-def test_names_that_are_paths(copy, name) -> None:
+def test_names_that_are_not_plain(copy, name) -> None:
     path, file = copy
     file.attrs["layer_names"] = [name]
     file.close()
     refused(path, UnsafeFile, "not a plain name")
 
 
-def test_a_group_where_a_dataset_belongs(copy) -> None:
+def test_a_group_instead_of_a_dataset(copy) -> None:
     path, file = copy
     del file[DATASET]
     file.create_group(DATASET)
@@ -161,7 +161,7 @@ def test_control_characters_do_not_reach_the_terminal(copy) -> None:
 
 
 @pytest.mark.parametrize("options", [{"dtype": ">f4"}, {"compression": "gzip", "shuffle": True}, {"fletcher32": True}])
-def test_other_storage_of_the_same_numbers_is_read_exactly(copy, options) -> None:
+def test_other_storage_of_the_same_elements_is_read_exactly(copy, options) -> None:
     path, file = copy
     stored = file["dense_1/dense_1_W"][()]
     del file["dense_1/dense_1_W"]
@@ -190,11 +190,11 @@ def test_the_source_is_not_touched(pre_ror) -> None:
     assert (pre_ror.weights.stat().st_mtime_ns, pre_ror.weights.read_bytes()) == (before[0].st_mtime_ns, before[1])
 
 
-def test_numbers_whose_address_is_damaged(copy) -> None:
+def test_a_damaged_address_is_detected(copy) -> None:
     path, file = copy
     address = file["dense_1/dense_1_W"].id.get_offset().to_bytes(8, "little")
     file.close()
     content = path.read_bytes()
     assert content.count(address) == 1
     path.write_bytes(content.replace(address, (content.index(b"TREE") - 8).to_bytes(8, "little")))
-    refused(path, NotACheckpoint, "'dense_1_W': its data lie over a structure of the file")
+    refused(path, NotACheckpoint, "'dense_1_W': its data overlap a structure of the file")

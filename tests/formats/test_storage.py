@@ -1,6 +1,7 @@
-"""Numbers are fetched from a file as the HDF5 library itself would, which is the measure here."""
+"""Elements are read from a file exactly as the HDF5 library itself reads them."""
 
 import itertools
+import json
 import zlib
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from h5py import h5d, h5g, h5p, h5s
 
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats import storage as place
+from ror_port.formats import storage
 from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.safety import limits
 
@@ -21,7 +22,7 @@ FILTERS = [
 ]
 
 
-def fetched(path, name: str = "x") -> np.ndarray:
+def read(path, name: str = "x") -> np.ndarray:
     with h5py.File(path, "r") as file:
         tensors = hdf5.Tensors(h5g.open(file.id, b"/"), path, path)
         described = tensors.describe(file.id, name, name)
@@ -38,14 +39,14 @@ def test_chunks_come_back_bit_for_bit(tmp_path, options, dtype, block) -> None:
     with h5py.File(tmp_path / "x.h5", "w", userblock_size=block) as file:
         together = {key: value for option in options for key, value in option.items()}
         file.create_dataset("x", data=stored, chunks=(3, 2, 3), **together)
-    found = fetched(tmp_path / "x.h5")
+    found = read(tmp_path / "x.h5")
     assert found.dtype == np.dtype(dtype).newbyteorder("=")
     assert found.astype(dtype).tobytes() == stored.tobytes()
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["deflate", "shuffle", "fletcher32"])))
 @pytest.mark.parametrize("count", [1, 4999, 5000])
-def test_filters_are_undone_in_whatever_order_they_stand(tmp_path, order, count) -> None:
+def test_filters_are_reversed_in_any_order(tmp_path, order, count) -> None:
     stored = np.random.default_rng(1).integers(0, 9, count).astype("f8")
     with h5py.File(tmp_path / "x.h5", "w") as file:
         properties = h5p.create(h5p.DATASET_CREATE)
@@ -54,7 +55,7 @@ def test_filters_are_undone_in_whatever_order_they_stand(tmp_path, order, count)
             getattr(properties, f"set_{name}")(*([4] if name == "deflate" else []))
         dataset = h5d.create(file.id, b"x", h5py.h5t.IEEE_F64LE, h5s.create_simple((count,)), dcpl=properties)
         dataset.write(h5s.ALL, h5s.ALL, stored)
-    assert fetched(tmp_path / "x.h5").tobytes() == stored.tobytes()
+    assert read(tmp_path / "x.h5").tobytes() == stored.tobytes()
 
 
 def test_a_chunk_that_skipped_a_filter(tmp_path) -> None:
@@ -63,43 +64,43 @@ def test_a_chunk_that_skipped_a_filter(tmp_path) -> None:
         dataset = file.create_dataset("x", (10,), "f4", chunks=(5,), compression="gzip", shuffle=True)
         dataset[5:] = stored[5:]
         dataset.id.write_direct_chunk((0,), stored[:5].tobytes(), filter_mask=0b11)
-    assert np.array_equal(fetched(tmp_path / "x.h5"), stored)
+    assert np.array_equal(read(tmp_path / "x.h5"), stored)
 
 
-def test_numbers_within_the_description(tmp_path) -> None:
+def test_compact_storage(tmp_path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         properties = h5p.create(h5p.DATASET_CREATE)
         properties.set_layout(h5d.COMPACT)
         dataset = h5d.create(file.id, b"x", h5py.h5t.IEEE_F32BE, h5s.create_simple((3,)), dcpl=properties)
         dataset.write(h5s.ALL, h5s.ALL, np.array([1, 2, 3], "f4"))
-    assert fetched(tmp_path / "x.h5").tolist() == [1, 2, 3]
+    assert read(tmp_path / "x.h5").tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0)])
-def test_no_axis_and_no_numbers(tmp_path, shape) -> None:
+def test_no_axes_and_no_elements(tmp_path, shape) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"] = np.full(shape, 2.5)
-    assert np.array_equal(fetched(tmp_path / "x.h5"), np.full(shape, 2.5))
+    assert np.array_equal(read(tmp_path / "x.h5"), np.full(shape, 2.5))
 
 
 def test_newest_layout(tmp_path) -> None:
     stored = np.random.default_rng(2).standard_normal((40, 40))
     with h5py.File(tmp_path / "x.h5", "w", libver="latest") as file:
         file.create_dataset("x", data=stored, chunks=(9, 40), fletcher32=True)
-    assert np.array_equal(fetched(tmp_path / "x.h5"), stored)
+    assert np.array_equal(read(tmp_path / "x.h5"), stored)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 1000, (1 << 17) + 1, (1 << 18) + 7])
-def test_the_checksum_is_the_library_s(tmp_path, size) -> None:
+def test_the_checksum_equals_the_library_s(tmp_path, size) -> None:
     content = np.random.default_rng(size).integers(0, 256, size).astype("u1")
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", data=content, chunks=(size,), fletcher32=True)
         _, stored = file["x"].id.read_direct_chunk((0,))
     stated = int.from_bytes(stored[-4:], "little")
-    assert place.fletcher32(content.tobytes()) == (stated >> 16) % 0xFFFF << 16 | (stated & 0xFFFF) % 0xFFFF
+    assert storage.fletcher32(content.tobytes()) == (stated >> 16) % 0xFFFF << 16 | (stated & 0xFFFF) % 0xFFFF
 
 
-def test_a_lost_bit_is_found_by_the_checksum(tmp_path) -> None:
+def test_a_flipped_bit_is_detected_by_the_checksum(tmp_path) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("x", data=np.arange(10, dtype="f4"), chunks=(10,), fletcher32=True)
@@ -108,52 +109,59 @@ def test_a_lost_bit_is_found_by_the_checksum(tmp_path) -> None:
     content[at + 5] ^= 1
     path.write_bytes(content)
     with pytest.raises(UnreadableFile, match="checksum"):
-        fetched(path)
+        read(path)
 
 
 def chunk(tmp_path, content: bytes) -> np.ndarray:
     (tmp_path / "raw").write_bytes(content)
-    lies = place.Chunks((4,), (place.DEFLATE,), (place.Chunk(0, 0, 0, len(content)),))
+    chunked = storage.Chunked((4,), (storage.DEFLATE,), (storage.Chunk(0, 0, 0, len(content)),))
     with (tmp_path / "raw").open("rb") as file:
-        return place.read(file, lies, (4,), np.dtype("<f4"), "here")
+        return storage.read(file, chunked, (4,), np.dtype("<f4"), "here")
 
 
-def test_what_a_chunk_may_inflate_to(tmp_path) -> None:
+def test_a_chunk_inflates_to_its_size_at_most(tmp_path) -> None:
     assert chunk(tmp_path, zlib.compress(np.arange(4, dtype="f4").tobytes())).tolist() == [0, 1, 2, 3]
     with pytest.raises(UnsafeFile, match="inflates to more than its 16 bytes"):
         chunk(tmp_path, zlib.compress(bytes(17)))
-    with pytest.raises(UnreadableFile, match="a chunk of 15 bytes"):
+    with pytest.raises(UnreadableFile, match="a chunk of 15 bytes; expected 16"):
         chunk(tmp_path, zlib.compress(bytes(15)))
     with pytest.raises(UnreadableFile, match="damaged"):
         chunk(tmp_path, b"no zlib")
 
 
-def test_a_file_that_ends_early(tmp_path) -> None:
+def test_a_file_that_is_truncated_meanwhile(tmp_path) -> None:
     (tmp_path / "raw").write_bytes(bytes(15))
-    with (tmp_path / "raw").open("rb") as file, pytest.raises(UnreadableFile, match="cut short"):
-        place.read(file, place.Piece(0), (4,), np.dtype("<f4"), "here")
+    with (tmp_path / "raw").open("rb") as file, pytest.raises(UnreadableFile, match="truncated while it was read"):
+        storage.read(file, storage.Contiguous(0), (4,), np.dtype("<f4"), "here")
 
 
-def test_a_place_can_be_told() -> None:
-    places = [place.Piece(8), place.Inline(b"\0\xff"), place.Chunks((2, 3), (1,), (place.Chunk(0, 1, 2, 3),))]
-    assert [place.of_json(place.as_json(lies)) for lies in places] == places
+@pytest.mark.parametrize(
+    "stored",
+    [
+        storage.Contiguous(8),
+        storage.Compact(b"\0\xff"),
+        storage.Chunked((2, 3), (1,), (storage.Chunk(0, 1, 2, 3),)),
+    ],
+)
+def test_a_storage_survives_json(stored) -> None:
+    assert storage.from_json(json.loads(json.dumps(storage.to_json(stored)))) == stored
 
 
-def described_chunks(*numbers: int, values: tuple[int, ...] = (4,)) -> place.Chunks:
-    """As if the library said so: chunks of two in a row of four, at the given numbers."""
+def described_chunks(*numbers: int, values: tuple[int, ...] = (4,)) -> storage.Chunked:
+    """As if the library reported them: chunks of two in a row of four, with the given numbers."""
     chunks = [h5d.StoreInfo((2 * number,), 0, 100 + index, 8) for index, number in enumerate(numbers)]
-    said = SimpleNamespace(get_num_chunks=lambda: 2, chunk_iter=lambda tell: [tell(chunk) for chunk in chunks])
+    dataset = SimpleNamespace(get_num_chunks=lambda: 2, chunk_iter=lambda add: [add(chunk) for chunk in chunks])
     properties = SimpleNamespace(
-        get_nfilters=lambda: 1, get_filter=lambda _: (place.SHUFFLE, 0, values, b"shuffle"), get_chunk=lambda: (2,)
+        get_nfilters=lambda: 1, get_filter=lambda _: (storage.SHUFFLE, 0, values, b"shuffle"), get_chunk=lambda: (2,)
     )
-    return hdf5._chunks(hdf5.Dataset(said, (4,), "<f4", 16, properties), "here")
+    return hdf5._chunked(hdf5.Dataset(dataset, (4,), "<f4", 16, properties), "here")
 
 
-def test_what_the_library_says_of_chunks_is_checked() -> None:
-    assert described_chunks(1, 0).chunks == (place.Chunk(1, 0, 100, 8), place.Chunk(0, 0, 101, 8))
-    with pytest.raises(NotACheckpoint, match="some of its chunks lie in one place"):
+def test_what_the_library_reports_of_chunks_is_validated() -> None:
+    assert described_chunks(1, 0).chunks == (storage.Chunk(1, 0, 100, 8), storage.Chunk(0, 0, 101, 8))
+    with pytest.raises(NotACheckpoint, match="some of its chunks are stored twice"):
         described_chunks(1, 1)
-    with pytest.raises(NotACheckpoint, match="shuffled as numbers of another size"):
+    with pytest.raises(NotACheckpoint, match="shuffle filter is for elements of another size"):
         described_chunks(0, 1, values=(8,))
 
 
@@ -166,4 +174,4 @@ def test_the_chunks_of_a_file_are_counted(tmp_path, monkeypatch) -> None:
         for name in "ab":
             tensors.describe(file.id, name, name)
         with pytest.raises(UnsafeFile, match="6 chunks; the limit is 5"):
-            tensors.check()
+            tensors.validate()

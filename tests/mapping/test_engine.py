@@ -1,12 +1,12 @@
 import pytest
-
-from ror_port.layout import HWIO_TO_OIHW, SAME
-from ror_port.mapping.convention import CANONICAL, Convention
-from ror_port.mapping.engine import MappingError, Rule, Table
 from ror_port.mapping.keras import KERAS_3, keras_1, keras_2, keras_layer_name
 from ror_port.mapping.onnx import CONVENTION as ONNX_CONVENTION
 from ror_port.mapping.onnx import onnx
 from ror_port.mapping.torch import TORCH, module_path
+
+from ror_port.layout import HWIO_TO_OIHW, SAME
+from ror_port.mapping.convention import CANONICAL, Convention
+from ror_port.mapping.engine import MappingError, Rule, Table
 from ror_port.network.families.ror_wrn import RoRWRN
 from ror_port.network.graph import Parameter
 

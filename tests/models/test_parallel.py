@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-
 from ror_port.mapping.keras import keras_layer_name
 from ror_port.mapping.torch import TORCH, module_path
+
 from ror_port.models import networks_keras, networks_torch
 from ror_port.network.families import WRN, WRN2016, RoR, RoRWRN
 

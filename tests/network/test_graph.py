@@ -1,8 +1,8 @@
 import h5py
 import pytest
+from ror_port.mapping.keras import keras_1_layer_names
 
 from genuine import PRE_ROR
-from ror_port.mapping.keras import keras_1_layer_names
 from ror_port.network.families.ror_wrn import RoRWRN
 
 

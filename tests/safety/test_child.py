@@ -1,67 +1,187 @@
-"""What a file makes of the process stays within bounds."""
+"""Work in a child process: its result, its errors, its limits, and what happens where there is no child."""
 
+from __future__ import annotations
+
+import errno
 import os
 import resource
 import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from ror_port.errors import UnsafeFile
-from ror_port.safety import child as confine
-from ror_port.safety import limits
+from ror_port.formats import open_checkpoint
+from ror_port.safety import child, limits
+
+SECONDS = 20
+"""Of processor time, more than any work here takes."""
 
 
 def loop() -> None:
-    signal.signal(signal.SIGXCPU, signal.SIG_IGN)  # what hangs does not listen
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)  # so that only SIGKILL ends it
     while True:
         pass
 
 
 @pytest.mark.parametrize(
-    ("work", "trouble"),
+    ("work", "seconds", "failure"),
     [
-        (loop, "it takes more than 1 s"),
-        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "it crashes"),
-        (os.abort, "it crashes"),
-        (lambda: "a" * limits.MAX_DESCRIPTION_BYTES, "it has more to say than"),
+        (loop, 1, "takes more than 1 s"),
+        (lambda: os.kill(os.getpid(), signal.SIGSEGV), SECONDS, "crashes"),
+        (lambda: os.kill(os.getpid(), signal.SIGILL), SECONDS, "crashes"),
+        (os.abort, SECONDS, "crashes"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), SECONDS, "was killed"),
+        (lambda: "a" * limits.MAX_DESCRIPTION_BYTES, SECONDS, "reports more than"),
     ],
 )
-def test_a_copy_comes_to_grief_and_not_the_process(work, trouble) -> None:
-    with pytest.raises(confine.Grief, match=trouble):
-        confine.in_copy(work, 1)
+def test_a_failure_of_the_child_is_an_exception_here(work, seconds, failure) -> None:
+    with pytest.raises(child.ChildFailed, match=failure):
+        child.run_in_child(work, seconds)
 
 
-def test_words_and_errors_come_back_from_the_copy() -> None:
+def test_results_and_errors_come_back() -> None:
     def refuse() -> None:
         raise UnsafeFile(f"process {os.getpid()}, \udcff")
 
-    process, words = confine.in_copy(lambda: [os.getpid(), {"a": "\udcff"}], 1)
+    process, value = child.run_in_child(lambda: [os.getpid(), {"a": "\udcff"}], SECONDS)
     assert process != os.getpid()
-    assert words == {"a": "\udcff"}
+    assert value == {"a": "\udcff"}
     with pytest.raises(UnsafeFile, match=r"process \d+, \udcff") as error:
-        confine.in_copy(refuse, 1)
+        child.run_in_child(refuse, SECONDS)
     assert str(os.getpid()) not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "trouble",
-    [
-        lambda: os.kill(os.getpid(), signal.SIGALRM),  # as where a lock was never released
-        lambda: 1 / 0,
-    ],
+    "end",
+    [lambda: os.kill(os.getpid(), signal.SIGTERM), lambda: 1 / 0, lambda: sys.exit(0)],
+    ids=["TERM", "0/0", "exit"],
 )
-def test_what_is_not_the_file_s_fault_is_met_in_the_process(trouble) -> None:
+def test_without_a_result_the_process_does_the_work(end) -> None:
     process = os.getpid()
+    assert child.run_in_child(lambda: os.getpid() if os.getpid() == process else end(), SECONDS) == process
+
+
+@pytest.mark.parametrize("call", ["fork", "pipe"])
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+def test_where_a_child_is_refused_the_process_does_the_work(monkeypatch, call, code) -> None:
+    def refuse() -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(child.os, call, refuse)
+    before = os.listdir("/proc/self/fd")
+    assert child.run_in_child(os.getpid, SECONDS) == os.getpid()
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_where_the_process_does_the_work_its_errors_are_raised(monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "no process left")
+
+    def work() -> None:
+        raise UnsafeFile("of the file")
+
+    monkeypatch.setattr(child.os, "fork", refuse)
+    with pytest.raises(UnsafeFile, match="of the file"):
+        child.run_in_child(work, SECONDS)
+
+
+REFUSED = """
+import os, resource, sys
+from hashlib import sha256
+from pathlib import Path
+from ror_port.formats import open_checkpoint
+if os.getuid() == 0:
+    os.setuid(65534)  # no limit applies to root
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+try:
+    os.fork()
+except BlockingIOError as error:
+    pass
+else:
+    sys.exit("a child was not refused")
+with open_checkpoint(Path(sys.argv[1])) as checkpoint:
+    print(sha256(b"".join(tensor.read().tobytes() for tensor in checkpoint.tensors)).hexdigest())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the number of processes as Linux does")
+def test_a_file_is_read_where_the_system_refuses_a_child(pre_ror) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # for the other user that the process becomes
+        path = Path(folder) / "weights.h5"
+        path.write_bytes(pre_ror.weights.read_bytes())
+        done = subprocess.run([sys.executable, "-c", REFUSED, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with open_checkpoint(pre_ror.weights) as checkpoint:
+        elements = b"".join(tensor.read().tobytes() for tensor in checkpoint.tensors)
+    assert done.stdout == f"{sha256(elements).hexdigest()}\n"
+
+
+def test_a_blocked_child_is_given_up(monkeypatch) -> None:
+    """As where another thread held a lock at the fork, which nothing releases in the child."""
+    monkeypatch.setattr(limits, "MAX_IDLE_SECONDS", 0.1)
+    process, lock = os.getpid(), threading.Lock()
+    lock.acquire()
 
     def work() -> int:
-        return trouble() if os.getpid() != process else os.getpid()
+        if os.getpid() != process:
+            lock.acquire()
+        return os.getpid()
 
-    assert confine.in_copy(work, 1) == process
+    assert child.run_in_child(work, SECONDS) == process
 
 
-def test_memory_is_bounded_for_a_while() -> None:
+def test_a_child_that_computes_is_waited_for(monkeypatch, tmp_path) -> None:
+    """However long it takes by the clock, as on a busy machine."""
+    monkeypatch.setattr(limits, "MAX_IDLE_SECONDS", 0.001)
+    process, polls = os.getpid(), []
+    done = tmp_path / "done"
+
+    def growing(_: int) -> int:
+        polls.append(1)
+        if len(polls) == 50:
+            done.touch()
+        return len(polls)
+
+    def work() -> int:
+        while os.getpid() != process and not done.exists():
+            time.sleep(0.001)
+        return os.getpid()
+
+    monkeypatch.setattr(child, "_processor_time", growing)
+    assert child.run_in_child(work, SECONDS) != process
+    assert len(polls) >= 50
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_processor_time_grows_while_a_process_computes() -> None:
+    before, start = child._processor_time(os.getpid()), time.process_time()
+    while time.process_time() - start < 0.1:
+        pass
+    after = child._processor_time(os.getpid())
+    ticks = os.sysconf("SC_CLK_TCK")
+    assert 0.05 * ticks <= after - before
+    assert after / ticks == pytest.approx(time.process_time(), abs=1.0)
+
+
+def test_a_lower_limit_that_the_process_has_is_kept() -> None:
+    def nested() -> list[int]:
+        return [os.getpid(), child.run_in_child(os.getpid, 2 * SECONDS)]
+
+    outer, inner = child.run_in_child(nested, SECONDS)
+    assert len({os.getpid(), outer, inner}) == 3
+
+
+def test_memory_is_limited_for_a_while() -> None:
     before = resource.getrlimit(resource.RLIMIT_AS)
-    with pytest.raises(MemoryError), confine.bounded(64 << 20):
+    with pytest.raises(MemoryError), child.memory_limit(64 << 20):
         bytearray(256 << 20)
     assert resource.getrlimit(resource.RLIMIT_AS) == before
     assert len(bytearray(256 << 20)) == 256 << 20

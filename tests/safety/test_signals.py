@@ -1,6 +1,7 @@
-"""A signal that asks to end is obeyed, whatever the moment."""
+"""A signal that asks the process to end is obeyed, at whatever moment it arrives."""
 
-import os
+from __future__ import annotations
+
 import signal
 import subprocess
 import sys
@@ -9,20 +10,20 @@ import numpy as np
 import pytest
 
 from ror_port.formats.hdf5 import writer as hdf5_writer
-from ror_port.safety import file_object as sink
+from ror_port.safety import file_object
 
 
-class Asked(BaseException):
+class Ended(BaseException):
     pass
 
 
-def asked(*_: object) -> None:
-    raise Asked
+def end(*_: object) -> None:
+    raise Ended
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_rest_of_a_file_is_not_written(tmp_path, monkeypatch, number) -> None:
-    write, written = os.write, 0
+    write, written = file_object.os.write, 0
 
     def interrupted(handle: int, content: bytes) -> int:
         if written == 3:
@@ -35,35 +36,35 @@ def test_the_rest_of_a_file_is_not_written(tmp_path, monkeypatch, number) -> Non
             for written in range(100):
                 file.dataset(f"tensor {written}", np.ones(10_000))
 
-    monkeypatch.setattr(sink.os, "write", interrupted)
-    before = signal.signal(number, asked)
+    monkeypatch.setattr(file_object.os, "write", interrupted)
+    before = signal.signal(number, end)
     try:
-        with pytest.raises(Asked):
+        with pytest.raises(Ended):
             convert()
         assert written == 4
-        assert signal.getsignal(number) is asked
+        assert signal.getsignal(number) is end
     finally:
         signal.signal(number, before)
 
 
-AMID = """
-import os, signal, sys
-from ror_port.safety.file_object import Sink
+INTERRUPTED = """
+import signal, sys
+from ror_port.safety.file_object import NonRaisingFile
 _, name, call = sys.argv[:3]
 del sys.argv[1:3]
-method, calls = getattr(Sink, name), []
+method, calls = getattr(NonRaisingFile, name), []
 def interrupted(*arguments):
     calls.append(1)
     if len(calls) == int(call):
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
     return method(*arguments)
-setattr(Sink, name, interrupted)
+setattr(NonRaisingFile, name, interrupted)
 from ror_port.cli import main
 main()
 """
 
 
-# HDF5 and torch call our code to write: an exception that a handler raises there is lost in it, or becomes another.
+# HDF5 and PyTorch call these methods. What a signal handler raised within one would be lost, or become another error.
 @pytest.mark.parametrize(
     ("method", "call", "command"),
     [
@@ -82,7 +83,7 @@ def test_no_other_file_is_begun(pre_ror, tmp_path, method, call, command) -> Non
         (tmp_path / name).write_bytes(pre_ror.weights.read_bytes())
     arguments = [*command.split(), "a.h5", "b.h5", "-o", "out/", "--no-verify"]
     done = subprocess.run(
-        [sys.executable, "-c", AMID, method, str(call), *arguments],
+        [sys.executable, "-c", INTERRUPTED, method, str(call), *arguments],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -75,16 +75,17 @@ def test_the_python_interface_reads_as_the_readme_says(genuine, tmp_path) -> Non
     with ror_port.load(source.weights) as port:
         assert isinstance(port, ror_port.Port)
         written = [
-            port.to_keras(tmp_path / "net.keras"),
-            port.to_torch(tmp_path / "net"),
-            port.to_onnx(tmp_path / "net.onnx"),
-            port.to_theano(tmp_path / "net.h5"),
+            ror_port.save(port, tmp_path / "net.keras"),
+            ror_port.save(port, tmp_path / "net", format="safetensors"),
+            ror_port.save(port, tmp_path / "net.onnx"),
+            ror_port.save(port, tmp_path / "net.h5", format="theano"),
         ]
         probabilities = port.predict(record["images"].transpose(0, 2, 3, 1))
         with pytest.raises(OutputError, match="exists already"):
-            port.to_keras(tmp_path / "net.keras")
-        port.to_keras(tmp_path / "net.keras", force=True)
+            ror_port.save(port, tmp_path / "net.keras")
+        ror_port.save(port, tmp_path / "net.keras", force=True)
     assert np.abs(probabilities - record["probabilities"]).max() < 1e-6
     assert [item.format for item in written] == ["keras", "safetensors", "onnx", "theano"]
+    assert all(item.verification.passed for item in written)
     with pytest.raises(AttributeError):
         _ = ror_port.nothing

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from ror_port.mapping.keras import keras_1_layer_names
 
 from genuine import DIGITS, INFERENCE, PRE_ROR, digits, recorded_layer, relative_l2
 from ror_port import tolerances
-from ror_port.mapping.keras import keras_1_layer_names
 from ror_port.source.port import load
 from ror_port.theano import run as theano_numpy
 

@@ -1,11 +1,10 @@
-"""Files that a stranger might send, each made from a genuine one: how it is built, and what must come of it.
+"""Untrusted files, each made from a genuine one: how it is built, and the outcome that the command must have.
 
-A case ends in the documented exit code and in one line that holds its phrase; or, with code 0, in an output that has
-exactly the genuine tensors. ``bench.pipe`` is the canary: a pipe that nobody writes to, which is never to be opened,
-because whoever opens it never returns.
+A case ends in a documented exit code and an error of one line that holds its message; or, with code 0, in an output
+that has exactly the genuine tensors. ``bench.pipe`` is a pipe without a writer: a command that opened it would be
+blocked, which shows that it opened a file other than its input.
 
-Cases of HDF5 come first, then of ``.keras``, safetensors, PyTorch and ONNX. Other formats that the command learns to
-read belong at the end.
+Cases of HDF5 come first, then of ``.keras``, safetensors, PyTorch and ONNX. Those of other formats belong at the end.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ BIAS, KERNEL, VARIANCE = (
 
 @dataclass
 class Bench:
-    """Where a case is built. path: what the command is given; genuine, model, archive: contents to start from.
+    """Where a case is built. path: the input of the command; genuine, model, archive: contents to start from.
 
-    made: puts there what ror-port writes of the genuine file in a format.
+    made: writes what ror-port converts the genuine file to, given a format and a path.
     """
 
     folder: Path
@@ -62,37 +61,41 @@ class Bench:
 
 @dataclass(frozen=True)
 class Case:
-    """code: of the command's exit. says: what its one line holds. double: whether the output is float64."""
+    """A file and the outcome that it must have.
+
+    code: exit code. message: a part of the error. options: of the command. child: how it is started, see `Forks.start`.
+    double: whether the output is float64.
+    """
 
     name: str
     build: Callable[[Bench], None]
     code: int
-    says: str = ""
+    message: str = ""
     options: tuple[str, ...] = ()
     child: dict[str, Any] = field(default_factory=dict)
     double: bool = False
     values: bool = True
-    """Whether an output has the genuine tensors; else only that there is one."""
+    """Whether the output has the genuine tensors; where not, only its existence is tested."""
     preloaded: tuple[str, ...] = ()
     """Libraries that the command needs: imported before, because that alone takes longer than any file may."""
     seconds: float = 2.0
-    """What it may take."""
+    """Processor time that it may take."""
 
 
 CASES: list[Case] = []
 
 
-def add(name: str, code: int, says: str, build: Callable[[Bench], None], **more: Any) -> None:
-    CASES.append(Case(name, build, code, says, **more))
+def add(name: str, code: int, message: str, build: Callable[[Bench], None], **more: Any) -> None:
+    CASES.append(Case(name, build, code, message, **more))
 
 
-def content(name: str, code: int, says: str, change: Callable[[bytes], bytes], **more: Any) -> None:
+def content(name: str, code: int, message: str, change: Callable[[bytes], bytes], **more: Any) -> None:
     """The genuine file's bytes, changed."""
-    add(name, code, says, lambda bench: bench.path.write_bytes(change(bench.genuine)) and None, **more)
+    add(name, code, message, lambda bench: bench.path.write_bytes(change(bench.genuine)) and None, **more)
 
 
 def edited(
-    name: str, code: int, says: str, edit: Callable[[h5py.File], None], model: bool = False, **more: Any
+    name: str, code: int, message: str, edit: Callable[[h5py.File], None], model: bool = False, **more: Any
 ) -> None:
     """The genuine weights, or a genuine full model, edited through h5py."""
 
@@ -101,38 +104,38 @@ def edited(
         with h5py.File(bench.path, "r+") as file:
             edit(file)
 
-    add(name, code, says, build, **more)
+    add(name, code, message, build, **more)
 
 
 def replaced(
-    name: str, code: int, says: str, make: Callable[[h5py.Group, str], None], at: str = BIAS, **more: Any
+    name: str, code: int, message: str, make: Callable[[h5py.Group, str], None], at: str = BIAS, **more: Any
 ) -> None:
-    """The genuine weights with one dataset put there anew by `make`."""
+    """The genuine weights with one dataset replaced by what `make` creates."""
 
     def edit(file: h5py.File) -> None:
         del file[at]
         make(file, at)
 
-    edited(name, code, says, edit, **more)
+    edited(name, code, message, edit, **more)
 
 
 def rewritten(
-    name: str, make: Callable[[h5py.Group, str, np.ndarray], None], code: int = 0, says: str = "", **more: Any
+    name: str, make: Callable[[h5py.Group, str, np.ndarray], None], code: int = 0, message: str = "", **more: Any
 ) -> None:
-    """The genuine weights with every dataset put there anew: the same numbers, stored otherwise."""
+    """The genuine weights with every dataset replaced: the same elements, stored in another way."""
 
     def edit(file: h5py.File) -> None:
         for layer in names(file):
             for weight in names(file[layer], "weight_names"):
-                numbers = file[layer][weight][()]
+                elements = file[layer][weight][()]
                 del file[layer][weight]
-                make(file[layer], weight, numbers)
+                make(file[layer], weight, elements)
 
-    edited(name, code, says, edit, **more)
+    edited(name, code, message, edit, **more)
 
 
 def copied(name: str, *, names_as: Callable[[list[str]], Any] | None = None, **options: Any) -> None:
-    """The same groups, attributes and numbers in a fresh file made with these options."""
+    """The same groups, attributes and elements in a new file that is created with these options."""
 
     def build(bench: Bench) -> None:
         with h5py.File(io.BytesIO(bench.genuine), "r") as old, h5py.File(bench.path, "w", **options) as new:
@@ -147,13 +150,13 @@ def names(group: h5py.Group, attribute: str = "layer_names") -> list[str]:
     return [item.decode() for item in group.attrs[attribute]]
 
 
-def listed(name: str, code: int, says: str, change: Callable[[list[bytes]], Iterable[bytes]], **more: Any) -> None:
+def listed(name: str, code: int, message: str, change: Callable[[list[bytes]], Iterable[bytes]], **more: Any) -> None:
     """The genuine weights with other layer names."""
 
     def edit(file: h5py.File) -> None:
         file.attrs["layer_names"] = list(change(list(file.attrs["layer_names"])))
 
-    edited(name, code, says, edit, **more)
+    edited(name, code, message, edit, **more)
 
 
 # Not HDF5, or not all of it.
@@ -237,16 +240,16 @@ def link(to: Any, at: str = BIAS) -> Callable[[h5py.File], None]:
     return edit
 
 
-ELSEWHERE = "a link to somewhere else"
-edited("soft link to a dataset", 5, ELSEWHERE, link(h5py.SoftLink("/dense_1/dense_1_W")))
-edited("soft link to nothing", 5, ELSEWHERE, link(h5py.SoftLink("/none")))
-edited("soft link to itself", 5, ELSEWHERE, link(h5py.SoftLink("/" + BIAS)))
-edited("soft link to a group", 5, ELSEWHERE, link(h5py.SoftLink("/dense_2"), "dense_1"))
-edited("external link without a file", 5, ELSEWHERE, link(h5py.ExternalLink("none.h5", "/x")))
+LINK = "a soft or external link"
+edited("soft link to a dataset", 5, LINK, link(h5py.SoftLink("/dense_1/dense_1_W")))
+edited("soft link to nothing", 5, LINK, link(h5py.SoftLink("/none")))
+edited("soft link to itself", 5, LINK, link(h5py.SoftLink("/" + BIAS)))
+edited("soft link to a group", 5, LINK, link(h5py.SoftLink("/dense_2"), "dense_1"))
+edited("external link without a file", 5, LINK, link(h5py.ExternalLink("none.h5", "/x")))
 
 
 def built(edit: Callable[[h5py.File, Bench], None]) -> Callable[[Bench], None]:
-    """An edit that needs the bench as well."""
+    """An edit that needs the bench too."""
 
     def build(bench: Bench) -> None:
         bench.path.write_bytes(bench.genuine)
@@ -294,8 +297,8 @@ def back_into_itself(file: h5py.File) -> None:
     file["dense_1"].attrs["weight_names"] = [b"dense_1_W", b"root/dense_1/dense_1_W"]
 
 
-add("external link to a dataset", 5, ELSEWHERE, linked_outside(BIAS))
-add("external link to a group", 5, ELSEWHERE, linked_outside("dense_1"))
+add("external link to a dataset", 5, LINK, linked_outside(BIAS))
+add("external link to a group", 5, LINK, linked_outside("dense_1"))
 add("raw data in another file", 5, "its data lie in another file", built(raw_data_outside))
 add("virtual dataset", 5, "its data lie in another file", built(virtual))
 edited("virtual dataset of its own file", 5, "its data lie in another file", virtual_of_itself)
@@ -371,7 +374,7 @@ def low_level(
 def deflated(size: int, header: int) -> bytes:
     """A stream that inflates to so many zeros, quickly made: pieces after a full flush are all alike.
 
-    header: 15 for zlib's format, -15 for none. It lacks its end, which nobody gets to see.
+    header: 15 for zlib's format, -15 for none. Its end is missing, which no reader reaches.
     """
     press = zlib.compressobj(9, zlib.DEFLATED, header)
     pieces = [press.compress(bytes(1 << 20)) + press.flush(zlib.Z_FULL_FLUSH) for _ in range(2)]
@@ -457,7 +460,7 @@ def many_layers(bench: Bench) -> None:
 
 
 def one_text_for_all(bench: Bench) -> None:
-    """4,000 names that all point to one text of 1 MB in the file: 4 GB for whoever reads them."""
+    """4,000 names that all point to one text of 1 MB in the file: 4 GB in memory."""
     bench.path.write_bytes(bench.genuine)
     count, length = 4_000, 1_000_000
     kind = h5py.string_dtype()
@@ -470,16 +473,16 @@ def one_text_for_all(bench: Bench) -> None:
     reference = whole[start : start + 16]
     four = struct.pack("<I", 4)
     first = next(
-        place
-        for place in range(len(whole))
-        if whole.startswith(four, place) and whole[place : place + 1600 : 16] == b"\4" * 100
+        offset
+        for offset in range(len(whole))
+        if whole.startswith(four, offset) and whole[offset : offset + 1600 : 16] == b"\4" * 100
     )
     assert all(whole.startswith(four, first + 16 * index) for index in range(count))
     bench.path.write_bytes(whole[:first] + reference * count + whole[first + 16 * count :])
 
 
 def loop_in_the_heap(bench: Bench) -> None:
-    """Texts of variable length lie in a heap, one behind the other; HDF5 walks in place where one has no length."""
+    """Texts of variable length are stored in a heap, one after the other; at one of length 0, HDF5 does not advance."""
     bench.path.write_bytes(bench.genuine)
     with h5py.File(bench.path, "r+") as file:
         listed = names(file)
@@ -487,12 +490,12 @@ def loop_in_the_heap(bench: Bench) -> None:
         file.attrs["layer_names"] = np.array(listed, dtype=h5py.string_dtype())
     whole = bench.path.read_bytes()
     text = listed[0].encode()
-    place = whole.rindex(struct.pack("<Q", len(text)) + text)
-    bench.path.write_bytes(whole[:place] + bytes(8) + whole[place + 8 :])
+    offset = whole.rindex(struct.pack("<Q", len(text)) + text)
+    bench.path.write_bytes(whole[:offset] + bytes(8) + whole[offset + 8 :])
 
 
 def nested(file: h5py.File) -> None:
-    """5,000 groups, one in the other, which nobody lists."""
+    """5,000 groups, one in the other, which no attribute lists."""
     group = file.create_group("deep")
     for _ in range(5_000):
         group = group.create_group("a")
@@ -505,17 +508,17 @@ def million_pieces(file: h5py.File) -> None:
 
 
 declared = "declares"
-replaced("2^40 numbers, none stored", 5, "declares 4398046511104 bytes", created(1 << 40, chunks=(1 << 20,)))
-replaced("2^64 numbers, none stored", 5, declared, created(1 << 32, 1 << 32, chunks=(1, 1 << 20)))
+replaced("2^40 elements, none stored", 5, "declares 4398046511104 bytes", created(1 << 40, chunks=(1 << 20,)))
+replaced("2^64 elements, none stored", 5, declared, created(1 << 32, 1 << 32, chunks=(1, 1 << 20)))
 replaced("2^66 bytes, which overflow to 0", 5, declared, created(1 << 32, 1 << 32, chunks=(1 << 10, 1 << 10)))
-replaced("2^40 numbers in one piece", 5, declared, created(1 << 40))
+replaced("2^40 contiguous elements", 5, declared, created(1 << 40))
 replaced("the right shape, no data", 4, "declares 40 bytes but stores 0", created(10))
 replaced("the right shape, no chunk", 4, "0 of 1 chunks are stored", created(10, chunks=(10,)))
 replaced("a missing chunk", 4, "1 of 2 chunks are stored", missing_chunk)
 replaced("no shape", 4, "without data", lambda file, at: file.__setitem__(at, h5py.Empty("f4")))
-replaced("one number for ten", 7, "expects bias 10", created(1, data=np.ones(1, "f4")))
-replaced("no numbers", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.zeros(0, "f4")))
-replaced("one number without axes", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.float32(1)))
+replaced("one element instead of ten", 7, "expects bias 10", created(1, data=np.ones(1, "f4")))
+replaced("no elements", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.zeros(0, "f4")))
+replaced("one element without axes", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.float32(1)))
 replaced("thirty axes", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.ones((1,) * 30, "f4")))
 replaced("gzip bomb by shape", 5, "declares tensors of", zeros_compressed, at=KERNEL)
 replaced("gzip bomb by chunk", 5, "inflates to more than its 262144 bytes", inflating)
@@ -530,7 +533,7 @@ add("one layer name too many", 5, "10001 strings", many_names(10_001, 8))
 add("names of 100,000 characters", 5, "strings of 100000 bytes", many_names(20, 100_000))
 add("a name of 1,001 characters", 5, "1001 characters", many_names(20, 1_001))
 add("layers without weights", 4, "no layer holds any weights", many_layers)
-add("a loop without end in HDF5", 3, "takes more than 1 s", loop_in_the_heap)
+add("an endless loop in HDF5", 3, "takes more than 1 s", loop_in_the_heap)
 add("one text for all names", 5, "more memory than any network", one_text_for_all)
 edited("5,000 nested groups", 0, "", nested)
 edited(
@@ -600,13 +603,13 @@ replaced(
     typed_by_hand(float_type(lambda kind: kind.set_fields(31, 20, 11, 0, 20))),
 )
 
-# The same numbers, stored otherwise.
+# The same elements, stored otherwise.
 
 content("the file itself", 0, "", lambda whole: whole)
-rewritten("big-endian float32", lambda group, at, numbers: group.create_dataset(at, data=numbers, dtype=">f4"))
-rewritten("float64", lambda group, at, numbers: group.create_dataset(at, data=numbers, dtype="f8"), double=True)
+rewritten("big-endian float32", lambda group, at, elements: group.create_dataset(at, data=elements, dtype=">f4"))
+rewritten("float64", lambda group, at, elements: group.create_dataset(at, data=elements, dtype="f8"), double=True)
 rewritten(
-    "big-endian float64", lambda group, at, numbers: group.create_dataset(at, data=numbers, dtype=">f8"), double=True
+    "big-endian float64", lambda group, at, elements: group.create_dataset(at, data=elements, dtype=">f8"), double=True
 )
 for title, storage in (
     ("chunks", {"chunks": True}), ("gzip", {"compression": "gzip"}), ("gzip at its best", {"compression": 9}),
@@ -615,29 +618,29 @@ for title, storage in (
     ("extensible", {"chunks": True, "resizable": True}),
 ):  # fmt: skip
 
-    def store(group: h5py.Group, at: str, numbers: np.ndarray, storage: dict[str, Any] = storage) -> None:
+    def store(group: h5py.Group, at: str, elements: np.ndarray, storage: dict[str, Any] = storage) -> None:
         options = dict(storage)
         if options.pop("resizable", False):
-            options["maxshape"] = (None,) * numbers.ndim
-        group.create_dataset(at, data=numbers, **options)
+            options["maxshape"] = (None,) * elements.ndim
+        group.create_dataset(at, data=elements, **options)
 
     rewritten(title, store)
 rewritten(
     "chunks that jut out",
-    lambda group, at, numbers: group.create_dataset(
-        at, data=numbers, chunks=tuple(max(1, 2 * length // 3) for length in numbers.shape)
+    lambda group, at, elements: group.create_dataset(
+        at, data=elements, chunks=tuple(max(1, 2 * length // 3) for length in elements.shape)
     ),
 )
 
 
-def compact(group: h5py.Group, at: str, numbers: np.ndarray) -> None:
+def compact(group: h5py.Group, at: str, elements: np.ndarray) -> None:
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    if numbers.nbytes < 60_000:
+    if elements.nbytes < 60_000:
         properties.set_layout(h5py.h5d.COMPACT)
     dataset = h5py.h5d.create(
-        group.id, at.encode(), h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple(numbers.shape), properties
+        group.id, at.encode(), h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple(elements.shape), properties
     )
-    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(numbers))
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(elements))
 
 
 rewritten("within their description", compact)
@@ -765,14 +768,14 @@ edited("names as one text", 7, "no known network", attribute("layer_names", "den
 edited("a version that is none", 4, r"'\x1b]0;x\x07' is no version", attribute("keras_version", "\x1b]0;x\x07"))
 edited("a version as a number", 4, "expected text", attribute("keras_version", 1.2))
 edited("a version as a list", 5, "2 strings", attribute("keras_version", [b"1", b"2"]))
-edited("a backend nobody knows", 4, r"the backend 'cntk\n'", attribute("backend", "cntk\n"))
+edited("an unknown backend", 4, r"the backend 'cntk\n'", attribute("backend", "cntk\n"))
 edited("statements that are not JSON", 4, "not JSON", attribute("ror_port", "{"))
 edited("statements that are no object", 4, "expected a JSON object", attribute("ror_port", "[]"))
 
 # model_config, which is data.
 
 
-def config(name: str, code: int, says: str, change: Callable[[dict[str, Any]], Any], **more: Any) -> None:
+def config(name: str, code: int, message: str, change: Callable[[dict[str, Any]], Any], **more: Any) -> None:
     """A genuine full model with another ``model_config``: what `change` returns, or what it makes of its argument."""
 
     def edit(file: h5py.File) -> None:
@@ -781,7 +784,7 @@ def config(name: str, code: int, says: str, change: Callable[[dict[str, Any]], A
         text = new if isinstance(new, str) else json.dumps(old if new is None else new)
         file.attrs.create("model_config", text, dtype=h5py.string_dtype())
 
-    edited(name, code, says, edit, model=True, **more)
+    edited(name, code, message, edit, model=True, **more)
 
 
 def each(kind: str, **values: Any) -> Callable[[dict[str, Any]], None]:
@@ -819,7 +822,10 @@ config(
 )
 config("config: another network", 7, "another network's", each("Dense", class_name="Flatten"))
 config(
-    "config: a class of the stranger's", 7, "another network's", each("Activation", class_name="os.system", config="rm")
+    "config: a class that is not Keras'",
+    7,
+    "another network's",
+    each("Activation", class_name="os.system", config="rm"),
 )
 config("config: BatchNorm of mode 1", 7, "of mode '1'", each("BatchNormalization", mode=1))
 for title, value in (
@@ -883,7 +889,7 @@ class Archive:
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"
 
 
-def archived(name: str, code: int, says: str, change: Callable[[Archive], Any], **more: Any) -> None:
+def archived(name: str, code: int, message: str, change: Callable[[Archive], Any], **more: Any) -> None:
     def build(bench: Bench) -> None:
         with zipfile.ZipFile(io.BytesIO(bench.archive)) as old:
             archive = Archive({member: old.read(member) for member in old.namelist()})
@@ -895,7 +901,7 @@ def archived(name: str, code: int, says: str, change: Callable[[Archive], Any], 
                 new.writestr(member, text)
         bench.path.write_bytes(archive.finish(packed.getvalue()))
 
-    add(f"keras: {name}", code, says, build, **more)
+    add(f"keras: {name}", code, message, build, **more)
 
 
 def inner(edit: Callable[[h5py.File], None]) -> Callable[[Archive], None]:
@@ -925,19 +931,19 @@ def swell(name: str) -> Callable[[Archive], None]:
 
 
 def relabelled(packed: bytes, name: str, size: int) -> bytes:
-    """Says of a stored member that it is deflated, and of what size it once was; in both of its headers."""
+    """Marks a stored member as deflated, and from what size, in both of its headers."""
     content = bytearray(packed)
     for mark, method, length, start in ((b"PK\x03\x04", 8, 22, 30), (b"PK\x01\x02", 10, 24, 46)):
-        place = packed.find(mark)
-        while packed[place + start : place + start + len(name)] != name.encode():
-            place = packed.find(mark, place + 4)
-        struct.pack_into("<H", content, place + method, zipfile.ZIP_DEFLATED)
-        struct.pack_into("<I", content, place + length, size)
+        at = packed.find(mark)
+        while packed[at + start : at + start + len(name)] != name.encode():
+            at = packed.find(mark, at + 4)
+        struct.pack_into("<H", content, at + method, zipfile.ZIP_DEFLATED)
+        struct.pack_into("<I", content, at + length, size)
     return bytes(content)
 
 
-def shrink_what_it_says(archive: Archive) -> None:
-    """A member that inflates to 1 GiB and says it has 1 MiB."""
+def understate_size(archive: Archive) -> None:
+    """A member that inflates to 1 GiB, and whose headers state 1 MiB."""
     archive.members[WEIGHTS] = deflated(1 << 30, -15)
     archive.finish = lambda packed: relabelled(packed, WEIGHTS, 1 << 20)
 
@@ -958,15 +964,15 @@ def encrypted(packed: bytes) -> bytes:
     """Sets the flag of every member."""
     content = bytearray(packed)
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        place = packed.find(mark)
-        while place >= 0:
-            content[place + offset] |= 1
-            place = packed.find(mark, place + 4)
+        at = packed.find(mark)
+        while at >= 0:
+            content[at + offset] |= 1
+            at = packed.find(mark, at + 4)
     return bytes(content)
 
 
 def flipped(packed: bytes) -> bytes:
-    """One bit in the middle of the weights, which only the archive's checksum can tell."""
+    """One bit in the middle of the weights, which only the archive's checksum detects."""
     content = bytearray(packed)
     content[len(content) // 2] ^= 1
     return bytes(content)
@@ -990,7 +996,7 @@ for member in (WEIGHTS, CONFIG, METADATA):
     )
     archived(f"no {member}", 4, f"0 members {member}", lambda archive, member=member: archive.members.pop(member))
     archived(f"{member} inflates to 1 GiB", 5, "unpacks to 1073741824 bytes", swell(member))
-archived("less than it says", 3, "damaged or encrypted zip", shrink_what_it_says)
+archived("larger than it states", 3, "damaged or encrypted zip", understate_size)
 archived("20,000 members", 5, "list of members takes", crowded)
 archived("encrypted", 3, "damaged or encrypted zip", finish(encrypted))
 archived("half of it", 3, "damaged or encrypted zip", finish(lambda packed: packed[: len(packed) // 2]))
@@ -1019,8 +1025,8 @@ archived(
     "Lambda layer",
     lambda archive: set_member(CONFIG, archive.members[CONFIG].replace(b'"Activation"', b'"Lambda"'))(archive),
 )
-archived("a soft link", 5, ELSEWHERE, inner(link(h5py.SoftLink("/" + "layers/dense/vars/0"), FIRST)))
-archived("an external link", 5, ELSEWHERE, inner(link(h5py.ExternalLink("/dev/zero", "/x"), FIRST)))
+archived("a soft link", 5, LINK, inner(link(h5py.SoftLink("/" + "layers/dense/vars/0"), FIRST)))
+archived("an external link", 5, LINK, inner(link(h5py.ExternalLink("/dev/zero", "/x"), FIRST)))
 archived(
     "one dataset, two names",
     5,
@@ -1049,7 +1055,7 @@ archived("NaN", 6, "holds NaN", inner(put(FIRST, np.nan)))
 
 @dataclass
 class Safe:
-    """A safetensors file in parts. config: what lies beside it. size: what it says of its header's length."""
+    """A safetensors file in parts. config: the file beside it. size: the length that it states for its header."""
 
     header: Any
     data: bytes
@@ -1061,7 +1067,7 @@ class Safe:
         return (len(text) if self.size is None else self.size).to_bytes(8, "little") + text + self.data
 
 
-def safe(name: str, code: int, says: str, change: Callable[[Safe], Any], **more: Any) -> None:
+def safe(name: str, code: int, message: str, change: Callable[[Safe], Any], **more: Any) -> None:
     """A folder of safetensors and config, changed."""
 
     def build(bench: Bench) -> None:
@@ -1074,7 +1080,7 @@ def safe(name: str, code: int, says: str, change: Callable[[Safe], Any], **more:
         weights.write_bytes(parts.packed())
         config.write_text(json.dumps(parts.config))
 
-    add(f"safetensors: {name}", code, says, build, **more)
+    add(f"safetensors: {name}", code, message, build, **more)
 
 
 def header(change: Callable[[dict[str, Any]], Any]) -> Callable[[Safe], None]:
@@ -1096,7 +1102,7 @@ def text(make: Callable[[str], str | bytes]) -> Callable[[Safe], None]:
 
 
 def twice(old: str) -> str:
-    """The header with a second entry of a name, which lies where another of its shape does."""
+    """The header with a second entry of a name, whose extent is that of another of its shape."""
     entries = json.loads(old)
     return old[:-1] + ', "head.dense.bias": ' + json.dumps(entries["head.dense.bias"]) + "}"
 
@@ -1133,7 +1139,7 @@ def doubled(safe: Safe) -> None:
     safe.data = np.frombuffer(safe.data, "<f4").astype("<f8").tobytes()
     for item in safe.header.values():
         if "dtype" in item:
-            item.update(dtype="F64", data_offsets=[2 * place for place in item["data_offsets"]])
+            item.update(dtype="F64", data_offsets=[2 * offset for offset in item["data_offsets"]])
 
 
 def counters(safe: Safe) -> None:
@@ -1171,10 +1177,10 @@ safe(
     "",
     text(lambda old: json.dumps({f"module.{k}": v for k, v in json.loads(old).items() if k[0] != "_"})),
 )
-safe("a name twice", 3, "stands twice", text(twice))
-safe("a field twice", 3, "stands twice", text(lambda old: old.replace('"shape"', '"dtype": "F64", "shape"', 1)))
-safe("an overlap", 3, "overlap, or leave a hole", header(overlap))
-safe("a hole", 3, "overlap, or leave a hole", hole)
+safe("a name twice", 3, "a repeated name", text(twice))
+safe("a field twice", 3, "a repeated name", text(lambda old: old.replace('"shape"', '"dtype": "F64", "shape"', 1)))
+safe("an overlap", 3, "overlap or leave a gap", header(overlap))
+safe("a hole", 3, "overlap or leave a gap", hole)
 safe("trailing bytes", 3, "truncated or damaged", lambda safe: setattr(safe, "data", safe.data + b"x"))
 safe("all but one byte", 3, "truncated or damaged", lambda safe: setattr(safe, "data", safe.data[:-1]))
 safe("no data", 3, "truncated or damaged", lambda safe: setattr(safe, "data", b""))
@@ -1186,7 +1192,7 @@ safe("a header a byte short", 3, "its header", text(lambda old: old[:-1]))
 safe("not JSON", 3, "its header", text(lambda _: "{nonsense"))
 safe("not UTF-8", 3, "its header", text(lambda old: old.encode().replace(b"head", b"\xff\xfe\xfd\xfc")))
 safe("UTF-16", 3, "its header", text(lambda old: old.encode("utf-16")))
-safe("a list", 3, "no JSON object", text(lambda _: "[1]"))
+safe("a list", 3, "not a JSON object", text(lambda _: "[1]"))
 safe("an empty object", 3, "truncated or damaged", text(lambda _: "{}"))
 safe("100,000 deep", 3, "its header", text(lambda _: '{"a":' * 100_000))
 safe("a number of 100,000 digits", 3, "its header", text(lambda _: '{"a": ' + "1" * 100_000 + "}"))
@@ -1227,7 +1233,7 @@ for title, offsets in (
 safe("an entry that is a list", 3, "damaged", header(lambda entries: entries.__setitem__("head.dense.bias", [1])))
 safe("an entry of more", 3, "damaged", entry(more=1))
 
-for title, code, says, values in (
+for title, code, message, values in (
     ("epsilon NaN", 4, "where a number from 0 to 1", {"epsilon": float("nan")}),
     ("epsilon 7", 4, "where a number from 0 to 1", {"epsilon": 7}),
     ("epsilon a text", 4, "where a number from 0 to 1", {"epsilon": "\x1b[2J"}),
@@ -1244,17 +1250,17 @@ for title, code, says, values in (
     ("source a list", 0, "", {"provenance": {"source": []}}),
     ("name of control characters", 0, "", {"name": "\x1b[2J"}),
 ):
-    safe(f"config: {title}", code, says, lambda safe, values=values: safe.config.update(values))
+    safe(f"config: {title}", code, message, lambda safe, values=values: safe.config.update(values))
 
 
-def beside(name: str, code: int, says: str, change: Callable[[Path, Bench], Any], **more: Any) -> None:
+def beside(name: str, code: int, message: str, change: Callable[[Path, Bench], Any], **more: Any) -> None:
     """The folder with another config.json, or something else in it."""
 
     def build(bench: Bench) -> None:
         bench.made("safetensors", bench.path)
         change(bench.path, bench)
 
-    add(f"safetensors folder: {name}", code, says, build, **more)
+    add(f"safetensors folder: {name}", code, message, build, **more)
 
 
 def instead(name: str, make: Callable[[Path, Bench], Any]) -> Callable[[Path, Bench], None]:
@@ -1298,7 +1304,7 @@ beside("weights empty", 3, "empty", instead("model.safetensors", lambda path, _:
 
 
 def torch_saved(
-    name: str, code: int, says: str, change: Callable[[Any, dict[str, Any], Bench], Any], **more: Any
+    name: str, code: int, message: str, change: Callable[[Any, dict[str, Any], Bench], Any], **more: Any
 ) -> None:
     """What `change` makes of torch and the genuine state dict, or returns, saved by PyTorch."""
 
@@ -1312,27 +1318,27 @@ def torch_saved(
             made = change(torch, state, bench)
         torch.save(state if made is None else made, bench.path)
 
-    add(f"pt: {name}", code, says, build, **TORCH | more)
+    add(f"pt: {name}", code, message, build, **TORCH | more)
 
 
 TORCH: dict[str, Any] = {"preloaded": ("torch",), "seconds": 4.0}
 """Copying a process of PyTorch's size, and taking it down again, takes longer than another's."""
 
 
-def torch_bytes(name: str, code: int, says: str, change: Callable[[bytes], bytes], **more: Any) -> None:
+def torch_bytes(name: str, code: int, message: str, change: Callable[[bytes], bytes], **more: Any) -> None:
     """A genuine state dict's bytes, changed."""
 
     def build(bench: Bench) -> None:
         bench.made("pt", bench.path)
         bench.path.write_bytes(change(bench.path.read_bytes()))
 
-    add(f"pt: {name}", code, says, build, **TORCH | more)
+    add(f"pt: {name}", code, message, build, **TORCH | more)
 
 
 def torch_zip(
     name: str,
     code: int,
-    says: str,
+    message: str,
     change: Callable[[dict[str, bytes], Bench], Any],
     pack: int = zipfile.ZIP_STORED,
     **more: Any,
@@ -1348,17 +1354,17 @@ def torch_zip(
             for member, content in members.items():
                 new.writestr(member, content)
 
-    add(f"pt: {name}", code, says, build, **TORCH | more)
+    add(f"pt: {name}", code, message, build, **TORCH | more)
 
 
-def pickled(name: str, code: int, says: str, make: Callable[[bytes, Bench], bytes], **more: Any) -> None:
+def pickled(name: str, code: int, message: str, make: Callable[[bytes, Bench], bytes], **more: Any) -> None:
     """Another ``data.pkl``, made from the genuine one."""
 
     def change(members: dict[str, bytes], bench: Bench) -> None:
         (at,) = (member for member in members if member.endswith("/data.pkl"))
         members[at] = make(members[at], bench)
 
-    torch_zip(name, code, says, change, **more)
+    torch_zip(name, code, message, change, **more)
 
 
 class Opens:
@@ -1434,12 +1440,12 @@ def flipped_number(whole: bytes) -> bytes:
 
 
 def declared(more: int) -> Callable[[bytes, Bench], bytes]:
-    """The bias's storage, of 10 numbers, declared to have others."""
+    """The bias's storage, of 10 elements, declared to have others."""
 
     def make(old: bytes, _: Bench) -> bytes:
         at = old.index(b"head.dense.bias")
-        place = old.index(b"K\n", at)  # the number 10, at first that of its storage
-        return old[:place] + b"\x8a\x06" + more.to_bytes(6, "little") + old[place + 2 :]
+        at = old.index(b"K\n", at)  # the number 10, at first that of its storage
+        return old[:at] + b"\x8a\x06" + more.to_bytes(6, "little") + old[at + 2 :]
 
     return make
 
@@ -1493,7 +1499,7 @@ torch_saved("code", 3, "not a state dict", lambda _, state, bench: state.update(
 pickled(
     "code instead", 3, "not a state dict", lambda _, bench: b"cbuiltins\nopen\n(V" + str(bench.pipe).encode() + b"\ntR."
 )
-pickled("a key that is hashed for ever", 3, "takes more than", doubling)
+pickled("a key whose hash never ends", 3, "takes more than", doubling)
 pickled("an array of 2^34 bytes", 5, "more memory than any network", vast_array)
 pickled("no pickle", 3, "not a state dict", lambda *_: b"hello")
 pickled("half a pickle", 3, "not a state dict", lambda old, _: old[: len(old) // 2])
@@ -1532,17 +1538,17 @@ add("pt: of before 1.6", 3, "pickle, which is never opened", legacy, **TORCH)
 # ONNX.
 
 
-def onnx_bytes(name: str, code: int, says: str, change: Callable[[bytes], bytes], **more: Any) -> None:
+def onnx_bytes(name: str, code: int, message: str, change: Callable[[bytes], bytes], **more: Any) -> None:
     """A genuine model's bytes, changed."""
 
     def build(bench: Bench) -> None:
         bench.made("onnx", bench.path)
         bench.path.write_bytes(change(bench.path.read_bytes()))
 
-    add(f"onnx: {name}", code, says, build, **{"preloaded": ("onnx",)} | more)
+    add(f"onnx: {name}", code, message, build, **{"preloaded": ("onnx",)} | more)
 
 
-def onnx_edited(name: str, code: int, says: str, change: Callable[[Any, Any, Bench], Any], **more: Any) -> None:
+def onnx_edited(name: str, code: int, message: str, change: Callable[[Any, Any, Bench], Any], **more: Any) -> None:
     """A genuine model, edited: `change` gets the onnx package and the model."""
 
     def build(bench: Bench) -> None:
@@ -1553,7 +1559,7 @@ def onnx_edited(name: str, code: int, says: str, change: Callable[[Any, Any, Ben
         change(onnx, model, bench)
         bench.path.write_bytes(model.SerializeToString())
 
-    add(f"onnx: {name}", code, says, build, **{"preloaded": ("onnx",)} | more)
+    add(f"onnx: {name}", code, message, build, **{"preloaded": ("onnx",)} | more)
 
 
 def weight(change: Callable[[Any, Any, Bench], Any]) -> Callable[[Any, Any, Bench], None]:
@@ -1574,8 +1580,8 @@ def operator(kind: str, change: Callable[[Any, Any, Any], Any]) -> Callable[[Any
     return edit
 
 
-def says_of_itself(make: Callable[[dict[str, Any]], Any]) -> Callable[[Any, Any, Bench], None]:
-    """Other metadata ror_port: the text that `make` returns, or what it makes of its argument."""
+def stated(make: Callable[[dict[str, Any]], Any]) -> Callable[[Any, Any, Bench], None]:
+    """Other metadata ror_port: the text that `make` returns, or its argument as `make` changed it."""
 
     def edit(_: Any, model: Any, __: Bench) -> None:
         entry = next(entry for entry in model.metadata_props if entry.key == "ror_port")
@@ -1637,17 +1643,17 @@ def branch(kind: str, **fields: str) -> Callable[[Any, Any, Bench], None]:
 
 def function(onnx: Any, model: Any, _: Bench) -> None:
     """A function that calls itself."""
-    node = onnx.helper.make_node("Again", ["x"], ["y"], domain="stranger")
-    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("stranger", 1)]
-    model.functions.append(onnx.helper.make_function("stranger", "Again", ["x"], ["y"], [node], opsets))
+    node = onnx.helper.make_node("Again", ["x"], ["y"], domain="untrusted")
+    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("untrusted", 1)]
+    model.functions.append(onnx.helper.make_function("untrusted", "Again", ["x"], ["y"], [node], opsets))
     model.opset_import.append(opsets[1])
     next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Again"
-    next(node for node in model.graph.node if node.op_type == "Again").domain = "stranger"
+    next(node for node in model.graph.node if node.op_type == "Again").domain = "untrusted"
 
 
 def own_domain(helper: Any, model: Any, node: Any) -> None:
-    node.domain = "stranger"
-    model.opset_import.append(helper.make_opsetid("stranger", 1))
+    node.domain = "untrusted"
+    model.opset_import.append(helper.make_opsetid("untrusted", 1))
 
 
 def attribute_of(name: str, value: Any) -> Callable[[Any, Any, Any], None]:
@@ -1693,9 +1699,9 @@ onnx_edited("a weight missing", 4, "", lambda _, m, __: m.graph.initializer.pop(
 onnx_edited("a sparse weight", 4, NO_NEED, lambda _, m, __: m.graph.sparse_initializer.add())
 onnx_edited("a branch", 4, NO_NEED, branch("If", then_branch="", else_branch=""))
 onnx_edited("a loop", 4, NO_NEED, branch("Loop", body=""))
-onnx_edited("a function without end", 4, NO_NEED, function)
+onnx_edited("an endless function", 4, NO_NEED, function)
 onnx_edited("training", 4, NO_NEED, lambda _, m, __: m.training_info.add())
-onnx_edited("a domain of the stranger's", 4, NO_NEED, operator("Relu", own_domain))
+onnx_edited("another domain", 4, NO_NEED, operator("Relu", own_domain))
 onnx_edited("no inputs", 4, "", lambda _, m, __: m.graph.ClearField("input"))
 onnx_edited("two images", 4, "", lambda _, m, __: m.graph.input.append(m.graph.input[0]))
 onnx_edited("an image without shape", 4, "", lambda _, m, __: m.graph.input[0].type.tensor_type.ClearField("shape"))
@@ -1726,16 +1732,16 @@ for kind, name, value in (
 ):
     onnx_edited(f"{kind} with {name}", 7, OTHERS, operator(kind, attribute_of(name, value)))
 onnx_edited("Softmax of another axis", 7, OTHERS, operator("Softmax", lambda _, __, n: setattr(n.attribute[0], "i", 0)))
-onnx_edited("metadata not JSON", 4, "not JSON", says_of_itself(lambda _: "{"))
-onnx_edited("metadata of 20 MB", 5, "the limit is", says_of_itself(lambda _: " " * (20 << 20)))
+onnx_edited("metadata not JSON", 4, "not JSON", stated(lambda _: "{"))
+onnx_edited("metadata of 20 MB", 5, "the limit is", stated(lambda _: " " * (20 << 20)))
 onnx_edited("metadata twice", 4, "", lambda _, m, __: m.metadata_props.append(m.metadata_props[0]))
 for name, value in (("epsilon", float("nan")), ("epsilon", 7), ("momentum", "x"), ("dropout", 7)):
     onnx_edited(
         f"metadata: {name} {value}",
         4,
         "where a number from 0 to 1",
-        says_of_itself(lambda old, name=name, value=value: old["network"].update({name: value})),
+        stated(lambda old, name=name, value=value: old["network"].update({name: value})),
     )
-onnx_edited("metadata: padding odd", 0, "", says_of_itself(lambda old: old["network"].update(padding="odd")))
-onnx_edited("metadata: network a list", 0, "", says_of_itself(lambda old: old.update(network=[])), values=False)
-onnx_edited("metadata: folded, it says", 4, "folded", says_of_itself(lambda old: old.update(folded="no")))
+onnx_edited("metadata: padding odd", 0, "", stated(lambda old: old["network"].update(padding="odd")))
+onnx_edited("metadata: network a list", 0, "", stated(lambda old: old.update(network=[])), values=False)
+onnx_edited("metadata: folded", 4, "folded", stated(lambda old: old.update(folded="no")))

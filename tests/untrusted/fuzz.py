@@ -1,10 +1,10 @@
-"""Mutation fuzzing: damaged descriptions of tensors, and what reading makes of them. Run by scripts/fuzz.
+"""Mutation fuzzing: files whose descriptions of tensors are damaged, and the outcome of reading them.
 
-Every mutant is read whole, in a child of its own, and ends in one of these:
+Run by scripts/fuzz. Every mutant is read whole, in a child of its own, and its outcome is one of these:
 
-    sound       the genuine tensors after all: the damage touched nothing that matters
+    harmless    the genuine tensors: the damage changed nothing that is read
     refused     a documented error
-    silent      other tensors than the genuine ones, though no byte of a tensor was touched
+    silent      other tensors than the genuine ones, though no byte of a tensor was changed
     undocumented, slow, large, hung, signal      defects
 """
 
@@ -24,19 +24,21 @@ import numpy as np
 from forks import ROOT, Forks, Outcome
 from mutate import Target
 
-sys.path.insert(0, str(ROOT))  # scripts/fuzz starts this file by itself
+sys.path.insert(0, str(ROOT))  # scripts/fuzz runs this file as a script
 
 from ror_port.convert.write import to_onnx, to_tensorflow, to_torch
 from ror_port.source.port import load
 
 SEED = 8
 SECONDS, MEMORY = 2.0, 256 << 20
+"""Of processor time, and bytes: more is a defect."""
+
 DOCUMENTED = {3, 4, 5, 6, 7}
 DEFECTS = ("undocumented", "slow", "large", "hung", "signal")
 
 
 def targets(folder: Path) -> list[Target]:
-    """Genuine files of two generations of Keras, and what ror-port makes of one, in all formats but PyTorch's own."""
+    """Genuine files of two generations of Keras, and what one is converted to, in all formats but PyTorch's own."""
     genuine = ROOT / "fixtures" / "pre-ror-3-10_keras-1.0.6" / "weights.h5"
     paths = [genuine, ROOT / "fixtures" / "pre-ror-3-10_keras-2.3.1" / "model.h5"]
     for format, name in (("weights", "net.weights.h5"), ("keras", "net.keras")):
@@ -52,23 +54,24 @@ def targets(folder: Path) -> list[Target]:
 
 
 def verdict(done: Outcome, genuine: str) -> str:
+    """The outcome of reading a mutant, in one word. genuine: the digest of the genuine tensors."""
     if done.hung:
         return "hung"
     if done.code < 0:
         return "signal"
     if done.code and (done.code not in DOCUMENTED or done.stderr.count("\n") != 1):
         return "undocumented"
-    if done.computing > SECONDS:  # by the clock, it would depend on what else the machine does
+    if done.seconds > SECONDS:
         return "slow"
     if done.growth > MEMORY:
         return "large"
     if done.code:
         return "refused"
-    return "sound" if done.stdout == genuine else "silent"
+    return "harmless" if done.stdout == genuine else "silent"
 
 
 def campaign(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str, Outcome, Path]]:
-    """Reads so many mutants; gives the target, the verdict, the outcome, and the mutant, which lasts until the next."""
+    """Reads so many mutants; yields target, verdict, outcome and mutant, which exists until the next one."""
     random = np.random.default_rng(seed)
     aims = targets(folder)
     mutant = folder / "mutant"
@@ -78,16 +81,16 @@ def campaign(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str, Ou
             aim = aims[index % len(aims)]
             mutant.write_bytes(aim.mutated(random))
             done = forks.run(mutant, call="digest")
-            if done.computing > SECONDS:  # a machine that hesitates is not the file's doing
-                done = min(done, forks.run(mutant, call="digest"), key=lambda outcome: outcome.computing)
+            if done.seconds > SECONDS:  # processor time too varies with what else the machine does
+                done = min(done, forks.run(mutant, call="digest"), key=lambda outcome: outcome.seconds)
             yield aim.path.name, verdict(done, genuine[index % len(aims)]), done, mutant
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Reads damaged files and counts how that ends.")
+    parser = argparse.ArgumentParser(description="Reads damaged files and counts the outcomes.")
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--keep", type=Path, help="a folder for the mutants that are no credit to us")
+    parser.add_argument("--keep", type=Path, help="a folder for the mutants that show a defect")
     options = parser.parse_args()
     counts: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""Damage aimed at what describes the tensors: every byte of a file but those of the tensors themselves.
+"""Mutations of what describes the tensors: of every byte of a file but those of the tensors themselves.
 
-A number in a tensor is unprotected: with a flipped bit it is another number, and nothing in the file says so. All
-else is structure (or text), where damage ought to be found.
+The elements of a tensor are unprotected: with a flipped bit one has another value, and nothing in the file shows it.
+All else is structure (or text), where damage should be detected.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import h5py
 import numpy as np
 
 FIELDS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 40, (1 << 63) - 1, (1 << 64) - 1)
-"""Numbers at which counts, sizes and addresses turn."""
+"""Values at which counts, sizes and addresses overflow or are undefined."""
 
 
 class Target:
-    """A genuine file, and where its tensors lie not."""
+    """A genuine file, and the offsets of its bytes that belong to no tensor."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -27,9 +27,8 @@ class Target:
         structure = np.ones(len(self.content), bool)
         for start, stop in _tensors(self.content):
             structure[start:stop] = False
-        self.places = np.flatnonzero(structure)
-        used = self.places[np.frombuffer(self.content, np.uint8)[self.places] != 0]
-        self.used = used
+        self.offsets = np.flatnonzero(structure)
+        self.used = self.offsets[np.frombuffer(self.content, np.uint8)[self.offsets] != 0]
 
     def mutated(self, random: np.random.Generator) -> bytes:
         """The content with one to four pieces of damage."""
@@ -39,27 +38,27 @@ class Target:
         return bytes(content)
 
     def _damage(self, content: bytearray, random: np.random.Generator) -> None:
-        place = int(random.choice(self.used if random.random() < 0.8 else self.places))
+        offset = int(random.choice(self.used if random.random() < 0.8 else self.offsets))
         width = int(random.choice([1, 2, 4, 8]))
-        word = slice(place, place + width)
-        if not np.isin(np.arange(place, place + width), self.places).all():
-            width, word = 1, slice(place, place + 1)
+        word = slice(offset, offset + width)
+        if not np.isin(np.arange(offset, offset + width), self.offsets).all():
+            width, word = 1, slice(offset, offset + 1)
         match int(random.integers(5)):
             case 0 | 1:
-                content[place] ^= 1 << int(random.integers(8))
+                content[offset] ^= 1 << int(random.integers(8))
             case 2:
                 content[word] = random.bytes(width)
             case 3:
                 number = int(random.choice(np.array(FIELDS, object))) & ((1 << 8 * width) - 1)
                 content[word] = number.to_bytes(width, "little")
-            case 4:  # what stands elsewhere: an address, a size, a name of something else
+            case 4:  # the bytes at another offset: an address, a size or a name of something else
                 other = int(random.choice(self.used))
                 other -= other % width
                 content[word] = self.content[other : other + width].ljust(width, b"\0")
 
 
 def _tensors(content: bytes) -> list[tuple[int, int]]:
-    """Where tensors lie in a file, as (start, stop)."""
+    """The extents of the tensors in a file, (start, stop) in bytes."""
     if content.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             inner = archive.read("model.weights.h5")

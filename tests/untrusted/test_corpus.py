@@ -1,6 +1,6 @@
-"""Whatever the file: it is converted exactly, or refused with one line, in bounded time and memory.
+"""Any file is converted exactly or refused with one line, within limits of time and memory.
 
-Every case of the corpus goes through the command. See `corpus` for the cases themselves.
+The command is run on every case of the corpus. See `corpus` for the cases themselves.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ GENUINE = FIXTURES / "pre-ror-3-10_keras-1.0.6" / "weights.h5"
 MODEL = FIXTURES / "pre-ror-3-10_keras-2.3.1" / "model.h5"
 
 MEMORY = 256 << 20
-"""What a case may take of memory, above that of a command that does nothing."""
+"""Bytes that a case may take, above those of a command that does nothing."""
 
 
 @pytest.fixture(scope="module")
 def forks() -> Iterator[Callable[[tuple[str, ...]], Forks]]:
-    """A server for each set of libraries that it has imported before."""
+    """A server for each set of libraries that it imports before."""
     with ExitStack() as stack:
         yield cache(lambda preloaded: stack.enter_context(Forks(*preloaded)))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Callable[[str, Path], None]:
-    """Puts there what ror-port writes of the genuine file."""
+    """Writes what ror-port converts the genuine file to."""
 
     @cache
     def original(format: str) -> Path:
@@ -80,7 +80,7 @@ def expected() -> dict[str, np.ndarray]:
     return tensors(GENUINE)
 
 
-def test_the_corpus_is_as_large_as_promised() -> None:
+def test_the_corpus_is_as_large_as_documented() -> None:
     assert len(CASES) >= 450
     assert len({case.name for case in CASES}) == len(CASES)
 
@@ -94,12 +94,12 @@ def test_case(case: Case, bench, forks, tmp_path, expected) -> None:
     server = forks(case.preloaded)
     arguments = ["theano-to-tf", bench.path, "-o", out / "net.keras", "--no-verify", *case.options]
     done = server.run(*arguments, **case.child)
-    if done.computing > case.seconds:  # a machine that hesitates is not the file's doing
+    if done.seconds > case.seconds:  # processor time too varies with what else the machine does
         (out / "net.keras").unlink(missing_ok=True)
         done = server.run(*arguments, **case.child)
     assert not done.hung, "did not end"
     assert done.code == case.code, done.stderr
-    assert done.computing <= case.seconds  # by the clock, it would depend on what else the machine does
+    assert done.seconds <= case.seconds
     assert done.growth <= MEMORY
     assert sorted(os.listdir(bench.folder)) == before
     if case.code:
@@ -107,7 +107,7 @@ def test_case(case: Case, bench, forks, tmp_path, expected) -> None:
         assert done.stderr[:-1].isprintable(), "one line, and escaped"
         assert done.stderr.startswith("ror-port: ")
         assert len(done.stderr) < 1_000
-        assert case.says in done.stderr
+        assert case.message in done.stderr
         assert os.listdir(out) == []
         return
     assert done.stderr == ""

@@ -11,22 +11,22 @@ import fuzz
 MUTATIONS = 520
 
 
-def test_damaged_descriptions_are_refused_or_do_no_harm(tmp_path) -> None:
+def test_damaged_descriptions_are_refused_or_harmless(tmp_path) -> None:
     counts: Counter[str] = Counter()
     for name, found, done, _ in fuzz.campaign(MUTATIONS, fuzz.SEED, tmp_path):
         assert found not in fuzz.DEFECTS, (name, found, done)
         counts[found] += 1
     assert counts["silent"] <= MUTATIONS / 1_000
     assert counts["refused"] > MUTATIONS / 2
-    assert counts["sound"] > MUTATIONS / 20
+    assert counts["harmless"] > MUTATIONS / 20
 
 
-def test_no_tensor_is_touched(tmp_path) -> None:
+def test_mutations_change_no_tensor(tmp_path) -> None:
     random = np.random.default_rng(0)
     for target in fuzz.targets(tmp_path):
         old = np.frombuffer(target.content, np.uint8)
         for _ in range(50):
             new = np.frombuffer(target.mutated(random), np.uint8)
             assert new.shape == old.shape
-            assert np.isin(np.flatnonzero(new != old), target.places).all()
-        assert 0 < target.places.size < old.size / 2
+            assert np.isin(np.flatnonzero(new != old), target.offsets).all()
+        assert 0 < target.offsets.size < old.size / 2

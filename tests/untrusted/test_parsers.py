@@ -1,4 +1,4 @@
-"""Property tests of what takes a stranger's words apart: lists of names, architectures, what a file says of itself."""
+"""Property tests of the parsers of untrusted text: lists of names, architectures, what ror-port wrote into a file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from ror_port.formats.model_config import architecture
 
 from genuine import FIXTURES
 from ror_port.errors import NotACheckpoint, RorPortError, UnsafeFile
 from ror_port.formats.checkpoint import Architecture
 from ror_port.formats.hdf5 import reader as hdf5
-from ror_port.formats.model_config import architecture
 from ror_port.safety import limits
 from ror_port.source.port import load
 
@@ -98,13 +98,13 @@ def genuine_config() -> Any:
 CONFIG = genuine_config()
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The path of everything in a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+    return [path, *(deeper for key, item in inner for deeper in paths(item, (*path, key)))]
 
 
-PLACES = places(CONFIG)
+PATHS = paths(CONFIG)
 
 
 def with_other(value: Any, path: tuple[Any, ...], other: Any) -> Any:
@@ -116,13 +116,13 @@ def with_other(value: Any, path: tuple[Any, ...], other: Any) -> Any:
 
 
 @quick
-@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), JSON), min_size=1, max_size=3))
+@given(changes=st.lists(st.tuples(st.sampled_from(PATHS), JSON), min_size=1, max_size=3))
 def test_an_architecture_is_read_or_refused(changes) -> None:
     config = CONFIG
     for path, other in changes:
         try:
             config = with_other(config, path, other)
-        except (KeyError, IndexError, TypeError, AttributeError):  # an earlier change took that place away
+        except (KeyError, IndexError, TypeError, AttributeError):  # an earlier change removed that path
             continue
     with suppress(RorPortError):
         found = architecture(json.dumps(config), FILE)
@@ -147,7 +147,7 @@ def test_any_text_for_an_architecture(text) -> None:
         {"network": st.dictionaries(st.sampled_from(["epsilon", "momentum", "dropout", "padding"]), JSON)}
     )
 )
-def test_what_a_file_says_of_itself(stated, tmp_path) -> None:
+def test_what_ror_port_wrote_into_a_file(stated, tmp_path) -> None:
     path = tmp_path / "weights.h5"
     path.write_bytes((FIXTURES / "pre-ror-3-10_keras-1.0.6" / "weights.h5").read_bytes())
     with h5py.File(path, "r+") as file:
@@ -156,6 +156,6 @@ def test_what_a_file_says_of_itself(stated, tmp_path) -> None:
         assert 0 <= port.network.epsilon <= 1
 
 
-def test_the_limits_hold_for_what_is_read_whole() -> None:
-    """JSON of many small objects, the worst there is, must fit into what a description may take."""
+def test_the_memory_limit_has_room_for_what_is_read_whole() -> None:
+    """JSON of many small objects, which takes the most memory, must fit into what a description may take."""
     assert 24 * limits.MAX_CONFIG_BYTES <= limits.MAX_GROWTH

@@ -20,13 +20,16 @@ def two() -> Iterator[tuple[Forks, Forks]]:
 
 
 @pytest.mark.parametrize("format", torture.NAMES)
-def test_old_or_new_and_nothing_else(format, two, tmp_path) -> None:
+def test_the_output_is_the_old_one_or_the_new_one(format, two, tmp_path) -> None:
     random = np.random.default_rng(8)
-    ring = torture.Ring(two[0], tmp_path, format)
-    for counts in (
-        torture.kills(ring, KILLS, random),
-        torture.interrupts(ring, SIGNALS, random),
-        torture.full_disks(ring, FULL_DISKS, random),
-        torture.races(ring, two[1], RACES, random),
-    ):
-        assert not any(counts[what] for what in ("broken", "leftovers", "hung", "crashed", "undocumented")), counts
+    conversions = torture.Conversions(two[0], tmp_path, format)
+    kills = torture.kills(conversions, KILLS, random)
+    interrupts = torture.interrupts(conversions, SIGNALS, random)
+    full_disks = torture.full_disks(conversions, FULL_DISKS, random)
+    races = torture.races(conversions, two[1], RACES, random)
+    for counts in (kills, interrupts, full_disks, races):
+        assert not any(counts[what] for what in torture.DEFECTS), counts
+    assert kills["killed"] == KILLS
+    assert interrupts["interrupted"] == SIGNALS
+    assert full_disks["refused"] == FULL_DISKS
+    assert races["both wrote"] + races["one wrote"] == RACES

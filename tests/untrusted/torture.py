@@ -1,7 +1,9 @@
-"""Conversions killed, interrupted, raced and short of disk, and what they leave behind. Run by scripts/torture.
+"""Conversions that are killed, interrupted, raced or short of disk, and what they leave behind. Run by scripts/torture.
 
 An output is broken where it is neither the old one nor the new one, whole. A leftover is anything else in its folder;
-after kill -9 the part that was being written stays, since nobody is left to remove it, and is not counted.
+after kill -9 the part that was being written stays, since no process is left to remove it, and is not counted.
+
+An interruption happens at a call that the conversion makes, chosen at random, and never after a time by the clock.
 """
 
 # ruff: noqa: T201
@@ -13,7 +15,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -36,6 +37,10 @@ SOURCES = [ROOT / "fixtures" / f"pre-ror-3-10_keras-{version}" / "weights.h5" fo
 """Old and new: two networks of the same shape."""
 
 
+DEFECTS = ("broken", "leftovers", "hung", "crashed", "undocumented", "ignored")
+"""What is counted below and must not happen."""
+
+
 def fingerprint(path: Path) -> str:
     """Of a file, or of a folder's files with their names; "none" where there is nothing."""
     if not path.exists():
@@ -47,19 +52,19 @@ def files(path: Path) -> list[Path]:
     return sorted(path.rglob("*")) if path.is_dir() else [path]
 
 
-class Ring:
-    """A folder where a format's output is written over and over."""
+class Conversions:
+    """Conversions of SOURCES to one format, to one output in a folder."""
 
     def __init__(self, forks: Forks, folder: Path, format: str) -> None:
         self.forks, self.folder, self.format = forks, folder, format
         self.command, name = NAMES[format]
         self.target = folder / name
-        self.whole, sizes = {}, []
+        self.whole, self.calls, sizes = {}, {}, []
         for source in SOURCES:
-            started = time.monotonic()
-            done = forks.run(*self.arguments(source))
-            assert done.code == 0, done.stderr
-            self.seconds = time.monotonic() - started
+            self.clear()
+            runs = [forks.run(*self.arguments(source), count=True) for _ in ("anew", "over the old one")]
+            assert not any(done.code for done in runs), runs
+            self.calls[source] = min((done.calls for done in runs), key=lambda calls: sum(map(len, calls)))
             self.whole[source] = fingerprint(self.target)
             sizes.append(max(item.stat().st_size for item in files(self.target)))
         assert len(set(self.whole.values())) == len(SOURCES)
@@ -69,9 +74,10 @@ class Ring:
         choice = [] if self.command in ("to-onnx", "to-theano") else ["--format", self.format]
         return [self.command, str(source), "-o", str(self.target), *choice, "--no-verify", "--force"]
 
-    def moment(self, random: np.random.Generator) -> float:
-        """Some moment of a conversion's life, or soon after."""
-        return float(random.uniform(0, 1.1)) * self.seconds
+    def call(self, source: Path, random: np.random.Generator) -> int:
+        """The number of some call of a conversion: of any line of code that makes one, with the same probability."""
+        numbers = self.calls[source][int(random.integers(len(self.calls[source])))]
+        return numbers[int(random.integers(len(numbers)))]
 
     def parts(self) -> list[Path]:
         return [item for item in self.folder.iterdir() if item != self.target]
@@ -81,69 +87,82 @@ class Ring:
             shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
-def kills(ring: Ring, count: int, random: np.random.Generator) -> Counter[str]:
+def kills(conversions: Conversions, count: int, random: np.random.Generator) -> Counter[str]:
     """kill -9 while a good output is replaced."""
     counts: Counter[str] = Counter()
     for index in range(count):
-        done = ring.forks.run(*ring.arguments(SOURCES[index % 2]), signals=[(ring.moment(random), signal.SIGKILL)])
+        source = SOURCES[index % 2]
+        done = conversions.forks.run(
+            *conversions.arguments(source), signals={conversions.call(source, random): signal.SIGKILL}
+        )
         counts["killed" if done.code == -signal.SIGKILL else "finished"] += 1
-        counts["broken"] += fingerprint(ring.target) not in ring.whole.values()
-        for part in ring.parts():
+        counts["broken"] += fingerprint(conversions.target) not in conversions.whole.values()
+        for part in conversions.parts():
             counts["in the writing"] += 1
             shutil.rmtree(part) if part.is_dir() else part.unlink()
     return counts
 
 
-def interrupts(ring: Ring, count: int, random: np.random.Generator) -> Counter[str]:
-    """SIGINT and SIGTERM, sometimes twice, while an output is written, anew or over a good one."""
+def interrupts(conversions: Conversions, count: int, random: np.random.Generator) -> Counter[str]:
+    """SIGINT or SIGTERM, sometimes twice, while an output is written, whether there was one before or not."""
     counts: Counter[str] = Counter()
     for index in range(count):
         if random.random() < 0.5:
-            ring.clear()
-        before = fingerprint(ring.target)
+            conversions.clear()
+        before = fingerprint(conversions.target)
         number = (signal.SIGINT, signal.SIGTERM)[index % 2]
-        moment = ring.moment(random)
-        signals = [(moment + 0.003 * more, number) for more in range(int(random.integers(1, 3)))]
         source = SOURCES[index // 2 % 2]
-        done = ring.forks.run(*ring.arguments(source), signals=signals)
+        first = conversions.call(source, random)
+        signals = {first: number}
+        if random.random() < 0.5:
+            signals[first + int(random.integers(1, 40))] = number
+        done = conversions.forks.run(*conversions.arguments(source), signals=signals)
         counts["finished" if done.code == 0 else "interrupted"] += 1
-        counts["broken"] += fingerprint(ring.target) not in (before, ring.whole[source])
-        counts["leftovers"] += len(ring.parts())
+        counts["broken"] += fingerprint(conversions.target) not in (before, conversions.whole[source])
+        counts["leftovers"] += len(conversions.parts())
         counts["hung"] += done.hung
         counts["crashed"] += done.code < 0 and done.code != -number
+        counts["ignored"] += done.code == 0
         counts["undocumented"] += done.code > 0 and done.code != 128 + number
     return counts
 
 
-def full_disks(ring: Ring, count: int, random: np.random.Generator) -> Counter[str]:
+def full_disks(conversions: Conversions, count: int, random: np.random.Generator) -> Counter[str]:
     """No file may grow beyond some size while a good output is replaced, as on a full disk."""
     counts: Counter[str] = Counter()
     for index in range(count):
-        before = fingerprint(ring.target)
-        bound = int(random.integers(ring.size))
-        done = ring.forks.run(*ring.arguments(SOURCES[index % 2]), rlimits={"RLIMIT_FSIZE": bound})
+        before = fingerprint(conversions.target)
+        bound = int(random.integers(conversions.size))
+        done = conversions.forks.run(*conversions.arguments(SOURCES[index % 2]), rlimits={"RLIMIT_FSIZE": bound})
         counts["refused"] += done.code == 8
-        counts["broken"] += fingerprint(ring.target) != before
-        counts["leftovers"] += len(ring.parts())
+        counts["broken"] += fingerprint(conversions.target) != before
+        counts["leftovers"] += len(conversions.parts())
         counts["undocumented"] += (
             done.code != 8 or not done.stderr.endswith("(File too large)\n") or done.stderr.count("\n") > 1
         )
     return counts
 
 
-def races(ring: Ring, other: Forks, count: int, random: np.random.Generator) -> Counter[str]:
-    """Two writers of one output at once, anew or over a good one."""
+def races(conversions: Conversions, other: Forks, count: int, random: np.random.Generator) -> Counter[str]:
+    """Two writers of one output at once, whether there was one before or not.
+
+    The first pauses at some call, then the other; the first goes on to its end, and then the other to its own.
+    """
     counts: Counter[str] = Counter()
     for _ in range(count):
         if random.random() < 0.5:
-            ring.clear()
-        ring.forks.start(*ring.arguments(SOURCES[0]))
-        time.sleep(float(random.uniform(0, 0.02)))
-        other.start(*ring.arguments(SOURCES[1]))
-        ends = ring.forks.result(), other.result()
+            conversions.clear()
+        for forks, source in ((conversions.forks, SOURCES[0]), (other, SOURCES[1])):
+            forks.start(*conversions.arguments(source), pause=conversions.call(source, random))
+            paused = forks.paused()
+            assert paused, "a conversion makes fewer calls than when they were counted"
+        ends = []
+        for forks in (conversions.forks, other):
+            forks.resume()
+            ends.append(forks.result())
         counts["both wrote" if not any(done.code for done in ends) else "one wrote"] += 1
-        counts["broken"] += fingerprint(ring.target) not in ring.whole.values()
-        counts["leftovers"] += len(ring.parts())
+        counts["broken"] += fingerprint(conversions.target) not in conversions.whole.values()
+        counts["leftovers"] += len(conversions.parts())
         counts["undocumented"] += any(done.code not in (0, 8) for done in ends)
     return counts
 
@@ -161,19 +180,19 @@ def main() -> None:
     with Forks("torch", "onnx") as forks, Forks("torch", "onnx") as other:
         for format in NAMES:
             with tempfile.TemporaryDirectory() as folder:
-                ring = Ring(forks, Path(folder), format)
+                conversions = Conversions(forks, Path(folder), format)
                 results = {
-                    "kills": kills(ring, options.kills, random),
-                    "interrupts": interrupts(ring, options.signals, random),
-                    "full disks": full_disks(ring, options.full_disks, random),
-                    "races": races(ring, other, options.races, random),
+                    "kills": kills(conversions, options.kills, random),
+                    "interrupts": interrupts(conversions, options.signals, random),
+                    "full disks": full_disks(conversions, options.full_disks, random),
+                    "races": races(conversions, other, options.races, random),
                 }
             for name, counts in results.items():
                 print(
                     f"{format:12} {name:10} " + ", ".join(f"{count} {what}" for what, count in counts.items()),
                     flush=True,
                 )
-                bad += sum(counts[what] for what in ("broken", "leftovers", "hung", "crashed", "undocumented"))
+                bad += sum(counts[what] for what in DEFECTS)
     sys.exit(bad > 0)
 
 

@@ -1,6 +1,6 @@
-"""Tells a damaged address in an HDF5 file: the numbers that it leads to lie over one of the library's own structures.
+"""Detecting a damaged address in an HDF5 file: the elements that it leads to overlap one of the library's structures.
 
-Nothing else tells. The file has no checksum of an address, nor a list of its structures; but each begins with a mark.
+The file has no checksum of an address, nor a list of its structures; but each structure begins with a signature.
 """
 
 from __future__ import annotations
@@ -10,49 +10,49 @@ from typing import BinaryIO
 
 import numpy as np
 
-MARKS = {b"TREE": 544, b"SNOD": 328, b"HEAP": 32, b"GCOL": 4096}
-"""What structures begin with, and the bytes they take as a rule. They lie at multiples of four bytes, as long as no
-compressed chunks lie between them."""
+SIGNATURES = {b"TREE": 544, b"SNOD": 328, b"HEAP": 32, b"GCOL": 4096}
+"""The first four bytes of a structure → the bytes that it takes as a rule. Structures begin at multiples of four
+bytes, as long as there are no compressed chunks between them."""
 
 VERSIONS = (b"TREE\0", b"TREE\1", b"SNOD\1\0", b"HEAP\0\0\0\0", b"GCOL\1\0\0\0")
-"""What follows a mark; for a TREE, whether it is one of groups or of chunks."""
+"""What follows a signature; for a TREE, whether it is one of groups or of chunks."""
 
 HEAD = 24
-"""Bytes that tell a structure."""
+"""Bytes by which a structure is recognised."""
 
 BLOCK = 1 << 16
-"""Bytes of a file that are looked through at once; such a buffer is used again, and one of megabytes is not."""
+"""Bytes that are read at once; a buffer of this size is reused, one of megabytes is not."""
 
 
-def overlaid(file: BinaryIO, pieces: Sequence[tuple[int, int, str]]) -> str | None:
-    """The name of a piece of the file, (start, stop, name), that lies over a structure; None where none does.
+def overlapping_extent(file: BinaryIO, extents: Sequence[tuple[int, int, str]]) -> str | None:
+    """The name of an extent of the file that overlaps a structure, or None.
 
-    pieces: in order, without overlaps.
+    extents: (start, stop, name), start and stop in bytes; sorted and disjoint.
     """
-    starts = np.array([start for start, _, _ in pieces], np.int64)
-    stops = np.array([stop for _, stop, _ in pieces], np.int64)
+    starts = np.array([start for start, _, _ in extents], np.int64)
+    stops = np.array([stop for _, stop, _ in extents], np.int64)
     size = file.seek(0, 2)
-    for start in range(0, size if pieces else 0, BLOCK):
+    for start in range(0, size if extents else 0, BLOCK):
         file.seek(start)
         content = file.read(BLOCK + HEAD)
         words = np.frombuffer(content, "<u4", min(BLOCK, len(content)) // 4)
-        for mark, length in MARKS.items():
-            (at,) = (words == int.from_bytes(mark, "little")).nonzero()
+        for signature, length in SIGNATURES.items():
+            (at,) = (words == int.from_bytes(signature, "little")).nonzero()
             if not at.size:
                 continue
             begin = start + 4 * at
-            piece = np.searchsorted(starts, begin + length) - 1  # the last that begins before the structure ends
-            for index in np.flatnonzero((piece >= 0) & (begin < stops[piece])):
+            last = np.searchsorted(starts, begin + length) - 1  # extent that begins before the structure ends
+            for index in np.flatnonzero((last >= 0) & (begin < stops[last])):
                 if _is_structure(content[4 * at[index] :][:HEAD], size):
-                    _, _, name = pieces[int(piece[index])]
+                    _, _, name = extents[int(last[index])]
                     return name
     return None
 
 
 def _is_structure(head: bytes, size: int) -> bool:
-    """Whether a mark, which any large tensor may hold by chance, is followed by what belongs there.
+    """Whether what follows a signature, which any large tensor may hold by chance, is that of a structure.
 
-    Behind mark, level and count of a TREE lie the addresses of two neighbours, which are in the file or undefined.
+    In a TREE, the addresses of two neighbours follow signature, level and count; they are in the file or undefined.
     """
     neighbours = [int.from_bytes(head[start : start + 8], "little") for start in (8, 16)]
     tree = all(address < size or address == 2**64 - 1 for address in neighbours)

@@ -1,7 +1,6 @@
 """What is known and published of the networks, for ``ror-port list``.
 
-Sources: RoR: arXiv 1608.02908, tables for CIFAR-10; "seed": the accuracy that the repository which published the
-Keras weights states for its own 100 epochs.
+Sources: arXiv 1608.02908, tables for CIFAR-10, and the repository that published the Keras weights.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ KNOWN: tuple[tuple[Family, str], ...] = (
     (RoRWRN(2, 1), ""),
     (RoRWRN(2, 8), ""),
     (RoRWRN(4, 10), ""),
-    (RoRWRN(6, 2), "94.48 % accuracy (seed, 100 epochs); 5.01 % error (arXiv 1608.02908, 500 epochs), 4.59 % with SD"),
+    (RoRWRN(6, 2), "94.48 % accuracy [1]; 5.01 % error, 4.59 % with stochastic depth [2]"),
     (WRN(2, 2), ""),
     (WRN(4, 10), ""),
     (WRN(6, 4), ""),
@@ -26,8 +25,12 @@ KNOWN: tuple[tuple[Family, str], ...] = (
 )
 """Networks that were published or named by their authors, and what was published of them on CIFAR-10."""
 
-PRE_ROR_164 = "Pre-RoR-3-164: 5.02 % error (arXiv 1608.02908)"
-"""A depth that 6 N + 4 does not give: the paper's blocks are counted otherwise, so it is named, not built."""
+NOTES = (
+    "[1] the published Keras weights, trained for 100 epochs, as their repository states",
+    "[2] the paper, arXiv 1608.02908, trained for 500 epochs",
+    "Pre-RoR-3-164 has 5.02 % error [2]; its depth is not 6 N + 4, so it is not among these networks.",
+    "Any other N, k, number of classes and input size is recognised too.",
+)
 
 
 def size(network: Family) -> int:
@@ -41,5 +44,4 @@ def table() -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     calls = [f"{family.family}: {family.original}" for family in FAMILIES]
-    rest = ["Any other N, k, number of classes and input size is recognised too.", PRE_ROR_164]
-    return "\n".join([*lines, "", *rest, "", "The calls that created them in 2016 and 2017:", *calls])
+    return "\n".join([*lines, "", *NOTES, "", "The calls that created them in 2016 and 2017:", *calls])

@@ -1,0 +1,194 @@
+"""The Python API: what `ror_port.load`, `ror_port.save` and `ror_port.verify` do. The command line calls the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ror_port.check.classification import IMAGES, by_node, seeded_inputs
+from ror_port.check.progress import SILENT, Progress
+from ror_port.errors import UsageError
+from ror_port.source import port as source
+from ror_port.source.port import Inputs, Port
+from ror_port.source.provenance import Given
+
+if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts fast
+    from ror_port.check.expectation import EpsilonEffect
+    from ror_port.check.verify import Verification
+    from ror_port.formats.format import Dtype
+    from ror_port.network.layers.layer import DataFormat
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished output.
+
+    sha256: of a file; of a folder, of its files' hashes in the order of their names. verification: its comparison
+    with the reference, or why it was not run; None where none was asked for. epsilon_effect: what another BatchNorm
+    epsilon would change, where the epsilon was assumed. certificate: where it was written, if it was asked for.
+    """
+
+    path: Path
+    format: str
+    bytes: int
+    sha256: str
+    verification: Verification | None = None
+    epsilon_effect: EpsilonEffect | None = None
+    certificate: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"path": str(self.path), "format": self.format, "bytes": self.bytes, "sha256": self.sha256}
+
+
+def load(
+    path: Path | str,
+    *,
+    backend: Literal["theano", "tensorflow"] | None = None,
+    keras: str | None = None,
+    epsilon: float | None = None,
+    size: int | None = None,
+    sha256: str | None = None,
+    bad_values: bool = False,
+) -> Port:
+    """Opens a checkpoint and finds out what it is. Use the port as a context manager: tensors are read on demand.
+
+    path: HDF5 of Keras 1 to 3, ``.keras``, a PyTorch folder, ``.safetensors``, ``.pt`` or ``.onnx``. The other
+    arguments state what the file does not, or states wrongly. backend: what trained the weights; under "theano",
+    kernels are those of a true convolution. keras: the version that wrote the file, such as "1.0.6". epsilon: of the
+    BatchNorms. size: height and width of an image in pixels. sha256: of the file, compared before anything in it is
+    interpreted. bad_values: admit NaN, infinities and negative variances.
+
+    Raises UsageError, UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
+    """
+    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values))
+
+
+def planned(
+    port: Port, path: Path | str, *, format: str | None = None, force: bool = False, certify: bool = False
+) -> Path:
+    """Where `save` would write. Raises what it would raise before any work is done."""
+    from ror_port.convert import stage
+    from ror_port.formats.format import chosen
+
+    target, source_path = Path(path), port.checkpoint.path
+    stage.validate_target(target, source_path, folder=chosen(target, format).folder, force=force)
+    if certify:
+        from ror_port.check import certificate
+
+        certificate.ensure_writable(certificate.path_beside(target), [source_path], force=force)
+    return target
+
+
+def save(
+    port: Port,
+    path: Path | str,
+    *,
+    format: str | None = None,
+    data_format: DataFormat = "channels_last",
+    logits: bool = False,
+    dtype: Dtype | None = None,
+    fold_bn: bool = False,
+    verify: bool = True,
+    force: bool = False,
+    certify: bool = False,
+    progress: Progress = SILENT,
+) -> Written:
+    """Writes a network for other software and, unless told not to, compares what it computes with the reference.
+
+    The output appears complete or not at all; what fails the comparison is not kept.
+
+    path: a file or, for "savedmodel" and "safetensors", a folder. format: "keras", "weights", "h5", "savedmodel",
+    "safetensors", "pt", "onnx" or "theano"; by default what the path ends in tells, where ``.h5`` is HDF5 for Keras 2
+    and 3 and ``.th.h5`` weights for Keras 1 on Theano. data_format: order of the axes of images, for Keras and
+    TensorFlow. logits: leave the softmax out, but for PyTorch, whose networks have none, and Theano. dtype: precision
+    of ONNX weights, by default "float32". fold_bn: merge BatchNorms into convolutions, in ONNX. verify: compare,
+    where the framework is installed. force: replace an existing output. certify: write a certificate beside it.
+    progress: what reports the progress.
+
+    Raises UsageError, OutputError, BadValues, UnknownNetwork, ParityError where the output does not compute what the
+    source does, or MissingExtra where writing itself needs a framework that is not installed.
+    """
+    from ror_port.convert.write import no_check, write
+    from ror_port.formats.format import chosen
+
+    if certify and not verify:
+        raise UsageError("a certificate needs the verification", "certify")
+    target = planned(port, path, format=format, force=force, certify=certify)
+    check = _Check(port, target, certify, progress) if verify else None
+    made = write(
+        port,
+        target,
+        chosen(target, format),
+        data_format=data_format,
+        logits=logits,
+        dtype=dtype,
+        fold_bn=fold_bn,
+        check=check or no_check,
+        progress=lambda parameters, count: progress.track(parameters, count, "converting"),
+    )
+    written = Written(target, made.format, made.bytes, made.sha256)
+    return check.added_to(written) if check else written
+
+
+class _Check:
+    """The verification of one output, and what follows from it."""
+
+    def __init__(self, port: Port, target: Path, certify: bool, progress: Progress) -> None:
+        from ror_port.check.expectation import Expectation
+
+        self.target, self.certify, self.progress = target, certify, progress
+        self.expectation = Expectation(port, seeded_inputs(port), per_layer=certify)
+        self.verification: Verification | None = None
+
+    def __call__(self, stage: Path) -> None:
+        """Verifies a finished output; raises ParityError where it must not take its place."""
+        from ror_port.check.verify import ensure_passed, verify
+
+        if self.certify:
+            self.expectation.ensure_meaningful()
+        found = verify(self.expectation, stage, known=True, progress=self.progress)
+        ensure_passed(found, self.expectation.port.checkpoint.path, "nothing was written")
+        self.verification = replace(found, path=self.target)
+
+    def added_to(self, written: Written) -> Written:
+        """The output with its verification, the effect of the epsilon, and the certificate, once it is in its place."""
+        port, effect, path = self.expectation.port, None, None
+        if not port.admitted and any(
+            fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts
+        ):
+            with self.progress.busy("computing the effect of another epsilon"):
+                effect = self.expectation.epsilon_effect
+        if self.certify and self.verification:
+            from ror_port.check import certificate
+
+            path = certificate.path_beside(self.target)
+            with self.progress.busy("writing the certificate"):
+                proof = certificate.Certificate(self.expectation, certificate.Inputs(), (self.verification,))
+                certificate.write(proof.as_json(self.target.parent), path)
+        return replace(written, verification=self.verification, epsilon_effect=effect, certificate=path)
+
+
+def verify(
+    port: Port,
+    artifact: Path | str,
+    *,
+    inputs: Inputs | None = None,
+    per_layer: bool = False,
+    seed: int = 0,
+    count: int = IMAGES,
+) -> Verification:
+    """Compares an artifact, in its own framework, with what Theano would have computed from the port's file.
+
+    artifact: anything that `save` writes. inputs: images (batch, height, width, channels), scaled as in training, or
+    for several inputs an array for each, by the names of their nodes; by default `count` made from `seed`.
+    per_layer: compare every layer as well, as it is and in isolation.
+
+    Raises UnreadableFile or NotACheckpoint where the artifact is none, or is of a network with other inputs or
+    outputs. A difference raises nothing: see `Verification.passed`.
+    """
+    from ror_port.check import verify as engine
+    from ror_port.check.expectation import Expectation
+
+    given = seeded_inputs(port, count, seed) if inputs is None else by_node(port, inputs)
+    return engine.verify(Expectation(port, given, per_layer), Path(artifact))

@@ -1,0 +1,120 @@
+"""What networks are given in a check, and what is assumed of those that classify. Nothing else assumes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ror_port.errors import UsageError
+from ror_port.layout import Array, Shape
+from ror_port.network.layers import Softmax
+from ror_port.source.port import Inputs, Port
+
+IMAGES = 8
+"""Images that a check runs on: enough for the predictions to differ, few enough for the reference to take seconds."""
+
+
+class Signature(NamedTuple):
+    """The shapes of what a network takes and gives, without the batch, images (height, width, channels)."""
+
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+
+    @classmethod
+    def of(cls, port: Port) -> Signature:
+        graph = port.channels_last.graph
+        return cls(tuple(node.shape for node in graph.inputs), tuple(graph[name].shape for name in graph.outputs))
+
+    @property
+    def classifies(self) -> bool:
+        """Whether it takes one image and gives a score for each of several classes."""
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
+            return False
+        return len(self.inputs[0]) == 3 and len(self.outputs[0]) == 1 and self.outputs[0][0] > 1
+
+    def __str__(self) -> str:
+        if self.classifies:
+            return f"{_size(self.inputs[0])} images, {self.outputs[0][0]} classes"
+        return f"inputs {', '.join(map(_size, self.inputs))}; outputs {', '.join(map(_size, self.outputs))}"
+
+
+def _size(shape: Shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def image_shape(port: Port) -> Shape:
+    """(height, width, channels) of the only input. Raises UsageError where the network takes something else."""
+    signature = Signature.of(port)
+    if len(signature.inputs) != 1 or len(signature.inputs[0]) != 3:
+        raise UsageError(f"{port.checkpoint.path}: files of images are for networks of one image; it has {signature}")
+    return signature.inputs[0]
+
+
+def gives_classes(port: Port, output: str) -> bool:
+    """Whether an output is the scores of classes, so that the highest one is a prediction."""
+    node = port.graph[output]
+    return len(node.shape) == 1 and (port.family is not None or isinstance(node.layer, Softmax))
+
+
+def seeded_inputs(port: Port, count: int = IMAGES, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Input node → `count` values made from a seed, another for each input: images as of `seeded_images`."""
+    inputs = port.channels_last.graph.inputs
+    return {node.name: _seeded(node.shape, count, seed + index) for index, node in enumerate(inputs)}
+
+
+def _seeded(shape: Shape, count: int, seed: int) -> NDArray[np.float32]:
+    if len(shape) == 3:
+        return seeded_images(shape, count, seed)
+    return np.asarray(np.random.default_rng(seed).uniform(-1, 1, (count, *shape)), np.float32)
+
+
+def seeded_images(shape: Shape, count: int = IMAGES, seed: int = 0) -> NDArray[np.float32]:
+    """Seeded inputs in [0, 1], (count, height, width, channels): noise over a slope, different in every channel.
+
+    Nothing in them is symmetric, so that a flip, a transposition or an exchange of channels changes the scores.
+    """
+    height, width, channels = shape
+    random = np.random.default_rng(seed)
+    down = np.linspace(-0.5, 0.5, height)[:, None, None]
+    across = np.linspace(-0.5, 0.5, width)[None, :, None]
+    slopes = random.uniform(-1, 1, (2, count, 1, 1, channels))
+    ground, contrast = random.uniform(0, 1, (2, count, 1, 1, channels))
+    noise = random.uniform(-0.5, 0.5, (count, height, width, channels))
+    images = ground + slopes[0] * down + slopes[1] * across + contrast * noise
+    return np.asarray(np.clip(images, 0, 1), np.float32)
+
+
+def by_node(port: Port, inputs: Inputs) -> dict[str, Array]:
+    """Input node → values, in the order of the graph. Raises UsageError where they do not fit the network."""
+    nodes = port.channels_last.graph.inputs
+    if not isinstance(inputs, Mapping):
+        if len(nodes) > 1:
+            names = ", ".join(node.name for node in nodes)
+            raise UsageError(f"one array; a mapping of {names} to arrays is expected", "inputs")
+        inputs = {nodes[0].name: inputs}
+    if set(inputs) != {node.name for node in nodes}:
+        names = ", ".join(node.name for node in nodes)
+        raise UsageError(f"arrays for {', '.join(map(str, inputs))}; expected for {names}", "inputs")
+    found = {node.name: np.asarray(inputs[node.name]) for node in nodes}
+    for node in nodes:
+        array = found[node.name]
+        if array.shape[1:] != node.shape or not len(array):
+            what = "images" if Signature.of(port).classifies else node.name
+            sizes = ", ".join(map(str, node.shape))
+            raise UsageError(f"{array.shape}; {what} (batch, {sizes}) are expected", "inputs")
+    if len({len(array) for array in found.values()}) > 1:
+        raise UsageError("batches of several lengths", "inputs")
+    return found
+
+
+def same_top1(scores: Array, others: Array) -> int:
+    """On how many images the class with the highest score is the same. Arrays: (batch, classes)."""
+    return int((scores.argmax(-1) == others.argmax(-1)).sum())
+
+
+def are_probabilities(scores: Array, axis: int = -1) -> bool:
+    """Whether scores, by default (batch, classes), look like the output of a softmax along an axis."""
+    return bool((scores >= 0).all() and np.allclose(scores.sum(axis), 1, atol=1e-4))

@@ -1,0 +1,109 @@
+"""The only module that imports TensorFlow, Keras, PyTorch, ONNX, ONNX Runtime and Pillow, each when it is asked for.
+
+(`ror_port.models` imports them too: its files are copied away by users.) Each function raises MissingExtra where its
+framework is not installed or cannot be imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+from ror_port.errors import MissingExtra
+
+
+def tensorflow() -> Any:
+    """TensorFlow, whose messages at start are suppressed."""
+    keras()
+    return _imported("tensorflow", "TensorFlow", "tensorflow")
+
+
+def keras() -> Any:
+    """Keras 3, on TensorFlow unless the caller has imported it already with another backend."""
+    for module, name in (("tensorflow", "TensorFlow"), ("keras", "Keras")):
+        _ensure_installed(module, name, "tensorflow")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # an old keras.json may name "theano", which fails
+    with _quiet_stderr():
+        package = _imported("keras", "Keras", "tensorflow")
+        _imported("tensorflow", "TensorFlow", "tensorflow").constant(0)  # it prints again when it looks for devices
+    return package
+
+
+def torch() -> Any:
+    return _imported("torch", "PyTorch", "torch")
+
+
+def safetensors_for_torch() -> Any:
+    """The module ``safetensors.torch``."""
+    torch()
+    return _imported("safetensors.torch", "safetensors", "torch")
+
+
+def onnx() -> Any:
+    return _imported("onnx", "the onnx package", "onnx")
+
+
+def onnxruntime() -> Any:
+    return _imported("onnxruntime", "ONNX Runtime", "onnx")
+
+
+def pillow() -> Any:
+    """The module ``PIL.Image``."""
+    return _imported("PIL.Image", "Pillow, which reads image files,", "images")
+
+
+def yaml() -> Any:
+    """PyYAML, for architectures that are written in it."""
+    return _imported("yaml", "PyYAML", "yaml")
+
+
+def _imported(module: str, name: str, extra: str) -> Any:
+    _ensure_installed(module, name, extra)
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise MissingExtra(f"{name} is installed but cannot be imported ({reason}); {_remedy(extra)}") from None
+
+
+def _ensure_installed(module: str, name: str, extra: str) -> None:
+    if importlib.util.find_spec(module.partition(".")[0]) is None:
+        raise MissingExtra(f"{name} is not installed; {_remedy(extra)}")
+
+
+def _remedy(extra: str) -> str:
+    """The command that installs an extra, whether ror-port was installed from an index or from a checkout."""
+    try:
+        stated = metadata.requires("ror-port") or []
+    except metadata.PackageNotFoundError:  # run from a checkout that was not installed
+        return f"install what pyproject.toml lists as the extra '{extra}'"
+    of_extra = re.compile(rf"""(.*?)\s*;.*\bextra\s*==\s*["']{extra}["']""")
+    requirements = [repr(match[1]) for requirement in stated if (match := of_extra.fullmatch(requirement))]
+    return f"pip install {' '.join(requirements)} (the extra '{extra}' of ror-port)"
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Suppresses what native code writes to file descriptor 2; TensorFlow prints there at every start."""
+    with tempfile.TemporaryFile() as discarded:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(discarded.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            discarded.seek(0)
+            os.write(kept, discarded.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,166 @@
+"""Genuine records of tiny networks, one for every kind of layer and setting: what Keras saved and computed.
+
+Recorded by `reference/record_layers`; its README has the keys.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from genuine import FIXTURES
+
+LAYERS = FIXTURES / "layers"
+
+
+class Case(NamedTuple):
+    """Names a record: fixtures/layers/STACK/FAMILY.npz holds it under NAME."""
+
+    stack: str
+    family: str
+    name: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+class SavedLayer(NamedTuple):
+    """A layer as a file of Keras has it. weights: name → array, in the order of the file."""
+
+    name: str
+    weights: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRecord:
+    """One network of a few layers: the files that Keras saved, and what it computed.
+
+    config: ``model_config`` to the letter. session: versions of Keras and of its backend, floatx, dim ordering.
+
+    attributes: those beside ``layer_names`` and ``model_config`` of the full model's file ("model"), of its weights
+    ("model_weights") and of the file of weights alone ("weights"); the first two are None where this Keras had no
+    ``model.save``.
+
+    inputs, outputs: in the order of the model's, in the test phase. outputs_float64: of the same weights and inputs in
+    a float64 session; empty for TensorFlow. outputs_again: of a second run, which a stateful network begins with the
+    states that the first left; empty for others.
+    """
+
+    case: Case
+    config: str
+    attributes: Mapping[str, Mapping[str, str] | None]
+    session: Mapping[str, str]
+    layers: tuple[SavedLayer, ...]
+    inputs: tuple[np.ndarray, ...]
+    outputs: tuple[np.ndarray, ...]
+    outputs_float64: tuple[np.ndarray, ...] = ()
+    outputs_again: tuple[np.ndarray, ...] = ()
+    outputs_again_float64: tuple[np.ndarray, ...] = ()
+
+    @property
+    def saves_models(self) -> bool:
+        """Whether this Keras had ``model.save``; where not, `config` is what ``model.to_json`` gave."""
+        return self.attributes["model"] is not None
+
+    def write(self, path: Path) -> None:
+        """The file that ``model.save`` wrote: architecture and weights."""
+        model, weights = self.attributes["model"], self.attributes["model_weights"]
+        if model is None or weights is None:
+            raise ValueError(f"{self.case}: Keras {self.session['keras']} had no model.save; write_weights there is")
+        with h5py.File(path, "w") as file:
+            _set_texts(file, {**model, "model_config": self.config})
+            self._save_layers(file.create_group("model_weights"), weights)
+
+    def write_weights(self, path: Path) -> None:
+        """The file that ``model.save_weights`` wrote."""
+        weights = self.attributes["weights"]
+        assert weights is not None
+        with h5py.File(path, "w") as file:
+            self._save_layers(file, weights)
+
+    def _save_layers(self, root: h5py.Group, attributes: Mapping[str, str]) -> None:
+        _set_texts(root, attributes)
+        root.attrs["layer_names"] = _names(layer.name for layer in self.layers)
+        for layer in self.layers:
+            group = root.create_group(layer.name)
+            group.attrs["weight_names"] = _names(layer.weights)
+            for name, array in layer.weights.items():
+                group.create_dataset(name, data=array)
+
+
+def _names(names: Iterable[str]) -> np.ndarray:
+    """As Keras keeps them: of one length; where there are none, an array of no floats."""
+    return np.array([name.encode() for name in names])
+
+
+def _set_texts(group: h5py.Group, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        group.attrs[name] = text.encode()  # bytes become a text of variable length, as in Keras
+
+
+def cases(pattern: str = "*") -> list[Case]:
+    """The cases whose ``STACK/FAMILY/NAME`` fits a pattern of `fnmatch`. Reads no array."""
+    found = [
+        Case(path.parent.name, path.stem, name) for path in sorted(LAYERS.glob("*/*.npz")) for name in _members(path)
+    ]
+    return [case for case in found if fnmatch(str(case), pattern)]
+
+
+def record(case: Case) -> LayerRecord:
+    path = LAYERS / case.stack / f"{case.family}.npz"
+    members = dict(_members(path)[case.name])
+
+    def take(key: str) -> np.ndarray:
+        with _archive(path).open(members.pop(key)) as file:
+            return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
+
+    def text(key: str) -> str:
+        return take(key).item().decode()
+
+    def arrays(key: str) -> tuple[np.ndarray, ...]:
+        return tuple(take(f"{key}/{number}") for number in range(sum(name.startswith(f"{key}/") for name in members)))
+
+    listed: list[tuple[str, list[str]]] = json.loads(text("layers"))
+    layers = tuple(
+        SavedLayer(layer, {name: take(f"weights/{layer}/{number}") for number, name in enumerate(names)})
+        for layer, names in listed
+    )
+    series: dict[str, Any] = {
+        key: arrays(key) for key in ("inputs", "outputs", "outputs_float64", "outputs_again", "outputs_again_float64")
+    }
+    made = LayerRecord(
+        case,
+        config=text("config"),
+        attributes=json.loads(text("attributes")),
+        session=json.loads(text("session")),
+        layers=layers,
+        **series,
+    )
+    if members:
+        raise ValueError(f"{case}: a record with keys that nobody reads: {', '.join(members)}")
+    return made
+
+
+@cache
+def _archive(path: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(path.read_bytes()))  # no open file that somebody would have to close
+
+
+@cache
+def _members(path: Path) -> dict[str, dict[str, str]]:
+    """Case → key → name in the archive."""
+    found: dict[str, dict[str, str]] = {}
+    for member in _archive(path).namelist():
+        case, _, key = member.removesuffix(".npy").partition("/")
+        found.setdefault(case, {})[key] = member
+    return found
