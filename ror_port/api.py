@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ror_port.check.classification import IMAGES, seeded_images
+import numpy as np
+
+from ror_port.check.classification import IMAGES, Signature
 from ror_port.check.progress import SILENT, Progress
 from ror_port.errors import UsageError
 from ror_port.layout import Array
@@ -134,7 +136,7 @@ class _Check:
         from ror_port.check.expectation import Expectation
 
         self.target, self.certify, self.progress = target, certify, progress
-        self.expectation = Expectation(port, seeded_images(port.graph.input.shape), per_layer=certify)
+        self.expectation = Expectation(port, Signature.of(port.graph).seeded_images(), per_layer=certify)
         self.verification: Verification | None = None
 
     def __call__(self, stage: Path) -> None:
@@ -150,9 +152,8 @@ class _Check:
     def added_to(self, written: Written) -> Written:
         """The output with its verification, the effect of the epsilon, and the certificate, once it is in its place."""
         port, effect, path = self.expectation.port, None, None
-        if not port.admitted and any(
-            fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts
-        ):
+        assumed = {fact.name for fact in port.facts if fact.basis == "assumed"}
+        if "BatchNorm epsilon" in assumed and not port.admitted:
             with self.progress.busy("computing the effect of another epsilon"):
                 effect = self.expectation.epsilon_effect
         if self.certify and self.verification:
@@ -185,9 +186,11 @@ def verify(
     from ror_port.check import verify as engine
     from ror_port.check.expectation import Expectation
 
-    shape = port.graph.input.shape
-    if inputs is None:
-        inputs = seeded_images(shape, count, seed)
-    elif inputs.ndim != 4 or inputs.shape[1:] != shape or not len(inputs):
-        raise UsageError(f"{inputs.shape}; images (batch, {', '.join(map(str, shape))}) are expected", "inputs")
-    return engine.verify(Expectation(port, inputs, per_layer), Path(artifact))
+    signature = Signature.of(port.graph)
+    if count < 1:
+        raise UsageError(f"{count}; at least one image is expected", "count")
+    images = signature.seeded_images(count, seed) if inputs is None else np.asarray(inputs)
+    if images.shape[1:] != signature.image or not len(images):
+        shape = ", ".join(map(str, signature.image))
+        raise UsageError(f"{images.shape}; images (batch, {shape}) are expected", "inputs")
+    return engine.verify(Expectation(port, images, per_layer), Path(artifact))

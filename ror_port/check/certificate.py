@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ror_port import __version__
-from ror_port.check.classification import IMAGES, are_probabilities, seeded_images
+from ror_port.check.classification import IMAGES, Signature, are_probabilities
 from ror_port.check.compare import Difference, compare
 from ror_port.check.datasets import open_images
 from ror_port.check.diagnose import Explanation, explain
@@ -33,7 +33,6 @@ from ror_port.errors import NotACheckpoint, ParityError, UnreadableFile, UsageEr
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.model_config import json_object
 from ror_port.layout import Array
-from ror_port.network.graph import Shape
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 from ror_port.source.port import Port, load
@@ -58,9 +57,11 @@ class Inputs:
     seed: int = 0
     count: int = IMAGES
 
-    def images(self, shape: Shape) -> Array:
+    def images(self, signature: Signature) -> Array:
         """(count, height, width, channels)"""
-        return open_images(self.file, shape, 1.0) if self.file else seeded_images(shape, self.count, self.seed)
+        if self.file:
+            return open_images(self.file, signature.image, 1.0)
+        return signature.seeded_images(self.count, self.seed)
 
     def as_json(self, images: Array, folder: Path) -> dict[str, Any]:
         return {
@@ -162,7 +163,7 @@ def prove(
 
     Raises BadValues where the source holds such, be they admitted or not.
     """
-    expectation = Expectation(port, inputs.images(port.graph.input.shape), per_layer)
+    expectation = Expectation(port, inputs.images(Signature.of(port.graph)), per_layer)
     expectation.ensure_meaningful()
     record = _record(expectation, inputs.expected, progress) if inputs.expected else None
     found = tuple(verify(expectation, path, explained=True, progress=progress) for path in artifacts)

@@ -24,6 +24,9 @@ class Signature(NamedTuple):
     def of(cls, graph: Graph) -> Signature:
         return cls(graph.input.shape, graph.output.shape[-1])
 
+    def seeded_images(self, count: int = IMAGES, seed: int = 0) -> NDArray[np.float32]:
+        return seeded_images(self.image, count, seed)
+
     def __str__(self) -> str:
         return f"{'×'.join(map(str, self.image))} images, {self.classes} classes"
 
@@ -42,6 +45,11 @@ def seeded_images(shape: Shape, count: int = IMAGES, seed: int = 0) -> NDArray[n
     noise = random.uniform(-0.5, 0.5, (count, height, width, channels))
     images = ground + slopes[0] * down + slopes[1] * across + contrast * noise
     return np.asarray(np.clip(images, 0, 1), np.float32)
+
+
+def scores_node(graph: Graph, probabilities: bool) -> str:
+    """The node whose output is the scores, after the softmax or before it."""
+    return graph.output.name if probabilities else graph.logits
 
 
 def same_top1(scores: Array, others: Array) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ror_port import tolerances
+from ror_port.check.classification import Signature, scores_node
 from ror_port.check.compare import Difference, compare
 from ror_port.check.expectation import Expectation, Tensors, common_epsilon, run_reference, with_epsilon
 from ror_port.check.progress import SILENT, Progress
@@ -32,7 +33,7 @@ class Case:
     images: Array
 
     def scores(self, probabilities: bool) -> NDArray[np.float64]:
-        name = self.graph.output.name if probabilities else self.graph.logits
+        name = scores_node(self.graph, probabilities)
         run = run_reference(self.graph, self.tensors, self.convention, self.images)
         return next(output for node, output in run if node == name)
 
@@ -120,7 +121,7 @@ def mistakes(port: Port) -> Iterator[Mistake]:
     for padding, name in _PADDINGS.items():
         if _padded(graph, padding) != graph:
             yield Mistake("padding", name, _graph(partial(_padded, padding=padding)))
-    if graph.input.shape[2] == 3:
+    if Signature.of(graph).image[2] == 3:
         yield Mistake("channels", "RGB and BGR exchanged", _images(lambda x: x[..., ::-1]))
     yield Mistake("scale", "pixels not divided by 255", _images(lambda x: x * 255.0))
     yield Mistake("scale", "pixels divided by 255 twice", _images(lambda x: x / 255.0))

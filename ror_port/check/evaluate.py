@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ror_port.check.classification import seeded_images
+from ror_port.check.classification import Signature
 from ror_port.check.datasets import Dataset
 from ror_port.check.expectation import Expectation, common_epsilon
 from ror_port.check.progress import SILENT, Progress
@@ -110,7 +110,7 @@ def runtime_of(port: Port, runtime: str | None) -> Runtime:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "net"
         choice.write(port, target, choice.by_name(_FORMATS[runtime]), choice.Settings())
-        expectation = Expectation(port, seeded_images(port.graph.input.shape))
+        expectation = Expectation(port, Signature.of(port.graph).seeded_images())
         ensure_passed(verify(expectation, target, known=True), path, "nothing was evaluated")
         return open_artifact(target, port)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ror_port import tolerances
-from ror_port.check.classification import Signature
+from ror_port.check.classification import Signature, scores_node
 from ror_port.check.compare import Difference, compare
 from ror_port.errors import BadValues, quote
 from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW, Array
@@ -49,7 +49,7 @@ def depth(graph: Graph) -> int:
     for node in graph:
         found[node.name] = max((found[name] for name in node.inputs), default=0)
         found[node.name] += isinstance(node.operation, Conv | Dense)
-    return found[graph.output.name]
+    return found[scores_node(graph, probabilities=True)]
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ class Expectation:
 
     def _run(self, graph: Graph, dtype: DTypeLike, keep_all: bool = False) -> dict[str, NDArray[np.float64]]:
         run = run_reference(graph, self.tensors, self.port.convention, self.images, dtype=dtype)
-        return {name: output for name, output in run if keep_all or name in (graph.logits, graph.output.name)}
+        scores = {scores_node(graph, probabilities) for probabilities in (False, True)}
+        return {name: output for name, output in run if keep_all or name in scores}
 
     @property
     def logits(self) -> NDArray[np.float64]:
@@ -149,17 +150,14 @@ class Expectation:
 
     def scores(self, probabilities: bool) -> NDArray[np.float64]:
         """(batch, classes), after the softmax or before it."""
-        return self.outputs[self._scores_node(probabilities)]
-
-    def _scores_node(self, probabilities: bool) -> str:
-        return self.port.graph.output.name if probabilities else self.port.graph.logits
+        return self.outputs[scores_node(self.port.graph, probabilities)]
 
     def noise(self, probabilities: bool = False) -> float:
         """What float32 costs the reference itself, but never less than a rounding error a layer, adding up at random.
 
         A relative L2 difference of the scores.
         """
-        rounded = self._rounded[self._scores_node(probabilities)]
+        rounded = self._rounded[scores_node(self.port.graph, probabilities)]
         least: float = np.finfo(np.float32).eps / 2 * depth(self.port.graph) ** 0.5
         return max(compare(rounded, self.scores(probabilities)).relative_l2, float(least))
 
@@ -178,5 +176,5 @@ class Expectation:
         if taken is None:
             return None
         other = OTHER_EPSILON if taken == LATEST.epsilon else LATEST.epsilon
-        logits = self._run(with_epsilon(graph, other), np.float64)[graph.logits]
+        logits = self._run(with_epsilon(graph, other), np.float64)[scores_node(graph, probabilities=False)]
         return EpsilonEffect(taken, other, compare(logits, self.logits))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ror_port import frameworks
-from ror_port.check.classification import Signature, are_probabilities
+from ror_port.check.classification import Signature, are_probabilities, scores_node
 from ror_port.check.expectation import run_reference
 from ror_port.errors import MissingExtra, NotACheckpoint
 from ror_port.formats import kind_of, onnx, pytorch
@@ -75,7 +75,8 @@ class Reference(Runtime):
         self.tensors = port.reference_tensors()
 
     def run(self, images: Array) -> Array:
-        return self.outputs(images, [self.graph.logits])[self.graph.logits]
+        name = scores_node(self.graph, probabilities=False)
+        return self.outputs(images, [name])[name]
 
     def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
         wanted = set(nodes)
@@ -99,8 +100,8 @@ class Keras(Runtime):
         present = {layer.name for layer in model.layers}
         own = {node.name: keras_layer_name(node.name) for node in graph}
         self.layers = {n: name for n, name in {**layers, **own}.items() if name in present} or dict(layers)
-        self.channels_first = tuple(model.inputs[0].shape[1:]) == NHWC_TO_NCHW.shape((1, *graph.input.shape))[1:]
-        scores = model.get_layer(self.layers[graph.logits])
+        self.channels_first = tuple(model.inputs[0].shape[1:]) == NHWC_TO_NCHW.shape((1, *self.signature.image))[1:]
+        scores = model.get_layer(self.layers[scores_node(graph, probabilities=False)])
         self.probabilities = scores.activation.__name__ != "linear"
         self.scores = model if self.probabilities else framework.Model(model.inputs[0], scores.output)
         backend = framework.backend.backend()

@@ -165,6 +165,7 @@ def diagnose(
     def run() -> tuple[str, Mapping[str, Any], int]:
         from ror_port.api import load
         from ror_port.check.certificate import prove
+        from ror_port.check.classification import Signature
         from ror_port.check.datasets import open_images
         from ror_port.check.diagnose import training
         from ror_port.cli.progress import Terminal
@@ -175,7 +176,7 @@ def diagnose(
         code = 0
         with load(source, **vars(reading.given)) as port:
             if images is not None:
-                found = training(port, open_images(images, port.graph.input.shape, scale))
+                found = training(port, open_images(images, Signature.of(port.graph).image, scale))
                 texts.append(training_text(source, found))
                 account["training"] = found.as_json()
             if artifact is not None or inputs.expected is not None:
