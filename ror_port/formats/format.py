@@ -70,6 +70,11 @@ class Format:
     reread: bool = True
 
     @property
+    def keeps_norms(self) -> bool:
+        """Whether a BatchNormalization may lack a gamma or a beta: Keras' may."""
+        return self.runtime not in ("torch", "onnx")
+
+    @property
     def folder(self) -> bool:
         return not self.endings
 

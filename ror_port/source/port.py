@@ -26,6 +26,7 @@ from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Dropout, Layer
 from ror_port.network.layers.layer import DataFormat
+from ror_port.network.layers.settings import DATA_FORMATS
 from ror_port.network.layers.spatial import Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
@@ -247,25 +248,25 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
-    architecture: Path | str | None = None,
+    ordering: str | None = None,
+    architecture: str | None = None,
     graph: Mapping[str, Any] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
 
     given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`).
-    architecture: a file with the model as JSON or YAML, for weights that come without; where none is given, the one
-    file beside them that fits is taken.
+    Where the file has no architecture and none is given, the one file beside it that fits is taken.
     graph: the network as `ror_port.network.as_json` states it, for a file that states none.
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    given = given or Given(backend, keras, epsilon, size, sha256, bad_values)
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, ordering, architecture)
     checkpoint = open_checkpoint(Path(path), given.sha256)
     try:
         if graph is not None:
             checkpoint.stated = {**checkpoint.stated, "graph": graph}
-        if architecture is not None:
-            _attach(checkpoint, Path(architecture), "given", "--architecture")
+        if given.architecture is not None:
+            _attach(checkpoint, Path(given.architecture), "given", "--architecture")
             return understand(checkpoint, given)
         try:
             return understand(checkpoint, given)
@@ -320,7 +321,7 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     backend = provenance.backend(checkpoint, given)
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
-    stated = _stated(checkpoint, theano, origin.version)
+    stated = _stated(checkpoint, theano, origin.version, given)
     found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
     understood = _Understood(None, Graph((), ()), {}, "", (), {})
     if isinstance(found, Recognition):
@@ -336,7 +337,9 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", graph)
     states = stated is not None and not checkpoint.writer
-    ordering = provenance.ordering(checkpoint, graph, origin, theano, states)
+    ordering = provenance.ordering(
+        checkpoint, graph, origin, theano, states, stated is not None and stated.format_assumed, given
+    )
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         *([origin.fact] if origin.fact else []),
@@ -350,13 +353,16 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
 
 
-def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...]) -> Stated | None:
+def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], given: Given) -> Stated | None:
     """The architecture that a file states, in Keras' words or in our own."""
     if checkpoint.config is not None:
         where = f"{checkpoint.path}: {checkpoint.config_where}"
         version = provenance.version_of(checkpoint.config) or version
         shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
-        return stated_graph(checkpoint.config, shapes, theano=theano, version=version, where=where)
+        data_format = DATA_FORMATS[given.ordering] if given.ordering else None
+        return stated_graph(
+            checkpoint.config, shapes, theano=theano, version=version, where=where, data_format=data_format
+        )
     if "graph" in checkpoint.stated:
         graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
         names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)

@@ -53,6 +53,10 @@ class Given:
     size: int | None = None
     sha256: str | None = None
     bad_values: bool = False
+    ordering: str | None = None
+    """ "th" or "tf", channels first or last, of layers for which the file states none."""
+    architecture: str | None = None
+    """The path of a file with the model as JSON or YAML, for weights that come without."""
 
     def __post_init__(self) -> None:
         if self.backend not in (None, "theano", "tensorflow"):
@@ -205,7 +209,9 @@ def orderings(software: Software, version: Version, theano: bool) -> tuple[DataF
     return ("channels_last",)
 
 
-def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool) -> Fact | None:
+def ordering(
+    checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool, assumed: bool, given: Given
+) -> Fact | None:
     """The fact behind the data formats, where they matter: each layer has its own."""
     layers = [node.layer for node in graph if isinstance(node.layer, Spatial) and node.layer.rank > 1]
     found = sorted({layer.data_format for layer in layers})
@@ -213,6 +219,12 @@ def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, sta
         return None
     data_format = found[0]
     name, value = "dim ordering", " and ".join(ORDERINGS[each] for each in found)
+    option = "--source-ordering"
+    if stated and given.ordering:
+        return Fact(name, value, "given", f"{option}, for layers that state none")
+    if stated and assumed:
+        usual = "Theano" if theano else "TensorFlow"
+        return Fact(name, value, "assumed", f"usual with {usual}; no layer states it", option)
     if stated:
         return Fact(name, value, "recorded", checkpoint.config_where)
     if checkpoint.writer:
