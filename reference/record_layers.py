@@ -55,30 +55,34 @@ class Family(object):
     def __init__(self, function, args):
         self.name, self.cases = function.__name__, layers.cases(function)
         self.args, self.path = args, os.path.join(args.folder, function.__name__ + '.npz')
-        self.refused_path = os.path.join(args.folder, 'refused_%s.json' % K.floatx())
+        self.refused_path = os.path.join(args.folder, 'refused.json')
 
     def record(self):
         """Number of cases that failed and were not expected to, or were and did not."""
-        start, arrays, refused, failures = time.time(), {}, {}, 0
+        start, arrays, refused, tried, failures = time.time(), {}, {}, 0, 0
         first = K.floatx() == 'float32' and layers.ordering() == 'th'
         if os.path.exists(self.path) and not first:
             arrays = read(self.path)
         for name, make, inputs, keep in self.cases:
-            if not fnmatch.fnmatch(name, self.args.case):
-                continue
             full = self.name + '/' + name
+            if not fnmatch.fnmatch(name, self.args.case) or not layers.wanted(self.args.stack, full):
+                continue
+            if K.floatx() == 'float64' and name + '/config' not in arrays:
+                continue  # refused in float32
+            tried += 1
             expected = layers.refusal(self.args.stack, full)
             try:
-                if K.floatx() == 'float64' and name + '/config' not in arrays:
-                    raise Exception('not recorded in float32')
+                keep = keep and (self.args.stack not in layers.SELECTED or self.name in ('dense', 'nested'))
                 arrays.update(record_case(name, make, inputs, arrays, self.kept(name) if keep else None))
-                if expected:
+                if expected and K.floatx() == 'float32':
                     print('!! %s: was to be refused (%s)' % (full, expected))
                     failures += 1
+            except layers.Missing as error:
+                refused[full] = ['this Keras has no such layer', str(error)]
             except Exception as error:
                 reason = re.sub(r'\s+', ' ', '%s: %s' % (type(error).__name__, error))[:160]
                 if expected:
-                    refused[full] = [expected, reason]
+                    refused[full if K.floatx() == 'float32' else full + ' in float64'] = [expected, reason]
                 else:
                     print('!! %s: %s' % (full, reason))
                     failures += 1
@@ -86,9 +90,12 @@ class Family(object):
                         traceback.print_exc()
         if self.args.case == '*' and arrays:
             write(self.path, arrays)
+        elif self.args.case == '*' and os.path.exists(self.path):
+            os.remove(self.path)
+        if self.args.case == '*':
             note(self.refused_path, self.name, refused, first)
         print('%s %s %s %s: %d cases, %d refused, %d bytes, %.0f s' % (
-            self.args.stack, K.floatx(), layers.ordering(), self.name, len(self.cases), len(refused),
+            self.args.stack, K.floatx(), layers.ordering(), self.name, tried, len(refused),
             os.path.getsize(self.path) if os.path.exists(self.path) else 0, time.time() - start))
         sys.stdout.flush()
         return failures

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts f
     from ror_port.check.expectation import EpsilonEffect
     from ror_port.check.verify import Verification
     from ror_port.formats.format import Dtype
-    from ror_port.network.layers.layer import DataFormat
+    from ror_port.layout import DataFormat
 
 
 @dataclass(frozen=True)

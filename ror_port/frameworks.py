@@ -1,4 +1,4 @@
-"""The only module that imports TensorFlow, Keras, PyTorch, ONNX, ONNX Runtime and Pillow, each when it is asked for.
+"""The only module that imports TensorFlow, Keras, PyTorch, ONNX (Runtime), Pillow and PyYAML, each when it is needed.
 
 (`ror_port.models` imports them too: its files are copied away by users.) Each function raises MissingExtra where its
 framework is not installed or cannot be imported.
@@ -59,6 +59,10 @@ def onnxruntime() -> Any:
 def pillow() -> Any:
     """The module ``PIL.Image``."""
     return _imported("PIL.Image", "Pillow, which reads image files,", "images")
+
+
+def yaml() -> Any:
+    return _imported("yaml", "PyYAML, which reads architectures in YAML,", "yaml")
 
 
 def _imported(module: str, name: str, extra: str) -> Any:

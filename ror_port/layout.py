@@ -3,14 +3,16 @@
 A `Layout` is a rearrangement of an array's elements: it copies bytes and computes nothing, so −0.0, NaN
 payloads and denormals survive. Its inverse is derived from it, never written a second time.
 
-Axis letters: H and W height and width of a kernel or an image, I and O its input and output channels, C channels.
+Axis letters: K the length of a sequence's kernel, D, H and W depth, height and width, I and O input and output
+channels, M kernels for each channel, C channels, N the batch.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -19,6 +21,9 @@ SLAB = 32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
+DataFormat = Literal["channels_last", "channels_first"]
+"""Where the channels of an image, a volume or a sequence are among its axes, in Keras' words."""
+
 Axes = tuple[int, ...]
 """A permutation: axis i of the result is axis ``axes[i]`` of the argument, as in `numpy.transpose`."""
 
@@ -92,6 +97,24 @@ class PermuteFlattened:
 
 
 @dataclass(frozen=True)
+class Reshape:
+    """The same elements in C order under another shape."""
+
+    before: Shape
+    after: Shape
+
+    @property
+    def inverse(self) -> Reshape:
+        return Reshape(self.after, self.before)
+
+    def view(self, array: Array) -> Array:
+        return array.reshape(self.after)
+
+    def shape(self, shape: Shape) -> Shape:
+        return self.after
+
+
+@dataclass(frozen=True)
 class Layout:
     """Steps applied one after the other. `a | b` does a, then b."""
 
@@ -150,7 +173,23 @@ def transposition(old: str, new: str) -> Layout:
     return SAME if old == new else Layout((Transpose(tuple(old.index(letter) for letter in new)),))
 
 
-def flip(axes: str, spatial: str = "HW") -> Layout:
+def rearrangement(old: str, new: str, shape: Shape) -> Layout:
+    """From axes called by letters to others that hold the same elements. shape: of the old ones.
+
+    In `new` an axis of length 1 may be put in, as 1, and neighbours may be joined, in parentheses:
+    ``rearrangement("HWIM", "(IM)1HW", (3, 3, 8, 2))`` leads to an array of shape (16, 1, 3, 3).
+    """
+    groups = re.findall(r"\([A-Z]+\)|[A-Z1]", new)
+    letters = [letter for letter in new if letter.isalpha()]
+    moved = transposition(old, "".join(letters))
+    if groups == letters:
+        return moved
+    size = dict(zip(old, shape, strict=True))
+    after = tuple(math.prod(size[letter] for letter in group if letter.isalpha()) for group in groups)
+    return moved | Layout((Reshape(moved.shape(shape), after),))
+
+
+def flip(axes: str, spatial: str = "KDHW") -> Layout:
     """Reverses the spatial axes of a kernel whose axes are called by letters.
 
     Theano's convolution ↔ the cross-correlation of everybody else.

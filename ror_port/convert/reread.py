@@ -14,6 +14,7 @@ from typing import Any
 from ror_port.errors import OutputError, RorPortError
 from ror_port.formats import open_checkpoint
 from ror_port.layout import Array, Shape
+from ror_port.mapping.software import keras_layer_name
 from ror_port.network.graph import Parameter
 from ror_port.source.port import understand
 from ror_port.source.provenance import Given
@@ -30,7 +31,7 @@ class Ledger:
 
     def note(self, parameter: Parameter, array: Array) -> None:
         """Called by writers with each tensor as they write it."""
-        self.digests[parameter.name] = _digest(array)
+        self.digests[_key(parameter)] = _digest(array)
 
     def compare(self, written: Path, format: str, graph: Mapping[str, Any] | None = None) -> None:
         """Raises OutputError where a file or a folder does not hold exactly the tensors that were noted.
@@ -42,7 +43,7 @@ class Ledger:
         if format == "savedmodel":
             return
         try:
-            found = {parameter.name: _digest(array) for parameter, array in _tensors(written, graph)}
+            found = {_key(parameter): _digest(array) for parameter, array in _tensors(written, graph)}
         except RorPortError as error:
             raise OutputError(f"what was written cannot be read again, and is not kept: {error}") from error
         wrong = [name for name in self.digests.keys() | found.keys() if self.digests.get(name) != found.get(name)]
@@ -51,6 +52,11 @@ class Ledger:
                 f"{written}: {len(wrong)} tensors differ from what was to be written, {min(wrong)} first; the disk may "
                 "be failing; nothing was kept"
             )
+
+
+def _key(parameter: Parameter) -> str:
+    """A parameter by what its layer is called in a file of Keras, which a network read from there has as its name."""
+    return f"{keras_layer_name(parameter.node)}/{parameter.role}"
 
 
 def _digest(array: Array) -> Digest:

@@ -11,11 +11,10 @@ from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import Contents, Dtype, Format, Settings
-from ror_port.layout import Array
+from ror_port.layout import Array, DataFormat
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Parameter
 from ror_port.network.layers import Conv2D
-from ror_port.network.layers.layer import DataFormat
 from ror_port.source.port import Port
 
 Parameters = Iterable[tuple[Parameter, Array]]
@@ -72,7 +71,8 @@ def write(
         _ensure_theano_can(port, graph)
     graph = graph.for_keras() if format.stock else graph
     graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
-    parameters: Parameters = progress(port.parameters(moved), len(graph.parameters))
+    arrays = (array for _, array in port.parameters(moved))
+    parameters: Parameters = progress(zip(graph.parameters, arrays, strict=True), len(graph.parameters))
     if fold_bn:
         from ror_port.network.folding import fold
 

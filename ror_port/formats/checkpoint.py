@@ -87,6 +87,8 @@ class Checkpoint:
     backend: str | None = None
     config: Mapping[str, Any] | None = None
     config_where: str = "model_config"
+    config_fact: Any = None
+    """Where the architecture came from, if not from the file: a `ror_port.source.provenance.Fact`."""
     operators: Mapping[str, Any] | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
     """What ror-port itself wrote into a file that it made, in the part of the file called stated_where."""

@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 from ror_port.errors import UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
-from ror_port.layout import Array
+from ror_port.layout import Array, DataFormat
 from ror_port.mapping.engine import Note, unnoted
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph, Parameter
-from ror_port.network.layers.layer import DataFormat
 
 Runtime = Literal["numpy", "tensorflow", "torch", "onnx"]
 Command = Literal["theano-to-tf", "to-torch", "to-onnx", "to-theano"]

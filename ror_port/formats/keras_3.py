@@ -31,7 +31,7 @@ from ror_port.formats.json_text import json_object
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.engine import bind, laid_out
-from ror_port.mapping.software import KERAS_2, KERAS_3, keras_layer_name, snake_case
+from ror_port.mapping.software import KERAS_2, KERAS_3, snake_case
 from ror_port.safety import limits
 from ror_port.safety.parsing import describe_in_child
 
@@ -251,6 +251,7 @@ def write_weights(path: Path, contents: Contents) -> None:
 def _write_weights(disk: BinaryIO, contents: Contents) -> None:
     """To an open binary file from where it stands; each parameter is written as it comes."""
     graph = contents.graph
+    names = KERAS_3.names(graph)
     containers: dict[str, str] = {}
     counts: dict[str, int] = {}
     for node in graph.keras_order:
@@ -266,7 +267,7 @@ def _write_weights(disk: BinaryIO, contents: Contents) -> None:
         if not containers:
             file.group("layers")
         for name, container in containers.items():
-            file.group(f"{container}/vars").text("name", keras_layer_name(name))
+            file.group(f"{container}/vars").text("name", names[name])
         for name, array in laid_out(entries, contents.parameters, contents.dtype, contents.note):
             file.dataset(name, array)
 
@@ -276,11 +277,11 @@ def write_archive(path: Path, contents: Contents) -> None:
 
     Equal inputs give equal bytes: the archive carries no date.
     """
-    layers = keras_config.layers(contents.graph, contents.dtype)
+    model = keras_config.model(contents.graph, contents.dtype)
     metadata = {"keras_version": KERAS_VERSION, "ror_port": contents.stated}
     with path.open("wb") as disk, zipfile.ZipFile(disk, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_METADATA), json.dumps(metadata))
-        archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(contents.graph, layers, "model")))
+        archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(model, "model")))
         with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member, path.open("r+b") as place:
             # HDF5 seeks, a member cannot: it writes to the disk, and the member is given what lies there.
             disk.flush()

@@ -6,37 +6,64 @@ networks as code; a test keeps the two alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ror_port.mapping.software import keras_layer_name
+from ror_port.mapping.software import KERAS_3
 from ror_port.network.graph import Graph
 
 
+class Tensor(NamedTuple):
+    """The output of one call of a layer. shape: with the batch as None."""
+
+    layer: str
+    call: int
+    shape: tuple[int | None, ...]
+
+
 class Layer(NamedTuple):
-    """A stock Keras layer. shape: of its output, with the batch as None."""
+    """A stock Keras layer. calls: its inputs at each place where it is used. shape: of its output at the first."""
 
     class_name: str
     name: str
     config: Mapping[str, Any]
-    inputs: tuple[str, ...]
+    calls: list[tuple[Tensor, ...]]
     shape: tuple[int | None, ...]
     merges: bool
 
 
-def layers(graph: Graph, dtype: str) -> list[Layer]:
-    """The layers of a graph in the order of ``model.layers``."""
-    found = []
+class Model(NamedTuple):
+    """layers: in the order of ``model.layers``."""
+
+    layers: list[Layer]
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+def model(graph: Graph, dtype: str) -> Model:
+    """A graph of stock layers as a Keras model."""
+    names = KERAS_3.names(graph)
+    tensors: dict[str, Tensor] = {}
+    calls: dict[str, int] = {}
+    layers: dict[str, Layer] = {}
+    for node in graph:
+        name = names[node.owner]
+        call = calls[name] = calls.get(name, -1) + 1
+        tensors[node.name] = Tensor(name, call, (None, *node.shape))
     for node in graph.keras_order:
-        layer = node.layer.to_keras()
-        name = keras_layer_name(node.name)
-        config = {"name": name, "dtype": dtype, **layer.config}
-        inputs = tuple(keras_layer_name(source) for source in node.inputs)
-        found.append(Layer(layer.class_name, name, config, inputs, (None, *node.shape), node.layer.merges))
-    return found
+        name = names[node.owner]
+        if name not in layers:
+            layer = node.layer.to_keras()
+            config = {"name": name, "dtype": dtype, **layer.config}
+            layers[name] = Layer(layer.class_name, name, config, [], (None, *node.shape), node.layer.merges)
+    for node in graph:
+        if node.inputs:
+            layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
+    ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
+    return Model(list(layers.values()), *ends)
 
 
-def keras_2(graph: Graph, layers: Sequence[Layer], name: str) -> dict[str, Any]:
+def keras_2(model: Model, name: str) -> dict[str, Any]:
     """``model_config`` of Keras 2, which Keras 3 reads as well."""
     return {
         "class_name": "Model",
@@ -47,36 +74,33 @@ def keras_2(graph: Graph, layers: Sequence[Layer], name: str) -> dict[str, Any]:
                     "class_name": layer.class_name,
                     "name": layer.name,
                     "config": dict(layer.config),
-                    "inbound_nodes": [[[source, 0, 0, {}] for source in layer.inputs]] if layer.inputs else [],
+                    "inbound_nodes": [[[t.layer, t.call, 0, {}] for t in call] for call in layer.calls],
                 }
-                for layer in layers
+                for layer in model.layers
             ],
-            "input_layers": _ends(node.name for node in graph.inputs),
-            "output_layers": _ends(graph.outputs),
+            "input_layers": _ends(model.inputs),
+            "output_layers": _ends(model.outputs),
         },
     }
 
 
-def keras_3(graph: Graph, layers: Sequence[Layer], name: str) -> dict[str, Any]:
+def keras_3(model: Model, name: str) -> dict[str, Any]:
     """``config.json`` of the ``.keras`` format."""
-    by_name = {layer.name: layer for layer in layers}
-    inputs, outputs = _ends(node.name for node in graph.inputs), _ends(graph.outputs)
-    shapes = [[None, *node.shape] for node in graph.inputs]
 
-    def tensor(source: str) -> dict[str, Any]:
-        layer = by_name[source]
-        history = {"shape": list(layer.shape), "dtype": layer.config["dtype"], "keras_history": [source, 0, 0]}
+    def tensor(t: Tensor, dtype: str) -> dict[str, Any]:
+        history = {"shape": list(t.shape), "dtype": dtype, "keras_history": [t.layer, t.call, 0]}
         return {"class_name": "__keras_tensor__", "config": history}
 
     def entry(layer: Layer) -> dict[str, Any]:
         config = dict(layer.config)
         if layer.class_name == "InputLayer":
             config["batch_shape"] = config.pop("batch_input_shape")
-        shapes = [list(by_name[source].shape) for source in layer.inputs]
-        tensors = [tensor(source) for source in layer.inputs]
-        merges = layer.merges
-        nodes: list[Any] = [{"args": [tensors] if merges else tensors, "kwargs": {}}] if tensors else []
-        build = {"build_config": {"input_shape": shapes if merges else shapes[0]}} if shapes else {}
+        nodes: list[dict[str, Any]] = []
+        for call in layer.calls:
+            tensors = [tensor(t, config["dtype"]) for t in call]
+            nodes.append({"args": [tensors] if layer.merges else tensors, "kwargs": {}})
+        shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
+        build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes else {}
         return {
             "module": "keras.layers",
             "class_name": layer.class_name,
@@ -87,13 +111,15 @@ def keras_3(graph: Graph, layers: Sequence[Layer], name: str) -> dict[str, Any]:
             "inbound_nodes": nodes,
         }
 
+    inputs, outputs = _ends(model.inputs), _ends(model.outputs)
+    shapes = [list(t.shape) for t in model.inputs]
     return {
         "module": "keras.src.models.functional",  # not a public name, but what every Keras 3 writes
         "class_name": "Functional",
         "config": {
             "name": name,
             "trainable": True,
-            "layers": [entry(layer) for layer in layers],
+            "layers": [entry(layer) for layer in model.layers],
             "input_layers": inputs[0] if len(inputs) == 1 else inputs,
             "output_layers": outputs[0] if len(outputs) == 1 else outputs,
         },
@@ -102,6 +128,6 @@ def keras_3(graph: Graph, layers: Sequence[Layer], name: str) -> dict[str, Any]:
     }
 
 
-def _ends(nodes: Iterable[str]) -> list[list[Any]]:
+def _ends(tensors: Iterable[Tensor]) -> list[list[Any]]:
     """The inputs or outputs of a model."""
-    return [[keras_layer_name(name), 0, 0] for name in nodes]
+    return [[t.layer, t.call, 0] for t in tensors]

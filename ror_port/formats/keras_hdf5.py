@@ -22,7 +22,7 @@ from ror_port.formats.hdf5 import writer as hdf5_writer
 from ror_port.formats.json_text import json_object
 from ror_port.mapping.convention import TENSORFLOW, THEANO
 from ror_port.mapping.engine import bind, laid_out
-from ror_port.mapping.software import keras_1_layer_names, keras_layer_name
+from ror_port.mapping.software import KERAS_2, keras_1_layer_names
 from ror_port.safety import limits
 
 
@@ -46,6 +46,7 @@ def describe(root: h5g.GroupID, path: Path, *, trusted: bool = False) -> dict[st
         "omitted": hdf5.omitted(root, "optimizer_weights"),
         **{name: hdf5.text(root, name, path) for name in ("model_config", "ror_port")},
         **{name: hdf5.text(owner, name, path) or hdf5.text(root, name, path) for name in ("keras_version", "backend")},
+        "keras_backend": hdf5.text(root, "keras_backend", path),
     }
 
 
@@ -67,7 +68,7 @@ def read(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint
         format="Keras full model, HDF5" if described["full"] else "Keras weights, HDF5",
         layers=hdf5.layers(described["layers"], file, path),
         keras_version=described["keras_version"],
-        backend=described["backend"],
+        backend=described["backend"] or described["keras_backend"],
         config=json_object(config, f"{path}: model_config") if config is not None else None,
         stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
         omitted=tuple(described["omitted"]),
@@ -85,18 +86,19 @@ def write_model(path: Path, contents: Contents) -> None:
     It opens in Keras 2 and 3, whole or weights alone, by order or by name.
     """
     graph = contents.graph
-    layers = keras_config.layers(graph, contents.dtype)
-    entries = {entry.parameter.name: entry for entry in bind(TENSORFLOW, graph.parameters)}
+    names = KERAS_2.names(graph)
+    model = keras_config.model(graph, contents.dtype)
+    entries = {entry.parameter.name: entry for entry in bind(TENSORFLOW, graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.group("model_weights")
         for owner in (file, root):
             owner.text("keras_version", "2.3.1", ASCII)
             owner.text("backend", "tensorflow", ASCII)
-        file.text("model_config", json.dumps(keras_config.keras_2(graph, layers, "model")), ASCII)
+        file.text("model_config", json.dumps(keras_config.keras_2(model, "model")), ASCII)
         file.text("ror_port", json.dumps(contents.stated))
-        root.names("layer_names", [layer.name for layer in layers])
-        weights = {keras_layer_name(node.name): node.parameters for node in graph}
-        for layer in layers:
+        root.names("layer_names", [layer.name for layer in model.layers])
+        weights = {names[node.name]: node.parameters for node in graph}
+        for layer in model.layers:
             group = root.group(layer.name)
             foreign = [entries[parameter.name].foreign for parameter in weights[layer.name]]
             group.names("weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])

@@ -88,11 +88,16 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
             skipped[node.name] = inputs[0]
         for index, operator in enumerate(operators):
             name = node.name if index == len(operators) - 1 else f"{node.name}/{operator.kind.lower()}{index}"
-            named = weights.get(node.name, {})
+            named = weights.get(node.owner, {})
             inputs += [named[role] for role in operator.weights if role in named]
             for number, constant in enumerate(operator.constants):
-                inputs.append(f"{name}/constant{number}")
-                nodes.append(make("Constant", [], [inputs[-1]], inputs[-1], value_ints=list(constant)))
+                inputs.append(f"{name}/constant{number}" if constant else "")
+                if constant:
+                    nodes.append(make("Constant", [], [inputs[-1]], inputs[-1], value_ints=list(constant)))
+            while operator.folds and len(inputs) > 2:
+                first = f"{name}/first{len(inputs)}"
+                nodes.append(make(operator.kind, inputs[:2], [first], first, **operator.attributes))
+                inputs = [first, *inputs[2:]]
             nodes.append(make(operator.kind, inputs, [name], name, **operator.attributes))
             inputs = [name]
     return nodes

@@ -85,10 +85,10 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
         variables[graph.input.name] = names[graph.input.name]
     for index, node in enumerate(order):
         code = node.layer.to_torch(*graph.shapes(node))
-        if code.module is not None:
+        if code.module is not None and node.shares is None:
             modules.append(f"        self.{names[node.name]} = {code.module}")
         sources = [variables[name] for name in node.inputs]
-        call = code.call.format(x=sources[0], xs=", ".join(sources), module=f"self.{names[node.name]}")
+        call = code.call.format(*sources, x=sources[0], xs=", ".join(sources), module=f"self.{names[node.owner]}")
         last = index == len(order) - 1
         follower = None if last else order[index + 1]
         variable = "x" if _read_next(graph, node, follower) else names[node.name]

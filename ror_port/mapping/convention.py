@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ror_port.layout import SAME, Layout, flip, transposition
+from ror_port.layout import SAME, DataFormat, Layout, Shape, flip, rearrangement
 from ror_port.mapping import weights
 from ror_port.mapping.software import KERAS_1, KERAS_2, ONNX, PYTORCH, Software
 from ror_port.network.graph import Parameter
@@ -17,11 +17,18 @@ class Convention:
     software: Software
     theano: bool = False
 
-    def layout(self, parameter: Parameter) -> Layout:
-        """The rearrangement of a parameter, canonical → file."""
+    def layout(self, parameter: Parameter, stored: Shape | None = None) -> Layout:
+        """The rearrangement of a parameter, canonical → file. stored: its shape there, where that is known."""
         weight = weights.of_layer(type(parameter.layer))[parameter.role]
         turned = flip(weight.axes) if self.theano and weight.flips else SAME
-        return turned | transposition(weight.axes, self.software.stored_axes(weight, parameter.layer))
+        if not weight.axes:
+            return turned
+        data_format: DataFormat = getattr(parameter.layer, "data_format", "channels_last")
+        choices = [
+            turned | rearrangement(weight.axes, axes, parameter.shape)
+            for axes in self.software.stored_axes(weight, data_format)
+        ]
+        return next((layout for layout in choices if layout.shape(parameter.shape) == stored), choices[0])
 
 
 TENSORFLOW = Convention(KERAS_2)

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ror_port.layout import Shape
+from ror_port.layout import DataFormat, Shape
 from ror_port.mapping import weights
 from ror_port.mapping.weights import Weight
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Input, Layer, Softmax
-from ror_port.network.layers.layer import DataFormat
 
 _VARIABLE_SUFFIX = re.compile(r"(?:_\d+)?:\d+$")
 """TensorFlow ends the name of a variable in ``:0``, or ``_1:0`` for the second of its name."""
@@ -27,17 +26,18 @@ class Software:
     """A column of the table of weights.
 
     full_name: of a weight, with {layer} and {weight}. node_name: canonical node → what its layer is called in files
-    that ror-port writes. axes: canonical → its own, where they differ. only_channels_first: whether these hold for
-    layers of that data format alone. ordered: whether its files list the weights of a layer in Keras' order, so that
-    names are evidence and no more. automatic: kind → what it calls layers that nobody named, without their number.
+    that ror-port writes. axes: canonical → its own, where they differ; of several the shape in the file tells.
+    axes_channels_first: the same for layers of that data format, where it matters. ordered: whether its files list the
+    weights of a layer in Keras' order, so that names are evidence and no more. automatic: kind → what it calls layers
+    that nobody named, without their number.
     """
 
     name: str
     column: Literal["keras_1", "keras_2", "keras_3", "torch", "onnx"]
     full_name: str
     node_name: Callable[[str], str] = str
-    axes: Mapping[str, str] = field(default_factory=dict)
-    only_channels_first: bool = False
+    axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    axes_channels_first: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ordered: bool = False
     automatic: Mapping[type[Layer], str] = field(default_factory=dict)
 
@@ -59,14 +59,11 @@ class Software:
         """A weight's full name; layer: what its layer is called."""
         return self.full_name.format(layer=layer, weight=getattr(weight, self.column))
 
-    def axes_in(self, weight: Weight, data_format: DataFormat) -> str:
-        """The axes of a weight of a layer whose images are in a data format."""
-        if self.only_channels_first and data_format != "channels_first":
-            return weight.axes
-        return self.axes.get(weight.axes, weight.axes)
-
-    def stored_axes(self, weight: Weight, layer: Layer) -> str:
-        return self.axes_in(weight, getattr(layer, "data_format", "channels_last"))
+    def stored_axes(self, weight: Weight, data_format: DataFormat) -> tuple[str, ...]:
+        """The axes that a weight may have here, of a layer with a data format; likeliest first."""
+        if data_format == "channels_first" and weight.axes in self.axes_channels_first:
+            return self.axes_channels_first[weight.axes]
+        return self.axes.get(weight.axes, (weight.axes,))
 
     def by_names(
         self, layer: str, names: Sequence[str], shapes: Sequence[Shape]
@@ -77,7 +74,7 @@ class Software:
         for kind in weights.KINDS:
             rows = {getattr(weight, self.column): weight for weight in weights.of_layer(kind).values()}
             if rows.keys() >= set(short) and all(
-                len(rows[name].axes) == len(shape) for name, shape in zip(short, shapes, strict=True)
+                len(rows[name].axes) in (0, len(shape)) for name, shape in zip(short, shapes, strict=True)
             ):
                 return kind, tuple(rows[name].role for name in short)
         return None
@@ -95,7 +92,7 @@ def by_order(shapes: Sequence[Shape]) -> tuple[type[Layer], tuple[str, ...]] | N
     for kind in weights.KINDS:
         rows = weights.of_layer(kind)
         for roles in (tuple(rows), tuple(role for role in rows if role not in weights.OPTIONAL)):
-            if [len(rows[role].axes) for role in roles] == [len(shape) for shape in shapes]:
+            if shapes and [len(rows[role].axes) for role in roles] == [len(shape) for shape in shapes]:
                 return kind, roles
     return None
 
@@ -107,7 +104,7 @@ def snake_case(class_name: str) -> str:
 
 def keras_layer_name(node: str) -> str:
     """The name of a canonical node as a layer of today's Keras, which admits no slash."""
-    return node.replace("/", "_")
+    return re.sub("[/@]", "_", node)
 
 
 def module_path(node: str) -> str:
@@ -145,20 +142,31 @@ def torch_names(graph: Graph) -> dict[str, str]:
     return found
 
 
-_KINDS = (Conv2D, BatchNormalization, Dense)
+_NUMBERED = (Conv2D, BatchNormalization, Dense)
+"""The kinds that recognised families number."""
 
 KERAS_1 = Software(
     "Keras 1", "keras_1", "{layer}/{layer}_{weight}", keras_layer_name,
-    axes={"HWIO": "OIHW"}, only_channels_first=True, ordered=True,
-    automatic={kind: (kind.keras_1 or kind.keras[0]).lower() for kind in _KINDS},
+    axes={"KIO": ("K1IO", "OIK1"), "HWOI": ("HWIO",)},
+    axes_channels_first={"HWIO": ("OIHW",), "HWOI": ("OIHW",), "HWIM": ("MIHW",), "DHWIO": ("OIDHW",)},
+    ordered=True,
+    automatic={kind: (kind.keras_1 or kind.keras[0]).lower() for kind in _NUMBERED},
 )  # fmt: skip
 KERAS_2 = Software(
     "Keras 2", "keras_2", "{layer}/{layer}/{weight}:0", keras_layer_name,
-    ordered=True, automatic={kind: snake_case(kind.keras[0]) for kind in _KINDS},
+    ordered=True, automatic={kind: snake_case(kind.keras[0]) for kind in _NUMBERED},
 )  # fmt: skip
 KERAS_3 = Software("Keras 3", "keras_3", "{layer}/vars/{weight}", keras_layer_name, ordered=True)
-PYTORCH = Software("PyTorch", "torch", "{layer}.{weight}", module_path, axes={"HWIO": "OIHW", "IO": "OI"})
-ONNX = Software("ONNX", "onnx", "{layer}/{weight}", axes={"HWIO": "OIHW"})
+_CHANNELS_FIRST = {
+    "KIO": ("OIK",),
+    "HWIO": ("OIHW",),
+    "DHWIO": ("OIDHW",),
+    "HWIM": ("(IM)1HW",),
+    "HWOI": ("IOHW",),
+    "DHWOI": ("IODHW",),
+}
+PYTORCH = Software("PyTorch", "torch", "{layer}.{weight}", module_path, axes={**_CHANNELS_FIRST, "IO": ("OI",)})
+ONNX = Software("ONNX", "onnx", "{layer}/{weight}", axes=_CHANNELS_FIRST)
 
 TORCH_IGNORED = {"num_batches_tracked": "BatchNorm's step counter; Keras has none"}
 """Entries of a PyTorch state dict that no weight of ours stands for, with the reason."""

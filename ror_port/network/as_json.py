@@ -26,6 +26,7 @@ def to_json(graph: Graph) -> dict[str, Any]:
             "layer": type(node.layer).__name__,
             "settings": {setting.name: getattr(node.layer, setting.name) for setting in fields(node.layer)},
             "inputs": list(node.inputs),
+            "shares": node.shares,
         }
         for node in graph
     ]
@@ -43,7 +44,7 @@ def from_json(stated: Mapping[str, Any], where: str) -> Graph:
             layer = _layer(kind, node["settings"])
             if (len(node["inputs"]) == 0) is not (kind.__name__ == "Input"):
                 raise ValueError(f"{quote(name)} has {len(node['inputs'])} inputs")
-            g.add(name, layer, *node["inputs"])
+            g.add(name, layer, *node["inputs"], shares=node.get("shares"))
         outputs = stated["outputs"]
         if not outputs or any(name not in g.nodes for name in outputs):
             raise ValueError("its outputs are no nodes of it")

@@ -30,7 +30,10 @@ class Parameter(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A layer at its place. shape: of its output. original_name: the layer name that the authors' code gave, if any."""
+    """A layer at its place. shape: of its output. original_name: the layer name that the authors' code gave, if any.
+
+    shares: the node whose weights it uses, where a layer is used at several places; such a node has no parameters.
+    """
 
     name: str
     layer: Layer
@@ -38,6 +41,12 @@ class Node(NamedTuple):
     shape: Shape
     parameters: tuple[Parameter, ...] = ()
     original_name: str | None = None
+    shares: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """The node that has its weights."""
+        return self.shares or self.name
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ class Graph:
         """The same nodes with other layers: `change` is given each and returns the one that takes its place."""
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            g.add(node.name, change(node.layer), *node.inputs, original_name=node.original_name)
+            g.add_like(node, change(node.layer), *node.inputs)
         return g.finish(*self.outputs)
 
     def renamed(self, names: Mapping[str, str]) -> Graph:
@@ -138,18 +147,15 @@ class Graph:
         g = GraphBuilder([names[tap] for tap in self.taps])
         for node in self.nodes:
             inputs = (names[source] for source in node.inputs)
-            g.add(names[node.name], node.layer, *inputs, original_name=node.original_name)
+            shares = names[node.shares] if node.shares else None
+            g.add(names[node.name], node.layer, *inputs, original_name=node.original_name, shares=shares)
         return g.finish(*(names[name] for name in self.outputs))
 
     def for_keras(self) -> Graph:
-        """The same function in layers that Keras 3 has."""
+        """The same function in layers that Keras 3 has; parameters keep their order."""
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            *before, (_, last) = node.layer.for_keras(*self.shapes(node))
-            inputs = node.inputs
-            for suffix, layer in before:
-                inputs = (g.add(f"{node.name}_{suffix}", layer, *inputs),)
-            g.add(node.name, last, *inputs, original_name=node.original_name)
+            node.layer.for_keras(_Replacement(g, node), *node.inputs)
         return g.finish(*self.outputs)
 
     def until(self, *names: str) -> Graph:
@@ -162,6 +168,26 @@ class Graph:
         return Graph(nodes, names, tuple(tap for tap in self.taps if tap in needed))
 
 
+class _Replacement(NamedTuple):
+    """The place of one node in a graph under construction; see `ror_port.network.layers.layer.Assembly`."""
+
+    g: GraphBuilder
+    node: Node
+
+    def add(self, suffix: str, layer: Layer, *inputs: str) -> str:
+        name = f"{self.node.name}_{suffix}" if suffix else self.node.name
+        while name in self.g.nodes:
+            name += "_"
+        shares = self.node.shares
+        if shares and suffix:
+            shares = f"{shares}_{suffix}"
+        original_name = None if suffix else self.node.original_name
+        return self.g.add(name, layer, *inputs, original_name=original_name, shares=shares)
+
+    def shape(self, name: str) -> Shape:
+        return self.g.nodes[name].shape
+
+
 @dataclass
 class GraphBuilder:
     """Collects nodes; `add` returns the new node's name, to be passed on as an input."""
@@ -169,14 +195,27 @@ class GraphBuilder:
     taps: list[str] = field(default_factory=list)
     nodes: dict[str, Node] = field(default_factory=dict)
 
-    def add(self, name: str, layer: Layer, *inputs: str, original_name: str | None = None) -> str:
-        """Raises ValueError where the layer does not take such inputs."""
+    def add(
+        self, name: str, layer: Layer, *inputs: str, original_name: str | None = None, shares: str | None = None
+    ) -> str:
+        """Raises ValueError where the layer does not take such inputs, or not the weights of the node it shares."""
         shapes = tuple(self.nodes[source].shape for source in inputs)
         shape = layer.output_shape(*shapes)
         layer = layer.bound(*shapes)
         parameters = tuple(Parameter(name, layer, role, size) for role, size in layer.weights(*shapes).items())
-        self.nodes[name] = Node(name, layer, inputs, shape, parameters, original_name)
+        if shares is not None and parameters:
+            owned = self.nodes[shares].parameters
+            if [(p.role, p.shape) for p in owned] != [(p.role, p.shape) for p in parameters]:
+                raise ValueError(f"{name} cannot use the weights of {shares}, which are of other shapes")
+            parameters = ()
+        else:
+            shares = None
+        self.nodes[name] = Node(name, layer, inputs, shape, parameters, original_name, shares)
         return name
+
+    def add_like(self, node: Node, layer: Layer, *inputs: str) -> str:
+        """Another layer in the place of a node, under its name."""
+        return self.add(node.name, layer, *inputs, original_name=node.original_name, shares=node.shares)
 
     def tap(self, name: str) -> str:
         self.taps.append(name)

@@ -1,8 +1,8 @@
 """The same network in another order of axes: channels_first ↔ channels_last, as one pass over the graph.
 
-Image layers change their axes; layers that look at every element alike do not care; named axes are renamed. Where a
-layer needs the old order, a Permute goes in before it. A Flatten in front of Dense layers costs nothing: the rows of
-their kernels are reordered.
+Layers on images and volumes change their axes; layers that look at every element alike do not care; named axes are
+renamed. Where a layer needs the old order, a Permute goes in before it. A Flatten in front of Dense layers costs
+nothing: the rows of their kernels are reordered.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ror_port.layout import SAME, Axes, Layout, PermuteFlattened, Transpose, batched
+from ror_port.layout import SAME, Axes, DataFormat, Layout, PermuteFlattened, Transpose, batched
 from ror_port.network.graph import Graph, GraphBuilder, Node
 from ror_port.network.layers import BatchNormalization, Dense, Flatten, Input, Permute
-from ror_port.network.layers.layer import IMAGE_AXES, Arrangement, DataFormat, ImageLayer
+from ror_port.network.layers.layer import Arrangement
+from ror_port.network.layers.spatial import Spatial, format_axes
 
 
 class Relayout(NamedTuple):
@@ -44,10 +45,10 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
         shapes = graph.shapes(node)
         arrived = tuple(arrangements[name] for name in node.inputs)
         if isinstance(node.layer, Input):
-            axes = IMAGE_AXES[target] if _is_moved(graph, node, target) else None
+            axes = format_axes(len(node.shape) - 1, target) if _is_moved(graph, node, target) else None
             arrangements[node.name] = axes
             shape = Transpose(axes).shape(node.shape) if axes else node.shape
-            g.add(node.name, Input(shape), original_name=node.original_name)
+            g.add_like(node, Input(shape))
             continue
         layer, wanted, output, changes = node.layer.moved(target, arrived, shapes)
         if isinstance(output, PermuteFlattened) and isinstance(node.layer, Flatten) and not _read_by_rows(graph, node):
@@ -56,20 +57,19 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
             layer, wanted, output = Flatten(), (None if before[0] == 0 else before,), None
         inputs = [_permuted(g, name, at, to) for name, at, to in zip(node.inputs, arrived, wanted, strict=True)]
         arrangements[node.name] = output
-        weights |= {f"{node.name}/{role}": change for role, change in changes.items()}
-        g.add(node.name, layer, *inputs, original_name=node.original_name)
+        weights |= {f"{node.owner}/{role}": change for role, change in changes.items()}
+        g.add_like(node, layer, *inputs)
     return Relayout(g.finish(*graph.outputs), weights, arrangements)
 
 
 def _is_moved(graph: Graph, node: Node, target: DataFormat) -> bool:
     """Whether an input is an image for a layer of the other data format, with nothing between that ends an image."""
-    if len(node.shape) != 3:
-        return False
+    rank = len(node.shape) - 1
     waiting = list(graph.readers[node.name])
     while waiting:
         reader = waiting.pop()
-        if isinstance(reader.layer, ImageLayer):
-            if reader.layer.data_format != target:
+        if isinstance(reader.layer, Spatial):
+            if reader.layer.rank == rank > 1 and reader.layer.data_format != target:
                 return True
         elif reader.layer.elementwise or isinstance(reader.layer, BatchNormalization):
             waiting.extend(graph.readers[reader.name])
@@ -79,7 +79,7 @@ def _is_moved(graph: Graph, node: Node, target: DataFormat) -> bool:
 def _read_by_rows(graph: Graph, node: Node) -> bool:
     """Whether all that follows a vector until Dense layers does not care for the order of its elements."""
     readers = graph.readers[node.name]
-    if not readers or node.name in graph.outputs:
+    if not readers or node.name in graph.outputs or any(_is_shared(graph, reader) for reader in readers):
         return False
     return all(
         isinstance(reader.layer, Dense)
@@ -90,6 +90,11 @@ def _read_by_rows(graph: Graph, node: Node) -> bool:
         )
         for reader in readers
     )
+
+
+def _is_shared(graph: Graph, node: Node) -> bool:
+    """Whether the weights of a node are used at another place too, where they would have to change alike."""
+    return node.shares is not None or any(other.shares == node.name for other in graph)
 
 
 def _permuted(g: GraphBuilder, name: str, at: Arrangement, to: Arrangement) -> str:

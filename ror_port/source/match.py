@@ -92,7 +92,7 @@ def _padded_apart(node: Node, other: Node, sources: list[Node], stated: Graph) -
         return False
     (shape,) = stated.shapes(sources[0])
     same = replace(other.layer, padding=node.layer.padding)
-    zeros = (pad.height, pad.width) == node.layer.zeros(shape) and pad.data_format == node.layer.data_format
+    zeros = pad.sides == node.layer.zeros(shape) and pad.data_format == node.layer.data_format
     return zeros and _difference(node.layer, other._replace(layer=same)) is None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,24 +13,25 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ror_port import __version__
-from ror_port.errors import BadValues, NotACheckpoint, UnknownNetwork, printable, quote
+from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, printable, quote
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
-from ror_port.layout import SAME, Array
+from ror_port.layout import SAME, Array, DataFormat
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
-from ror_port.mapping.software import PYTORCH, Software, by_order, torch_names
+from ror_port.mapping.software import KERAS_2, PYTORCH, Software, by_order, torch_names
 from ror_port.network.as_json import from_json
 from ror_port.network.families import Family
 from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Dropout, Layer
-from ror_port.network.layers.layer import DataFormat, ImageLayer
+from ror_port.network.layers.spatial import Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
+from ror_port.source.architecture import beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
-from ror_port.source.provenance import Fact, Given
+from ror_port.source.provenance import Basis, Fact, Given
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -132,7 +133,8 @@ class Port:
         changes = moved.weights if moved else {}
         target = moved.graph if moved else self.canonical_graph
         for parameter, wanted in zip(self.graph.parameters, target.parameters, strict=True):
-            array = self.convention.layout(parameter).inverse.view(self.untouched(parameter))
+            stored = self.stored[parameter.name].shape
+            array = self.convention.layout(parameter, stored).inverse.view(self.untouched(parameter))
             layer = parameter.layer
             if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
                 array = _canonical_variance(layer, array)
@@ -244,11 +246,14 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
+    architecture: Path | str | None = None,
     graph: Mapping[str, Any] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
 
     given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`).
+    architecture: a file with the model as JSON or YAML, for weights that come without; where none is given, the one
+    file beside them that fits is taken.
     graph: the network as `ror_port.network.as_json` states it, for a file that states none.
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
@@ -258,10 +263,50 @@ def load(
     try:
         if graph is not None:
             checkpoint.stated = {**checkpoint.stated, "graph": graph}
-        return understand(checkpoint, given)
+        if architecture is not None:
+            _attach(checkpoint, Path(architecture), "given", "--architecture")
+            return understand(checkpoint, given)
+        try:
+            return understand(checkpoint, given)
+        except UnknownNetwork as error:
+            if checkpoint.config is not None or checkpoint.software or "graph" in checkpoint.stated:
+                raise
+            return _with_what_lies_beside(checkpoint, given, error)
     except BaseException:
         checkpoint.close()
         raise
+
+
+def _attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
+    """Gives a checkpoint the architecture of a file. Raises NotACheckpoint where it has one already."""
+    if checkpoint.config is not None:
+        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself", "leave {architecture} out")
+    checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
+    checkpoint.config_fact = Fact("architecture", path.name, basis, evidence)
+
+
+def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownNetwork) -> Port:
+    """The port under the one architecture beside the weights that fits them; else the error, with what to do."""
+    fitting: list[Path] = []
+    refused: UnknownNetwork | None = None
+    for path in beside(checkpoint.path):
+        checkpoint.config = None
+        try:
+            _attach(checkpoint, path, "inferred", "the one file beside the weights that fits them")
+            understand(checkpoint, given)
+            fitting.append(path)
+        except UnknownNetwork as problem:  # it is an architecture, with what is not supported
+            refused = problem
+        except RorPortError:
+            continue
+    checkpoint.config = None
+    if len(fitting) > 1:
+        names = ", ".join(quote(path.name) for path in fitting)
+        raise NotACheckpoint(f"{checkpoint.path}: {names} beside it all fit", "choose one with {architecture}")
+    if not fitting:
+        raise refused or UnknownNetwork(error.message, "give it, as JSON or YAML, with {architecture}")
+    _attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")
+    return understand(checkpoint, given)
 
 
 def understand(checkpoint: Checkpoint, given: Given) -> Port:
@@ -276,9 +321,9 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     convention = Convention(origin.software, theano)
     stated = _stated(checkpoint, theano, origin.version)
     found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
-    understood = _Understood(None, Graph((), ()), {}, "", ())
+    understood = _Understood(None, Graph((), ()), {}, "", (), {})
     if isinstance(found, Recognition):
-        understood = _recognised(checkpoint, found, stated, given, data_format)
+        understood = _recognised(checkpoint, origin.software, found, stated, given, data_format)
     elif stated is None:
         raise unknown(str(checkpoint.path), found, shapes)
     if understood.family is None:
@@ -289,31 +334,31 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     norm = provenance.batch_norm(checkpoint, padding.graph, family, origin, given, stated is not None)
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", graph)
-    ordering = provenance.ordering(
-        checkpoint, origin, theano, data_format, stated is not None and not checkpoint.writer
-    )
-    by_role = {layer.name: _by_role(layer, checkpoint, origin.software) for layer in checkpoint.weighted}
-    stored = {p.name: by_role[understood.layers[p.node]][p.role] for p in graph.parameters}
+    states = stated is not None and not checkpoint.writer
+    ordering = provenance.ordering(checkpoint, graph, origin, theano, states)
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         *([origin.fact] if origin.fact else []),
         backend,
         *([ordering] if ordering else []),
+        *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *understood.facts,
         *padding.facts,
         *norm.facts,
     )
-    return Port(checkpoint, graph, convention, stored, facts, understood.layers, family, given)
+    return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
 
 
 def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...]) -> Stated | None:
     """The architecture that a file states, in Keras' words or in our own."""
     if checkpoint.config is not None:
         where = f"{checkpoint.path}: {checkpoint.config_where}"
-        return stated_graph(checkpoint.config, theano=theano, version=version, where=where)
+        version = provenance.version_of(checkpoint.config) or version
+        shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
+        return stated_graph(checkpoint.config, shapes, theano=theano, version=version, where=where)
     if "graph" in checkpoint.stated:
         graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
-        names = torch_names(graph) if checkpoint.software is PYTORCH else {node.name: node.name for node in graph}
+        names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)
         return Stated(graph, names)
     return None
 
@@ -329,10 +374,16 @@ class _Understood(NamedTuple):
     layers: Mapping[str, str]
     difference: str
     facts: tuple[Fact, ...]
+    stored: Mapping[str, StoredTensor]
 
 
 def _recognised(
-    checkpoint: Checkpoint, found: Recognition, stated: Stated | None, given: Given, data_format: DataFormat
+    checkpoint: Checkpoint,
+    software: Software,
+    found: Recognition,
+    stated: Stated | None,
+    given: Given,
+    data_format: DataFormat,
 ) -> _Understood:
     """The family's network, unless an architecture is stated that is another one."""
     family = _sized(checkpoint, found, stated, given)
@@ -349,13 +400,15 @@ def _recognised(
         expected = family.graph(data_format, max(rates, default=0.0))
         matched = f"it has no layer {quote(missing[0])}" if missing else match(expected, stated.graph, paired)
         if isinstance(matched, str):
-            return _Understood(None, stated.graph, {}, f"{family.name} but for this: {matched}", ())
+            return _Understood(None, stated.graph, {}, f"{family.name} but for this: {matched}", (), {})
         graph = matched
     facts = (
         Fact("network", family.name, "inferred", f"shapes of {len(graph.parameters)} tensors: {family.summary}"),
         Fact("pairing", f"{len(found.layers)} layers", "inferred", found.evidence),
     )
-    return _Understood(family, graph, found.layers, "", facts)
+    by_role = {layer.name: _by_role(layer, checkpoint, software) for layer in checkpoint.weighted}
+    stored = {p.name: by_role[found.layers[p.node]][p.role] for p in graph.parameters}
+    return _Understood(family, graph, found.layers, "", facts, stored)
 
 
 def _as_stated(checkpoint: Checkpoint, stated: Stated, convention: Convention, difference: str) -> _Understood:
@@ -365,27 +418,52 @@ def _as_stated(checkpoint: Checkpoint, stated: Stated, convention: Convention, d
     """
     where, graph = f"{checkpoint.path}: {checkpoint.config_where}", stated.graph
     in_file = {layer.name: layer for layer in checkpoint.weighted}
-    layers = {node.name: stated.layers[node.name] for node in graph if node.parameters}
-    for surplus in in_file.keys() - set(layers.values()):
+    expected = stated.parameters_of_layers()
+    for surplus in in_file.keys() - expected.keys():
         raise NotACheckpoint(f"{where}: has no layer {quote(surplus)}, whose weights the file holds")
-    for node in graph:
-        if not node.parameters:
-            continue
-        layer = in_file.get(layers[node.name])
-        if layer is None:
-            raise NotACheckpoint(f"{where}: the file has no weights of its layer {quote(layers[node.name])}")
-        tensors = _by_role(layer, checkpoint, convention.software)
-        for parameter in node.parameters:
-            expected = convention.layout(parameter).shape(parameter.shape)
-            shape = tensors[parameter.role].shape if parameter.role in tensors else None
-            if shape != expected or len(tensors) != len(node.parameters):
+    stored = {}
+    for name, parameters in expected.items():
+        if name not in in_file:
+            raise NotACheckpoint(f"{where}: the file has no weights of its layer {quote(name)}")
+        tensors = _in_order(in_file[name], parameters, convention.software)
+        if len(tensors) != len(parameters):
+            raise NotACheckpoint(
+                f"{where}: layer {quote(name)} expects {len(parameters)} weights, the file has {len(tensors)}"
+            )
+        for parameter, tensor in zip(parameters, tensors, strict=True):
+            shape = convention.layout(parameter, tensor.shape).shape(parameter.shape)
+            if tensor.shape != shape:
                 raise NotACheckpoint(
-                    f"{where}: layer {quote(layer.name)} expects {parameter.role} {_sizes(expected)}, the file has "
-                    f"{_sizes(shape) if shape else 'none'}"
+                    f"{where}: layer {quote(name)} expects {parameter.role} {_sizes(shape)}, the file has "
+                    f"{_sizes(tensor.shape)}"
                 )
+            stored[parameter.name] = tensor
     evidence = checkpoint.config_where + (f"; its tensors fit {difference}" if difference else "")
     facts = (Fact("network", f"{len(graph.nodes)} layers", "recorded", evidence),)
-    return _Understood(None, graph, layers, difference, facts)
+    layers = {node.name: stated.layers[node.name] for node in graph if node.parameters}
+    return _Understood(None, graph, layers, difference, facts, stored)
+
+
+def _in_order(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> Sequence[StoredTensor]:
+    """The tensors of a layer in the order of its parameters: as the file lists them, or by their names."""
+    if software.ordered:
+        _ensure_names_agree(layer, parameters, software)
+        return layer.tensors
+    by_name = {tensor.name: tensor for tensor in layer.tensors}
+    names = [software.weight_name(weights.of_layer(type(p.layer))[p.role], layer.name) for p in parameters]
+    return [by_name[name] for name in names if name in by_name] if len(by_name) == len(names) else layer.tensors
+
+
+def _ensure_names_agree(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> None:
+    """Raises NotACheckpoint where a weight is called as another one of its layer is."""
+    words = [getattr(weights.of_layer(type(p.layer))[p.role], software.column) for p in parameters]
+    for word, parameter, name in zip(words, parameters, layer.weights, strict=False):
+        found = software.role_in_name(name)
+        if found is not None and found != word and found in words:
+            raise NotACheckpoint(
+                f"layer {quote(layer.name)}: its weights contradict themselves: {quote(name)} stands where Keras keeps "
+                f"the {parameter.role}"
+            )
 
 
 def _sizes(shape: tuple[int, ...]) -> str:
@@ -394,7 +472,8 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 def _formats(stated: Stated | None, origin: provenance.Origin, theano: bool) -> tuple[DataFormat, ...]:
     """Data formats that the file may have: the one of its architecture, else those that its software leaves open."""
-    found = {n.layer.data_format for n in stated.graph if isinstance(n.layer, ImageLayer)} if stated else set()
+    layers = [node.layer for node in stated.graph if isinstance(node.layer, Spatial)] if stated else []
+    found = {layer.data_format for layer in layers if layer.rank > 1}
     return tuple(sorted(found)) if found else provenance.orderings(origin.software, origin.version, theano)
 
 
@@ -450,7 +529,7 @@ def _shapes(layer: StoredLayer, checkpoint: Checkpoint, software: Software, data
     shapes = {}
     for role, tensor in zip(roles, layer.tensors, strict=True):
         weight = weights.of_layer(kind)[role]
-        axes = software.axes_in(weight, data_format)
+        axes, *_ = software.stored_axes(weight, data_format)
         fits = len(axes) == len(tensor.shape)
         shapes[role] = tuple(tensor.shape[axes.index(axis)] for axis in weight.axes) if fits else tensor.shape
     return LayerShape(layer.name, kind, shapes)

@@ -7,17 +7,19 @@ Each fact is *recorded* in the file, *inferred* from it (with the evidence), *gi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from ror_port.errors import NotACheckpoint, UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
+from ror_port.layout import DataFormat
 from ror_port.mapping.software import KERAS_1, KERAS_2, Software
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization, Conv2D, Layer
-from ror_port.network.layers.layer import DataFormat
 from ror_port.network.layers.normalization import NORM_RULES, norm_rule
+from ror_port.network.layers.spatial import Spatial
 
 Basis = Literal["recorded", "inferred", "given", "assumed"]
 Version = tuple[int, ...]
@@ -128,6 +130,13 @@ def _generation(checkpoint: Checkpoint) -> tuple[Software, str]:
     return KERAS_1, "no version is recorded, as Keras 2 always does"
 
 
+def version_of(config: Mapping[str, Any]) -> Version:
+    """The Keras version that an architecture states; () where it does not."""
+    text = config.get("keras_version")
+    match = re.match(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", text) if isinstance(text, str) else None
+    return tuple(map(int, match.groups())) if match else ()
+
+
 def _telling(names: list[str], other: Software) -> str:
     """A name that the other software does not give."""
     return next((name for name in names if not other.role_in_name(name)), names[0])
@@ -196,9 +205,14 @@ def orderings(software: Software, version: Version, theano: bool) -> tuple[DataF
     return ("channels_last",)
 
 
-def ordering(checkpoint: Checkpoint, of: Origin, theano: bool, data_format: DataFormat, stated: bool) -> Fact | None:
-    """The fact behind the data format, where it matters."""
-    name, value = "dim ordering", ORDERINGS[data_format]
+def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool) -> Fact | None:
+    """The fact behind the data formats, where they matter: each layer has its own."""
+    layers = [node.layer for node in graph if isinstance(node.layer, Spatial) and node.layer.rank > 1]
+    found = sorted({layer.data_format for layer in layers})
+    if not found:
+        return None
+    data_format = found[0]
+    name, value = "dim ordering", " and ".join(ORDERINGS[each] for each in found)
     if stated:
         return Fact(name, value, "recorded", checkpoint.config_where)
     if checkpoint.writer:
@@ -239,7 +253,13 @@ def padding(checkpoint: Checkpoint, graph: Graph, theano: bool, stated: bool) ->
     }
     if not strided:
         return Settled(graph, ())
-    words = {"half": "even on all sides", "same": "more at the end", "valid": "none"}
+    words = {
+        "half": "even on all sides",
+        "same": "more at the end",
+        "valid": "none",
+        "full": "all that windows can reach",
+        "causal": "before the beginning alone",
+    }
     value = ", ".join(words[kind] for kind in sorted(strided))
     return Settled(graph, (Fact("padding", value, basis, evidence),))  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ror_port.network.layers import Dense, Dropout, Flatten, Input, Permute
+from ror_port.network.layers import Dense, Dropout, Flatten, Input, Permute, RepeatVector, Reshape
 from ror_port.theano.twins import Call, Values, twin
 
 
@@ -35,3 +35,13 @@ def flatten(layer: Flatten, call: Call) -> Values:
 @twin(Permute)
 def permute(layer: Permute, call: Call) -> Values:
     return call.x.transpose(0, *(axis + 1 for axis in layer.axes))
+
+
+@twin(Reshape)
+def reshape(layer: Reshape, call: Call) -> Values:
+    return call.x.reshape(len(call.x), *layer.target)
+
+
+@twin(RepeatVector)
+def repeat_vector(layer: RepeatVector, call: Call) -> Values:
+    return np.repeat(call.x[:, None], layer.n, axis=1)

@@ -17,12 +17,13 @@ def batch_normalization(layer: BatchNormalization, call: Call) -> Values:
 
     if call.training:
         others = tuple(axis for axis in range(x.ndim) if axis != layer.axis)
-        scale = weights["gamma"] / np.sqrt(x.var(others) + layer.epsilon)
+        scale = weights.get("gamma", 1.0) / np.sqrt(x.var(others) + layer.epsilon)
         mean = x.mean(others)
     else:
-        scale = weights["gamma"] / _divisor(layer, weights["moving_variance"])
+        scale = weights.get("gamma", 1.0) / _divisor(layer, weights["moving_variance"])
         mean = weights["moving_mean"]
-    return (x - shaped(mean)) * shaped(scale) + shaped(weights["beta"])
+    y = (x - shaped(mean)) * shaped(scale)
+    return y + shaped(weights["beta"]) if "beta" in weights else y
 
 
 def _divisor(layer: BatchNormalization, statistic: Values) -> Values:

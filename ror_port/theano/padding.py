@@ -1,21 +1,38 @@
-"""ZeroPadding2D."""
+"""Zero padding and cropping."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ror_port.network.layers import ZeroPadding2D
+from ror_port.network.layers import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
+from ror_port.network.layers.padding import Cropping, ZeroPadding
+from ror_port.theano.convolution import as_layer_has_it, channels_last
 from ror_port.theano.twins import Call, Values, twin
 
 
+@twin(ZeroPadding1D)
 @twin(ZeroPadding2D)
-def zero_padding2d(layer: ZeroPadding2D, call: Call) -> Values:
-    (top, bottom), (left, right) = layer.height, layer.width
-    x = call.x
-    if layer.data_format == "channels_first":
-        padded = np.zeros((*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right), x.dtype)
-        padded[:, :, top : top + x.shape[2], left : left + x.shape[3]] = x
-    else:
-        padded = np.zeros((len(x), x.shape[1] + top + bottom, x.shape[2] + left + right, x.shape[3]), x.dtype)
-        padded[:, top : top + x.shape[1], left : left + x.shape[2]] = x
-    return padded
+@twin(ZeroPadding3D)
+def zero_padding(layer: ZeroPadding, call: Call) -> Values:
+    x = channels_last(call.x, layer)
+    lengths = [n + before + after for n, (before, after) in zip(x.shape[1:-1], layer.sides, strict=True)]
+    padded = np.zeros((len(x), *lengths, x.shape[-1]), x.dtype)
+    inside = [slice(before, before + n) for n, (before, _) in zip(x.shape[1:-1], layer.sides, strict=True)]
+    padded[(slice(None), *inside)] = x
+    return as_layer_has_it(padded, layer)
+
+
+@twin(Cropping1D)
+@twin(Cropping2D)
+@twin(Cropping3D)
+def cropping(layer: Cropping, call: Call) -> Values:
+    x = channels_last(call.x, layer)
+    inside = [slice(before, n - after) for n, (before, after) in zip(x.shape[1:-1], layer.sides, strict=True)]
+    return as_layer_has_it(x[(slice(None), *inside)], layer)

@@ -14,7 +14,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
-from ror_port.theano import activation, convolution, core, merge, normalization, padding, pooling  # noqa: F401  (twins)
+from ror_port.theano import (  # noqa: F401  (they are the twins)
+    activation,
+    convolution,
+    core,
+    merge,
+    normalization,
+    padding,
+    pooling,
+    upsampling,
+)
 from ror_port.theano.twins import TWINS, Call, Stored, Values
 
 Tensors = Mapping[str, Mapping[str, NDArray[Any]]]
@@ -40,7 +49,7 @@ def run(
     for node in graph:
         given = (np.asarray(inputs[node.name], dtype),) if isinstance(node.layer, Input) else ()
         arguments = given or tuple(values[name] for name in node.inputs)
-        values[node.name] = compute(node, arguments, tensors.get(node.name, {}), stored, training=training)
+        values[node.name] = compute(node, arguments, tensors.get(node.owner, {}), stored, training=training)
         yield node.name, values[node.name]
         for name in dict.fromkeys(node.inputs):  # a value is let go once its last reader is done
             pending[name] -= 1

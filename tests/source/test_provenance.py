@@ -10,7 +10,7 @@ from ror_port.errors import NotACheckpoint, UnknownNetwork
 from ror_port.mapping.convention import THEANO
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization
-from ror_port.network.layers.layer import ImageLayer
+from ror_port.network.layers.spatial import Spatial
 from ror_port.source.port import Port, load
 
 
@@ -25,7 +25,7 @@ def norms(port: Port, graph: Graph | None = None) -> set[tuple[str, float]]:
 
 
 def data_formats(port: Port) -> set[str]:
-    return {node.layer.data_format for node in port.graph if isinstance(node.layer, ImageLayer)}
+    return {node.layer.data_format for node in port.graph if isinstance(node.layer, Spatial)}
 
 
 def test_a_genuine_weights_file(pre_ror) -> None:

@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
-from ror_port.network.layers.activation import Activation, Softmax
-from ror_port.network.layers.convolution import Conv2D
-from ror_port.network.layers.core import Dense, Dropout, Flatten, Input, Permute
+from ror_port.network.layers.activation import ELU, Activation, PReLU, ReLU, Rescaling, Softmax
+from ror_port.network.layers.convolution import (
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    Conv3DTranspose,
+    DepthwiseConv2D,
+    SeparableConv2D,
+)
+from ror_port.network.layers.core import Dense, Dropout, Flatten, Input, Permute, RepeatVector, Reshape
 from ror_port.network.layers.layer import Layer
-from ror_port.network.layers.merge import Add, Concatenate, Merge
+from ror_port.network.layers.merge import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Merge,
+    Minimum,
+    Multiply,
+    Subtract,
+)
 from ror_port.network.layers.normalization import BatchNormalization
-from ror_port.network.layers.padding import ZeroPadding2D
-from ror_port.network.layers.pooling import AveragePooling2D, MaxPooling2D
+from ror_port.network.layers.padding import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
+from ror_port.network.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
+from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 
 LAYERS: tuple[type[Layer], ...] = (
-    Input, Dense, Activation, Softmax, Flatten, Permute, Dropout,
-    Conv2D, ZeroPadding2D, MaxPooling2D, AveragePooling2D, BatchNormalization,
-    Add, Concatenate, Merge,
+    Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, Rescaling,
+    Flatten, Reshape, Permute, RepeatVector, Dropout,
+    Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, Conv3DTranspose,
+    MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D,
+    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
+    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
+    ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D, Cropping2D, Cropping3D,
+    UpSampling1D, UpSampling2D, UpSampling3D,
+    BatchNormalization,
+    Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Merge,
 )  # fmt: skip
 """Every kind of layer that a stored architecture may hold."""
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
-from ror_port.layout import Axes, Layout, PermuteFlattened, Shape, Transpose
-from ror_port.network.layers.activation import activation
-from ror_port.network.layers.layer import (
-    Arrangement,
-    DataFormat,
-    KerasLayer,
-    Layer,
-    Moved,
-    OnnxOperator,
-    TorchCode,
-)
+from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape, Transpose
+from ror_port.network.layers.activation import Activation, activation
+from ror_port.network.layers.layer import Arrangement, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
 from ror_port.network.layers.settings import MAX_LENGTH, Settings
 
 
@@ -172,16 +165,95 @@ class Permute(Layer):
 
 
 @dataclass(frozen=True)
-class Dropout(Layer):
-    """Nothing in inference. rate: the share that is dropped in training."""
+class Reshape(Layer):
+    """The same elements in C order under another shape. target: without the batch; one size may be −1."""
 
-    keras = ("Dropout",)
+    keras = ("Reshape",)
+
+    target: tuple[int, ...]
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        shape = settings.get("target_shape", "dims")
+        if not isinstance(shape, list) or not 0 < len(shape) < 6 or any(type(n) is not int or n == 0 for n in shape):
+            raise settings.refuse(f"target_shape is {shape!r}, which is not understood")
+        return [cls(tuple(shape))]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        known = math.prod(n for n in self.target if n > 0)
+        total = math.prod(inputs[0])
+        shape = tuple(n if n > 0 else total // known for n in self.target)
+        if math.prod(shape) != total or sum(n < 0 for n in self.target) > 1:
+            raise ValueError(f"a value of shape {inputs[0]} cannot be reshaped to {self.target}")
+        return shape
+
+    def bound(self, *inputs: Shape) -> Self:
+        return replace(self, target=self.output_shape(*inputs))
+
+    def to_keras(self) -> KerasLayer:
+        return KerasLayer("Reshape", {"target_shape": list(self.target)})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        return TorchCode(None, f"{{x}}.reshape(-1, {', '.join(map(str, self.target))})")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        return [OnnxOperator("Reshape", constants=[(0, *self.target) if len(self.target) else (0,)])]
+
+
+@dataclass(frozen=True)
+class RepeatVector(Layer):
+    """A vector so many times, as a sequence."""
+
+    keras = ("RepeatVector",)
+
+    n: int
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        return [cls(settings.integer("n"))]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if len(inputs[0]) != 1:
+            raise ValueError(f"a value of shape {inputs[0]} is no vector")
+        return (self.n, *inputs[0])
+
+    def to_keras(self) -> KerasLayer:
+        return KerasLayer("RepeatVector", {"n": self.n})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        return TorchCode(None, f"{{x}}[:, None].expand(-1, {self.n}, -1)")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        return [OnnxOperator("Unsqueeze", constants=[(1,)]), OnnxOperator("Expand", constants=[(1, self.n, 1)])]
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Nothing in inference. rate: the share that is dropped in training.
+
+    All layers that only training knows are taken for one: noise, and penalties of what passes through.
+    """
+
+    keras = (
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "GaussianDropout",
+        "AlphaDropout",
+        "GaussianNoise",
+        "ActivityRegularization",
+    )
     elementwise = True
 
     rate: float
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        settings.read.update(("sigma", "stddev", "l1", "l2", "data_format", "dim_ordering"))
+        if settings.class_name != "Dropout":
+            settings.read.update(("rate", "p"))
+            return [Activation("linear")]
         rate = settings.number("rate", "p", default=0.0)
         if not 0 <= rate <= 1:
             raise settings.refuse(f"rate is {rate}; a number from 0 to 1 is expected")

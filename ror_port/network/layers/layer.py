@@ -7,22 +7,15 @@ A layer is an immutable description. It holds no weights and belongs to no frame
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
-from ror_port.layout import Axes, Layout, PermuteFlattened, Shape
-
-if TYPE_CHECKING:
-    from ror_port.network.layers.settings import Settings
-
-DataFormat = Literal["channels_last", "channels_first"]
+from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape
+from ror_port.network.layers.settings import Settings
 
 Arrangement = Axes | PermuteFlattened | None
 """How a value lies in another graph than its own: with its axes permuted, as a vector that was flattened with its axes
 permuted, or as it is (None)."""
-
-IMAGE_AXES: Mapping[DataFormat, Axes] = {"channels_last": (1, 2, 0), "channels_first": (2, 0, 1)}
-"""How the axes of one image are permuted on the way to a data format from the other one."""
 
 
 class KerasLayer(NamedTuple):
@@ -35,24 +28,40 @@ class KerasLayer(NamedTuple):
 class OnnxOperator(NamedTuple):
     """An ONNX operator. weights: the roles of those that it takes, where the layer has them.
 
-    constants: further inputs that are lists of integers.
+    constants: further inputs that are lists of integers; an empty one is left out. folds: whether the operator takes
+    two inputs and is applied to the first two, then to that and the third, and so on.
     """
 
     kind: str
     attributes: Mapping[str, Any] = {}
     weights: Sequence[str] = ()
     constants: Sequence[Sequence[int]] = ()
+    folds: bool = False
+
+
+MODULE_CALL = "{module}({x})"
+"""The plain call of a module."""
 
 
 class TorchCode(NamedTuple):
     """PyTorch source text. module: an expression that makes an ``nn.Module``; None where the layer is a function call.
 
-    call: the expression in ``forward``, with ``{x}`` for the first input, ``{xs}`` for all inputs separated by commas,
-    and ``{module}`` for the module.
+    call: the expression in ``forward``, with ``{x}`` for the first input, ``{0}``, ``{1}`` … for each, ``{xs}`` for all
+    inputs separated by commas, and ``{module}`` for the module.
     """
 
     module: str | None
-    call: str = "{module}({x})"
+    call: str = MODULE_CALL
+
+
+class Assembly(Protocol):
+    """A graph under construction, in the place of one node."""
+
+    def add(self, suffix: str, layer: Layer, *inputs: str) -> str:
+        """A node called as the one that is replaced, with a suffix where that is not empty."""
+
+    def shape(self, name: str) -> Shape:
+        """Of the output of a node."""
 
 
 class Moved(NamedTuple):
@@ -107,6 +116,10 @@ class Layer:
         """
         return self
 
+    def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Layer:
+        """The layer with what its configuration leaves to the shapes of its weights in the file."""
+        return self
+
     def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
         """The layer in a graph whose images are brought to `target`.
 
@@ -116,12 +129,12 @@ class Layer:
         alike = arrived[0] if self.elementwise and len(set(arrived)) == 1 else None
         return Moved(self, (alike,) * len(arrived), alike)
 
-    def for_keras(self, *inputs: Shape) -> Sequence[tuple[str, Layer]]:
-        """The same function in layers that Keras 3 has: a chain of (suffix of the name, layer).
+    def for_keras(self, g: Assembly, *inputs: str) -> str:
+        """Adds the same function in layers that Keras 3 has; returns the name of the last of them.
 
-        The last one takes the name and the weights.
+        That one has the suffix "". Weights stay in their order.
         """
-        return [("", self)]
+        return g.add("", self, *inputs)
 
     def to_keras(self) -> KerasLayer:
         """The stock layer of Keras 2 and 3."""
@@ -150,28 +163,3 @@ def axis_of(axis: int, shape: Shape) -> int:
 def moved_axis(axis: int, arrangement: Arrangement) -> int:
     """Where an axis, counted from the front with the batch as 0, lies in a value with its axes permuted."""
     return 1 + arrangement.index(axis - 1) if isinstance(arrangement, tuple) else axis
-
-
-@dataclass(frozen=True)
-class ImageLayer(Layer):
-    """A layer on images: (height, width, channels), or (channels, height, width) where it is channels_first."""
-
-    data_format: DataFormat = field(default="channels_last", kw_only=True)
-
-    def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
-        if self.data_format == target:
-            return Moved(self, (None,))
-        axes = IMAGE_AXES[target]
-        return Moved(replace(self, data_format=target), (axes,), axes)
-
-    def image(self, shape: Shape) -> tuple[int, int, int]:
-        """Height, width and channels of an input. Raises ValueError where it is no image."""
-        if len(shape) != 3:
-            raise ValueError(f"{type(self).__name__} takes images, not values of shape {shape}")
-        if self.data_format == "channels_first":
-            return shape[1], shape[2], shape[0]
-        return shape[0], shape[1], shape[2]
-
-    def of_image(self, height: int, width: int, channels: int) -> Shape:
-        """The shape of an image in this data format."""
-        return (channels, height, width) if self.data_format == "channels_first" else (height, width, channels)

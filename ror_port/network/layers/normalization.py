@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
 
-from ror_port.layout import Layout, PermuteFlattened, Shape
+from ror_port.layout import DataFormat, Layout, PermuteFlattened, Shape
 from ror_port.network.layers.layer import (
     Arrangement,
-    DataFormat,
     KerasLayer,
     Layer,
     Moved,
@@ -56,7 +55,8 @@ def norm_rule(version: tuple[int, ...]) -> NormRule:
 class BatchNormalization(Layer):
     """gamma · (x − moving_mean) / divisor + beta, along one axis, which counts the batch as 0.
 
-    momentum is Keras': running ← momentum · running + (1 − momentum) · batch.
+    momentum is Keras': running ← momentum · running + (1 − momentum) · batch. scale, center: whether there is a gamma,
+    a beta.
     """
 
     keras = ("BatchNormalization",)
@@ -65,6 +65,8 @@ class BatchNormalization(Layer):
     momentum: float = 0.99
     axis: int = -1
     divisor: Divisor = "√(variance + epsilon)"
+    scale: bool = True
+    center: bool = True
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
@@ -74,9 +76,6 @@ class BatchNormalization(Layer):
                 f"a BatchNormalization of mode {mode!r}, which normalises by the batch at hand and keeps no running "
                 "statistics; its predictions depend on the batch and cannot be ported"
             )
-        for name in ("scale", "center"):
-            if not settings.flag(name, default=True):
-                raise settings.refuse(f"{name} = false is not supported")
         axis = settings.get("axis", default=-1)
         axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
         if isinstance(axis, bool) or not isinstance(axis, int):
@@ -89,29 +88,46 @@ class BatchNormalization(Layer):
         momentum = settings.number("momentum", default=rule.momentum)
         if not 0 <= epsilon <= 1 or not 0 <= momentum <= 1:
             raise settings.refuse(f"epsilon {epsilon} or momentum {momentum} is not from 0 to 1")
-        return [cls(epsilon, momentum, axis, rule.divisor)]
+        scale, center = (settings.flag(name, default=True) for name in ("scale", "center"))
+        return [cls(epsilon, momentum, axis, rule.divisor, scale, center)]
 
     def bound(self, *inputs: Shape) -> Self:
         return replace(self, axis=axis_of(self.axis, inputs[0]))
 
     def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
-        return dict.fromkeys(ROLES, (inputs[0][axis_of(self.axis, inputs[0]) - 1],))
+        return dict.fromkeys(self.roles, (inputs[0][axis_of(self.axis, inputs[0]) - 1],))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        left_out = {"gamma": not self.scale, "beta": not self.center}
+        return tuple(role for role in ROLES if not left_out.get(role))
+
+    @property
+    def plain(self) -> BatchNormalization:
+        """With a gamma and a beta, which PyTorch and ONNX have for all layers or none."""
+        return replace(self, scale=True, center=True)
 
     def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
         (arrangement,) = arrived
         weights = {}
         if isinstance(arrangement, PermuteFlattened):
-            weights = dict.fromkeys(ROLES, Layout((arrangement,)))
+            weights = dict.fromkeys(self.roles, Layout((arrangement,)))
         moved = replace(self, axis=moved_axis(self.axis, arrangement))
         return Moved(moved, (arrangement,), arrangement, weights)
 
     def to_keras(self) -> KerasLayer:
-        config = {"axis": self.axis, "momentum": self.momentum, "epsilon": self.epsilon}
+        config = {
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+        }
         return KerasLayer("BatchNormalization", config)
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
         (shape,) = inputs
-        (size,) = self.weights(shape)["gamma"]
+        (size,) = self.weights(shape)["moving_mean"]
         kind = {1: "BatchNorm1d", 2: "BatchNorm1d", 3: "BatchNorm2d", 4: "BatchNorm3d"}[len(shape)]
         module = f"nn.{kind}({size}, eps={self.epsilon!r}, momentum={round(1 - self.momentum, 12)!r})"
         if self.axis == 1:

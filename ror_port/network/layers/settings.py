@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ror_port.errors import UnknownNetwork, quote
-from ror_port.network.layers.layer import DataFormat
-
-Pair = tuple[int, int]
+from ror_port.layout import DataFormat
 
 MAX_LENGTH = 1 << 16
 """Of a side, a kernel, a stride or a number of filters in a stored configuration."""
@@ -95,17 +93,17 @@ class Settings:
             raise self.refuse(f"{names[0]} is {quote(str(value))}, which is not supported ({', '.join(choices)} are)")
         return value
 
-    def pair(self, *names: str, default: Any = None) -> Pair:
-        """Two whole numbers from 1, for height and width; one number stands for both."""
+    def sizes(self, count: int, *names: str, default: Any = None, least: int = 1) -> tuple[int, ...]:
+        """So many whole numbers, at least `least` each, one for each spatial axis; one number stands for all."""
         value = self.get(*names, default=default)
-        numbers = [value] * 2 if isinstance(value, int) else value
+        numbers = [value] * count if isinstance(value, int) else value
         if (
             not isinstance(numbers, list | tuple)
-            or len(numbers) != 2
-            or any(isinstance(n, bool) or not isinstance(n, int) or not 0 < n < MAX_LENGTH for n in numbers)
+            or len(numbers) != count
+            or any(isinstance(n, bool) or not isinstance(n, int) or not least <= n < MAX_LENGTH for n in numbers)
         ):
-            raise self.refuse(f"{names[0]} is {quote(str(value))}; two whole numbers from 1 are expected")
-        return numbers[0], numbers[1]
+            raise self.refuse(f"{names[0]} is {quote(str(value))}; {count} whole numbers from {least} are expected")
+        return tuple(numbers)
 
     def data_format(self) -> DataFormat:
         """Stated, or the session's."""
