@@ -50,6 +50,7 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
+    architecture: Path | str | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is. Use the port as a context manager: tensors are read on demand.
 
@@ -57,11 +58,13 @@ def load(
     arguments state what the file does not, or states wrongly. backend: what trained the weights; under "theano",
     kernels are those of a true convolution. keras: the version that wrote the file, such as "1.0.6". epsilon: of the
     BatchNorms. size: height and width of an image in pixels. sha256: of the file, compared before anything in it is
-    interpreted. bad_values: admit NaN, infinities and negative variances.
+    interpreted. bad_values: admit NaN, infinities and negative variances. architecture: a file with the model as JSON
+    or YAML, for weights that come without; by default the one beside them that fits.
 
     Raises UsageError, UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values))
+    beside = Path(architecture) if architecture is not None else None
+    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside))
 
 
 def planned(

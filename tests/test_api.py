@@ -14,8 +14,8 @@ import ror_port
 from commands import run
 from genuine import DIGITS
 from ror_port import frameworks, tolerances
-from ror_port.convert import choice
 from ror_port.errors import BadValues, MissingExtra, NotACheckpoint, OutputError, ParityError, RorPortError, UsageError
+from ror_port.formats.format import FORMATS, chosen
 from ror_port.source.port import Port
 
 
@@ -129,7 +129,7 @@ def test_the_format_follows_from_the_name(port, tmp_path, name) -> None:
 
 
 def test_every_format_can_be_chosen() -> None:
-    assert {choice.chosen(Path("net"), format.name) for format in choice.FORMATS} == set(choice.FORMATS)
+    assert {chosen(Path("net"), format.name) for format in FORMATS} == set(FORMATS)
 
 
 def test_a_name_without_a_format_is_not_guessed(port, tmp_path) -> None:

@@ -23,7 +23,7 @@ from ror_port.formats.pytorch_definition import CLASS_NAME, definition
 from ror_port.layout import SAME, Array, DataFormat, Layout, Shape, batched
 from ror_port.mapping.software import KERAS_1, KERAS_3, module_path, torch_names
 from ror_port.network.graph import Graph
-from ror_port.network.layers import Flatten, Softmax
+from ror_port.network.layers import Flatten, Input, Softmax
 from ror_port.network.layers.layer import MODULE_CALL
 from ror_port.network.layers.spatial import format_axes
 from ror_port.source.port import Port, load
@@ -308,6 +308,8 @@ class Torch(Runtime):
         found: dict[str, tuple[Any, int]] = {}
         count: dict[str, int] = {}
         for node in graph:
+            if isinstance(node.layer, Input):
+                continue
             plain = family is not None or node.layer.to_torch(*graph.shapes(node)).call == MODULE_CALL
             if plain and names[node.owner] in modules:
                 found[node.name] = modules[names[node.owner]], count.get(node.owner, 0)

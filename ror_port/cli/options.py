@@ -65,6 +65,7 @@ def reading_options(command: Command) -> Command:
         size: int | None,
         sha256: str | None,
         bad_values: bool,
+        architecture: Path | None,
         as_json: bool,
         debug: bool,
         **others: Any,
@@ -73,7 +74,7 @@ def reading_options(command: Command) -> Command:
         from ror_port.source.provenance import Given
 
         try:
-            given = Given(backend, keras, epsilon, size, sha256, bad_values)
+            given = Given(backend, keras, epsilon, size, sha256, bad_values, architecture)
         except UsageError as error:
             raise click.UsageError(error.for_command()) from None
         command(reading=Reading(given, as_json, debug), **others)
@@ -107,6 +108,12 @@ def reading_options(command: Command) -> Command:
             "backend",
             type=click.Choice(["theano", "tensorflow"]),
             help="What trained the weights, where the file misleads.",
+        ),
+        click.option(
+            "--architecture",
+            type=PATH,
+            metavar="FILE",
+            help="The model as JSON or YAML, for weights that come without.  [default: the one beside them that fits]",
         ),
         click.option(
             "--allow-bad-values",

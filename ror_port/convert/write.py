@@ -86,7 +86,7 @@ def write(
         contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn)
         format.write(stage, contents)
         if format.reread and not fold_bn:  # folded weights are others than the file's parameters
-            ledger.compare(stage, format.name, stated.get("graph"))
+            ledger.compare(stage, stated.get("graph"))
         check(stage)
         port.checkpoint.check_unchanged()
     return Output(str(target), format.name, size(target), sha256(target))

@@ -49,7 +49,8 @@ class Format:
     in; a format without endings is a folder. module: under `ror_port.formats`, with `write` and, where it is read,
     `reader`. settings: the fields of `Settings` that it takes. data_format: of its images; None where the user chooses.
     dtype: of its weights, unless the user chooses; None for the source's. stock: whether it is made of Keras layers.
-    runtime: what runs it. reread: whether its tensors can be read again once they are written.
+    runtime: what runs it. reread: whether its tensors can be read again once they are written; where they cannot, the
+    comparison of what it computes is all there is.
     """
 
     name: str

@@ -28,7 +28,7 @@ from ror_port.network.layers import BatchNormalization, Dropout, Layer
 from ror_port.network.layers.spatial import Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
-from ror_port.source.architecture import beside, read_architecture
+from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
 from ror_port.source.provenance import Basis, Fact, Given
@@ -251,20 +251,20 @@ def load(
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
 
-    given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`).
-    architecture: a file with the model as JSON or YAML, for weights that come without; where none is given, the one
-    file beside them that fits is taken.
+    given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`). Where no
+    architecture is given for weights that come without, the one file beside them that fits is taken.
     graph: the network as `ror_port.network.as_json` states it, for a file that states none.
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    given = given or Given(backend, keras, epsilon, size, sha256, bad_values)
+    beside = Path(architecture) if architecture is not None else None
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside)
     checkpoint = open_checkpoint(Path(path), given.sha256)
     try:
         if graph is not None:
             checkpoint.stated = {**checkpoint.stated, "graph": graph}
-        if architecture is not None:
-            _attach(checkpoint, Path(architecture), "given", "--architecture")
+        if given.architecture is not None:
+            _attach(checkpoint, given.architecture, "given", "--architecture")
             return understand(checkpoint, given)
         try:
             return understand(checkpoint, given)
@@ -282,6 +282,7 @@ def _attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> 
     if checkpoint.config is not None:
         raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself", "leave {architecture} out")
     checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
+    checkpoint.config_file = path
     checkpoint.config_fact = Fact("architecture", path.name, basis, evidence)
 
 
@@ -289,7 +290,7 @@ def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownN
     """The port under the one architecture beside the weights that fits them; else the error, with what to do."""
     fitting: list[Path] = []
     refused: UnknownNetwork | None = None
-    for path in beside(checkpoint.path):
+    for path in files_beside(checkpoint.path):
         checkpoint.config = None
         try:
             _attach(checkpoint, path, "inferred", "the one file beside the weights that fits them")

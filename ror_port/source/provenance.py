@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ror_port.errors import NotACheckpoint, UsageError, quote
@@ -44,6 +45,7 @@ class Given:
 
     epsilon: of the BatchNorms, above 0 and up to 1. size: height and width of an image, 8 to 4096. sha256: of the
     file, 64 hexadecimal digits. bad_values: that NaN, infinities and negative variances are meant to be there.
+    architecture: a file with the model as JSON or YAML, for weights that come without.
     Raises UsageError where a value cannot be meant.
     """
 
@@ -53,6 +55,7 @@ class Given:
     size: int | None = None
     sha256: str | None = None
     bad_values: bool = False
+    architecture: Path | None = None
 
     def __post_init__(self) -> None:
         if self.backend not in (None, "theano", "tensorflow"):

@@ -46,7 +46,7 @@ def test_every_layer_has_its_weights_once() -> None:
 
 
 def test_theano_turns_kernels_of_convolutions_and_nothing_else() -> None:
-    conv, dense = Conv2D(4, (3, 3), data_format="channels_first"), Dense(10)
+    conv, dense = Conv2D(4, (3, 3), (1, 1), data_format="channels_first"), Dense(10)
     for layer, role, shape in ((conv, "kernel", (3, 3, 2, 4)), (conv, "bias", (4,)), (dense, "kernel", (64, 10))):
         steps = THEANO.layout(Parameter("node", layer, role, shape)).steps
         expected = (Flip((0, 1)), Transpose((3, 2, 0, 1))) if layer is conv and role == "kernel" else ()
@@ -55,7 +55,7 @@ def test_theano_turns_kernels_of_convolutions_and_nothing_else() -> None:
 
 def test_keras_1_keeps_kernels_by_the_data_format_of_their_layer() -> None:
     """dim ordering "tf" on Theano: the axes of TensorFlow, flipped all the same."""
-    layer = Conv2D(4, (3, 3), data_format="channels_last")
+    layer = Conv2D(4, (3, 3), (1, 1), data_format="channels_last")
     assert Convention(KERAS_1, theano=True).layout(Parameter("node", layer, "kernel", (3, 3, 2, 4))).steps == (
         Flip((0, 1)),
     )

@@ -43,7 +43,7 @@ def test_until_leaves_out_what_does_not_lead_there() -> None:
 
 
 def test_maps_of_different_shapes_do_not_add() -> None:
-    with pytest.raises(ValueError, match="cannot add"):
+    with pytest.raises(ValueError, match="cannot merge values of shapes"):
         RoRWRN(1, 1, input_shape=(30, 30, 3)).graph()
 
 

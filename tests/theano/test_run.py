@@ -5,11 +5,11 @@ import pytest
 
 from genuine import DIGITS, INFERENCE, PRE_ROR, digits, recorded_layer, relative_l2
 from ror_port import tolerances
-from ror_port.layout import NHWC_TO_NCHW
 from ror_port.mapping.software import keras_1_layer_names
 from ror_port.network.layers import Conv2D
 from ror_port.source.port import load
-from ror_port.theano.convolution import convolve
+from ror_port.theano.convolution import convolution
+from ror_port.theano.twins import Call, Stored
 from runtimes import numpy_reference
 
 TOLERANCE = {"float64": tolerances.FLOAT64, "float32": tolerances.FLOAT32}
@@ -86,8 +86,8 @@ def test_convolution_against_its_definition() -> None:
     random = np.random.default_rng(3)
     x, kernel = random.normal(size=(1, 2, 6, 5)), random.normal(size=(3, 2, 3, 3))
     for stride in (1, 2):
-        layer = Conv2D(3, (3, 3), (stride, stride), data_format="channels_first")
-        got = NHWC_TO_NCHW(convolve(x, kernel, layer, (2, 3), channels=1, true=True))
+        layer = Conv2D(3, (3, 3), (stride, stride), use_bias=False, data_format="channels_first")
+        got = convolution(layer, Call((x,), {"kernel": kernel}, Stored("keras_1", true_convolution=True)))
         for o, row, column in np.ndindex(got.shape[1:]):
             total = 0.0
             for c, i, j in np.ndindex(2, 3, 3):
