@@ -47,6 +47,8 @@ REFUSED = [
     ('keras-1.[01].*', 'nested/model-in-*', 'a BatchNormalization of mode 0 cannot be shared'),
     ('keras-1.[01].*', 'nested/sequential-in-*', 'a BatchNormalization of mode 0 cannot be shared'),
     ('keras-1.[01].*', 'nested/dense-blocks-*', 'a BatchNormalization of mode 0 cannot be shared'),
+    ('keras-1.0.*', 'convolution1d/full-*', 'not yet'),
+    ('keras-1.0.*', 'reshaping/reshape-image-inferred-*', '-1 in front of a Convolution1D'),
     ('keras-1.[01].*', 'networks/sequential-*', 'elu as an activation: from Keras 1.2 on'),
     ('*tensorflow*', 'convolution2d/*-3x2-dilation-*', 'two different rates'),
     ('*tensorflow*', 'convolution2d/full-*', 'on Theano only'),
