@@ -8,8 +8,10 @@ A case says for which dim orderings of the session it is; nothing is built befor
 from __future__ import print_function
 
 import fnmatch
+import zlib
 
 import keras
+import numpy as np
 from keras import backend as K
 from keras import layers as L
 from keras.models import Model, Sequential
@@ -26,15 +28,97 @@ def family(function):
     return function
 
 
-# What genuine Keras refuses: stack, case, reason; patterns of fnmatch. The recorder complains of anything else.
+# What genuine Keras refuses: stack, case, reason; patterns of fnmatch. The recorder complains of anything else, but for
+# layers that a Keras does not have.
 KERAS_1 = 'keras-1.*'
 REFUSED = [
     (KERAS_1, 'activation/softmax-image-*', 'softmax takes 2-D and 3-D only'),
     (KERAS_1, 'convolution2d/softmax-*', 'softmax takes 2-D and 3-D only'),
+    ('keras-1*theano*', 'separable/*', 'on TensorFlow only'),
+    ('*theano*', 'deconvolution2d/same-2-*', 'even kernel'),
+    ('*theano*', 'deconvolution2d/same-3x2-*', 'even kernel'),
+    ('*', 'convolution1d/channels-first-causal-*', 'causal is for channels_last'),
+    ('*', 'masks/permute-*', 'takes no mask'),
+    ('*', 'masks/conv-*', 'takes no mask'),
+    (KERAS_1, 'masks/average-*', 'takes no mask'),
+    ('*', 'masks/max-*', 'takes no mask'),
+    ('*', 'masks/flatten-*', 'takes no mask'),
+    ('*tensorflow*', 'convolution2d/*-3x2-dilation-*', 'two different rates'),
+    ('*tensorflow*', 'convolution2d/full-*', 'on Theano only'),
+    ('*tensorflow*', 'flatten/conv-dense-*', 'BatchNormalization after Flatten: TensorFlow 1.8 is too new for it'),
+    ('*tensorflow*', 'advanced_activations/srelu*', 'clips by tensors, which TensorFlow 1.8 refuses'),
+    ('*tensorflow*', 'merge_more/dot-vector-sequence-*', 'ranks differ'),
+    ('*theano*', 'merge_more/multiply-broadcast-*', 'no axis is repeated that Theano does not know to be 1'),
+    ('*', 'separable/separable1d-causal-*', 'Conv1D only'),
     ('*theano*', 'normalization/small-epsilon-*', 'Theano wants 1e-5, and float32(1e-5) is less'),
     (KERAS_1, 'activation/selu-*', 'from Keras 2.0.6 on'),
     (KERAS_1, 'activation/exponential-*', 'from Keras 2.2.3 on'),
 ]
+
+
+# Two stacks record every case; the others these. In Keras 1.0 and 1.1 the layers take their ordering from the session
+# when they are defined.
+SELECTED = {
+    'keras-1.0.6-theano-0.8.2': [
+        'convolution2d/same-3x2-th', 'convolution2d/same-3-by-2-th', 'convolution2d/valid-3-dilation-2-th',
+        'dense/functional-th', 'pooling2d/???-same-5*-th', 'pooling2d/???-same-1x3*-th', 'padding2d/then-conv-th',
+        'normalization/image-axis-[13]-th', 'normalization/epsilon-th', 'normalization/vector-th',
+        'normalization_modes/mode-1-epsilon-th', 'normalization_modes/mode-2-image-axis-1-th', 'flatten/image-dense-th',
+        'flatten/conv-dense-th', 'merge/concat-image-axis-1-th', 'networks/residual-th', 'networks/sequential-th',
+        'convolution1d/*-2-by-1-th', 'convolution1d/text-th', 'pooling1d/*-2-by-none-th', 'shapes1d/all-th',
+        'shapes1d/upsampling-3-th', 'reshaping/reshape-image-inferred-th', 'reshaping/permute-conv-th',
+        'advanced_activations/prelu-conv-th', 'advanced_activations/srelu-th', 'advanced_activations/softplus-th',
+        'merge_more/dot-sequences-1-th', 'merge_more/cos-vectors-th', 'merge_more/first-concat-th',
+        'merge_more/first-nested-th', 'settings/dense-th', 'nested/sequential-in-model-th', 'nested/dense-blocks-th',
+        'nested/shared-dense-th', 'nested/shared-model-th', 'old_layers/*', 'embedding/flatten-th',
+        'embedding/masked-th', 'recurrent/*-last-th', 'recurrent/*-masked-sequences-th', 'recurrent/gru-gpu-th',
+        'recurrent/lstm-gpu-th', 'time_distributed/dense-th', 'masks/masking-th', 'masks/dropout-th',
+        'locally_connected/*-plain-th', 'volumes/conv-valid-2-by-1-th'],
+    'keras-1.1.0-theano-0.8.2': [
+        'convolution2d/same-3x2-th', 'convolution2d/valid-3-dilation-2-th', 'convolution2d/same-3-dilation-2-th',
+        'dense/functional-th', 'pooling2d/???-same-5*-th', 'pooling2d/???-same-1x3*-th', 'normalization/epsilon-th',
+        'normalization_modes/mode-1-epsilon-th', 'flatten/conv-dense-th', 'networks/residual-th', 'networks/sequential-th',
+        'convolution1d/same-2-*-th', 'convolution1d/text-th', 'deconvolution2d/*-3-by-?-th', 'deconvolution2d/one-*-th',
+        'deconvolution2d/valid-3x2-by-2x3-th', 'pooling1d/ave-same-[23]*-th', 'pooling1d/global*-th', 'shapes1d/all-th',
+        'shapes2d/decoder*-th', 'advanced_activations/prelu-image-th', 'merge_more/cos-vectors-th',
+        'merge_more/dot-2x1-th', 'merge_more/first-images-th', 'merge_more/first-nested-th', 'nested/dense-blocks-th',
+        'nested/model-in-model-th', 'nested/shared-model-th', 'nested/many-ends-th', 'old_layers/highway-tanh-th',
+        'embedding/masked-th', 'recurrent/lstm-last-th', 'recurrent/lstm-masked-backwards-sequences-th',
+        'recurrent/lstm-stateful-th', 'recurrent/gru-gpu-th', 'bidirectional/lstm-concat*', 'bidirectional/masked-*',
+        'bidirectional/tagger-th', 'time_distributed/dense-th', 'time_distributed/conv-th', 'locally_connected/*-plain-th',
+        'volumes/network-th'],
+    'keras-1.2.2-tensorflow-1.8.0': [
+        'convolution2d/same-2-*', 'convolution2d/*-3x2-*', 'convolution2d/*-other-*', 'convolution2d/same-3-by-2-th',
+        'dense/functional-th', 'activation/hard_sigmoid-th', 'activation/softmax-*', 'activation/elu-th',
+        'pooling2d/*-same-3-by-2-*',
+        'pooling2d/*-same-*-by-2-th', 'pooling2d/*-other-*', 'padding2d/1x2x0x3-*', 'normalization/image-axis-[13]-*',
+        'normalization_modes/*-th', 'flatten/*dense-*', 'merge/concat-image-axis-1-*', 'networks/*', 'convolution1d/same-*',
+        'deconvolution2d/*-by-2*-th', 'deconvolution2d/*5x3*', 'separable/*', 'pooling1d/*-same-[23]*', 'shapes2d/decoder*',
+        'reshaping/permute-conv*', 'advanced_activations/srelu*', 'advanced_activations/prelu-shared*-tf',
+        'advanced_activations/softplus-th', 'merge_more/cos*', 'merge_more/dot*', 'merge_more/first-concat-*',
+        'nested/sequential-in-model-*', 'nested/shared-*-th', 'embedding/*', 'recurrent/lstm-last-th',
+        'recurrent/lstm-masked-*sequences-th', 'recurrent/lstm-gpu*', 'recurrent/lstm-stateful-*', 'recurrent/gru-last-*',
+        'recurrent/gru-masked-sequences-*', 'bidirectional/lstm-concat-sequences-*', 'bidirectional/masked*',
+        'time_distributed/dense-th', 'time_distributed/model-th', 'conv_lstm2d/same-*', 'conv_lstm2d/other-*',
+        'volumes/conv-same-*', 'volumes/???-same-2-*', 'volumes/network-*', 'locally_connected/*-plain-*'],
+    'keras-2.3.1-theano-1.0.5': [
+        'convolution2d/same-3x2-*', 'dense/functional-th', 'activation/softmax-image-th', 'pooling2d/???-same-5-*',
+        'normalization/image-axis-1-th', 'normalization/no-scale-th', 'flatten/image-dense-*', 'flatten/sequence-dense-*',
+        'merge/concat-image-axis-1-th', 'networks/*-th', 'convolution1d/causal-2-by-1-th', 'convolution1d/*as-many*-th',
+        'deconvolution2d/same-3-by-2-th', 'deconvolution2d/valid-output-padding-th', 'separable/*-same-3x2-*-th',
+        'separable/separable1d-same-2-*-th', 'shapes2d/decoder-th', 'reshaping/dense-on-image-*',
+        'advanced_activations/relu-all-th', 'advanced_activations/softmax-axis-1-th',
+        'advanced_activations/prelu-shared-1x2-th', 'merge_more/dot-normalize-1-th', 'settings/*',
+        'nested/sequential-in-*-th', 'nested/shared-model-th', 'nested/inner-of-two-inputs-th', 'embedding/masked-th',
+        'recurrent/*-implementation-2-th', 'recurrent/gru-reset-after-last-th', 'recurrent/lstm-initial-state-th',
+        'recurrent/lstm-masked-sequences-th', 'bidirectional/lstm-concat-sequences-th', 'bidirectional/tagger-th',
+        'time_distributed/model-th', 'masks/average-th', 'conv_lstm2d/network-th', 'volumes/network-th',
+        'locally_connected/2d-plain-th', 'locally_connected/1d-as-many*-th'],
+}
+
+
+def wanted(stack, case):
+    return any(fnmatch.fnmatch(case, pattern) for pattern in SELECTED.get(stack, '*'))
 
 
 def refusal(stack, case):
@@ -69,6 +153,10 @@ class Later(object):
         return self.function()
 
 
+class Missing(Exception):
+    """This Keras has no such layer."""
+
+
 class Spec(object):
     """A layer yet to be made. `ordering` is th or tf (or `other`) in any Keras."""
 
@@ -85,8 +173,12 @@ class Spec(object):
         kind = self.kind
         if not KERAS_2:
             kind, settings = old(kind, settings)
+        if not hasattr(L, kind):
+            raise Missing(kind)
         maker = getattr(L, kind)
-        return maker(inner.make(), **settings) if inner is not None else maker(**settings)
+        if inner is None:
+            return maker(**settings)
+        return maker(inner.make() if isinstance(inner, Spec) else inner(), **settings)
 
     def __call__(self, *tensors):
         layer = self.make()
@@ -103,7 +195,12 @@ POSITIONAL = {
     'UpSampling2D': ('size',), 'Reshape': ('target_shape',), 'Permute': ('dims',), 'RepeatVector': ('n',),
     'Concatenate': ('axis',), 'Dot': ('axes',), 'Merge': ('mode',), 'GaussianNoise': ('stddev',),
     'GaussianDropout': ('rate',), 'AlphaDropout': ('rate',), 'SpatialDropout1D': ('rate',),
-    'SpatialDropout2D': ('rate',),
+    'SpatialDropout2D': ('rate',), 'SpatialDropout3D': ('rate',), 'Embedding': ('input_dim', 'output_dim'),
+    'SimpleRNN': ('units',), 'GRU': ('units',), 'LSTM': ('units',), 'ConvLSTM2D': ('filters', 'kernel_size'),
+    'Conv3D': ('filters', 'kernel_size'), 'Conv3DTranspose': ('filters', 'kernel_size'), 'MaxPooling3D': ('pool_size',),
+    'AveragePooling3D': ('pool_size',), 'ZeroPadding3D': ('padding',), 'Cropping3D': ('cropping',),
+    'UpSampling3D': ('size',), 'LocallyConnected1D': ('filters', 'kernel_size'),
+    'LocallyConnected2D': ('filters', 'kernel_size'), 'Lambda': ('function',),
 }
 
 RENAMED = {'units': 'output_dim', 'filters': 'nb_filter', 'padding': 'border_mode', 'use_bias': 'bias', 'rate': 'p',
@@ -173,8 +270,24 @@ class Image(object):
         return (self.channels,) + self.sizes if of == 'th' else self.sizes + (self.channels,)
 
 
+class Volume(Image):
+    def __init__(self, depth, rows, columns, channels=2, given=None):
+        Image.__init__(self, rows, columns, channels, given)
+        self.sizes = (depth, rows, columns)
+
+
+class Frames(object):
+    """So many images one after the other."""
+
+    def __init__(self, count, image):
+        self.count, self.image = count, image
+
+    def shape(self):
+        return (self.count,) + self.image.shape()
+
+
 def shape_of(shape):
-    return shape.shape() if isinstance(shape, Image) else shape
+    return shape.shape() if hasattr(shape, 'shape') else shape
 
 
 def channel_axis(given=None):
@@ -185,7 +298,7 @@ def sequential(shape, *specs):
     model = Sequential()
     for number, spec in enumerate(specs):
         if number == 0:
-            model.add(spec.make(input_shape=shape_of(shape)))
+            model.add(spec.make() if shape is None else spec.make(input_shape=shape_of(shape)))
         else:
             model.add(spec.make() if isinstance(spec, Spec) else spec)
     return model
@@ -217,6 +330,21 @@ def text(value):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Numbers from a seed, for weights and inputs. Multiples of 1/64 and 1/16: exact in any float, and they pack well.
+
+
+def uniform(seed, shape, low, high, step):
+    state = np.random.RandomState(zlib.crc32(seed.encode('ascii')) & 0xFFFFFFFF)
+    return (np.rint((low + (high - low) * state.random_sample(shape)) * step) / step).astype('float32')
+
+
+def values(seed, shape, number=0):
+    """From -5 to 5, most of them small: beyond where activations saturate, and within."""
+    drawn = uniform(seed, shape, -1, 1, 4096.0)
+    return (np.rint(5 * drawn * np.abs(drawn) * 16) / 16).astype('float32')
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The cases: add(name, function that returns a model, orderings of the session, ...)
 
 
@@ -226,7 +354,7 @@ class Cases(object):
     def __init__(self):
         self.cases = []
 
-    def add(self, name, maker, orderings=BOTH, inputs='values', keep=False):
+    def add(self, name, maker, orderings=BOTH, inputs=values, keep=False):
         if ordering() in orderings:
             self.cases.append((name + '-' + ordering(), maker, inputs, keep and ordering() == 'th'))
 
@@ -246,27 +374,29 @@ def cases(function):
 def convolution2d(to):
     for padding in ('valid', 'same'):
         for kernel in (1, 2, 3, (3, 2)):
-            to.line('%s-%s' % (padding, text(kernel)), Image(), Spec('Conv2D', 3, kernel, padding=padding))
+            to.line('%s-%s' % (padding, text(kernel)), Image(), Spec('Conv2D', 3, kernel, padding=padding),
+                    orderings=BOTH if kernel in (2, (3, 2)) else TH)
         for kernel, strides in ((1, 4), (2, 2), (3, 2), ((3, 2), (2, 3)), ((2, 3), (1, 2)), (5, 2)):
             to.line('%s-%s-by-%s' % (padding, text(kernel), text(strides)), Image(8, 7),
                     Spec('Conv2D', 3, kernel, padding=padding, strides=strides),
-                    orderings=BOTH if isinstance(kernel, tuple) else TH)
+                    orderings=BOTH if kernel == (3, 2) else TH)
         for kernel, dilation in ((3, 2), (2, 2), ((3, 2), (2, 1)), ((2, 3), (1, 2))):
             if dilation == 2 or KERAS_2 or padding == 'valid':
                 to.line('%s-%s-dilation-%s' % (padding, text(kernel), text(dilation)), Image(8, 7),
                         Spec('Conv2D', 2, kernel, padding=padding, dilation_rate=dilation),
-                        orderings=BOTH if isinstance(kernel, tuple) else TH)
-        to.line(padding + '-no-bias', Image(), Spec('Conv2D', 3, (2, 3), padding=padding, use_bias=False))
+                        orderings=BOTH if kernel == (3, 2) else TH)
+        to.line(padding + '-no-bias', Image(), Spec('Conv2D', 3, (2, 3), padding=padding, use_bias=False),
+                orderings=TH)
         to.line(padding + '-other-ordering', Image(given=other),
                 Spec('Conv2D', 3, (3, 2), padding=padding, ordering=other))
     for activation in ('relu', 'tanh', 'hard_sigmoid'):
         to.line(activation, Image(), Spec('Conv2D', 3, 3, activation=activation), orderings=TH)
     to.line('softmax', Image(), Spec('Conv2D', 3, 3, activation='softmax'))
     to.line('functional', Image(), Spec('Conv2D', 3, (2, 3), padding='same', name='a conv (1.5)'),
-            Spec('Conv2D', 2, 2, strides=2), functional=True)
+            Spec('Conv2D', 2, 2, strides=2), functional=True, orderings=TH)
     if not KERAS_2:
         to.line('full-3x2', Image(), Spec('Conv2D', 3, (3, 2), padding='full'))
-        to.line('full-2-by-2', Image(), Spec('Conv2D', 3, 2, padding='full', strides=2))
+        to.line('full-2-by-2', Image(), Spec('Conv2D', 3, 2, padding='full', strides=2), orderings=TH)
 
 
 @family
@@ -288,7 +418,10 @@ def activation(to):
         to.line(name, (7,), Spec('Activation', name), orderings=TH)
         to.line(name + '-image', Image(4, 3), Spec('Activation', name), orderings=BOTH if name == 'softmax' else TH)
     to.line('softmax-sequence', (4, 5), Spec('Activation', 'softmax'))
-    to.line('fused', (5,), *[Spec('Dense', 3, activation=name) for name in ACTIVATIONS[:8]], orderings=TH)
+    to.line('fused', (5,), *[Spec('Dense', 3, activation=name) for name in ('softsign', 'softplus', 'tanh', 'linear')],
+            orderings=TH)
+    to.line('fused-too', (5,), *[Spec('Dense', 4, activation=name) for name in ('elu', 'hard_sigmoid', 'relu', 'sigmoid')],
+            orderings=TH)
 
 
 @family
@@ -303,28 +436,31 @@ def pooling2d(to):
                 settings = {} if strides is None else {'strides': spread(strides, 2)}
                 to.line('%s-%s-%s-by-%s' % (short, padding, text(size), text(strides)), shape,
                         Spec(kind, spread(size, 2), padding=padding, **settings),
-                        orderings=BOTH if isinstance(size, tuple) else TH)
+                        orderings=BOTH if size == (3, 2) else TH)
         to.line(short + '-other-ordering', Image(given=other), Spec(kind, (3, 2), padding='same', ordering=other))
-        to.line(short + '-default', Image(), Spec(kind))
+        to.line(short + '-default', Image(), Spec(kind), orderings=TH)
 
 
 @family
 def padding2d(to):
     for padding in ((1, 2), ((1, 2), (0, 3)), ((0, 1), (2, 0)), ((3, 0), (0, 0))):
-        to.line(text(padding), Image(4, 5), Spec('ZeroPadding2D', padding))
+        to.line(text(padding), Image(4, 5), Spec('ZeroPadding2D', padding),
+                orderings=BOTH if padding == ((1, 2), (0, 3)) else TH)
     to.line('then-conv', Image(4, 5), Spec('ZeroPadding2D', ((1, 2), (0, 3))), Spec('Conv2D', 2, 3, strides=2))
-    to.line('default', Image(4, 5), Spec('ZeroPadding2D'), functional=True)
+    to.line('default', Image(4, 5), Spec('ZeroPadding2D'), functional=True, orderings=TH)
     to.line('other-ordering', Image(4, 5, given=other), Spec('ZeroPadding2D', (1, 2), ordering=other))
     if not KERAS_2:
         sides = {'top_pad': 1, 'bottom_pad': 2, 'left_pad': 0, 'right_pad': 3}
-        to.line('names', Image(4, 5), Spec('ZeroPadding2D', sides))
-        to.line('some-names', Image(4, 5), Spec('ZeroPadding2D', {'top_pad': 2, 'right_pad': 1}))
+        to.line('names', Image(4, 5), Spec('ZeroPadding2D', sides), orderings=TH)
+        to.line('some-names', Image(4, 5), Spec('ZeroPadding2D', {'top_pad': 2, 'right_pad': 1}),
+                orderings=TH)
 
 
 @family
 def normalization(to):
     for axis in (1, 2, 3, -1, -2):
-        to.line('image-axis-%s' % text(axis), Image(5, 4, 3), Spec('BatchNormalization', axis=axis))
+        to.line('image-axis-%s' % text(axis), Image(5, 4, 3), Spec('BatchNormalization', axis=axis),
+                orderings=BOTH if axis in (1, 3) else TH)
     to.line('image-default', Image(5, 4, 3), Spec('BatchNormalization'))
     to.line('vector', (5,), Spec('BatchNormalization'), orderings=TH)
     to.line('vector-axis-1', (5,), Spec('BatchNormalization', axis=1), orderings=TH)
@@ -337,9 +473,12 @@ def normalization(to):
                 Spec('BatchNormalization', axis=(1, 3)[number]), Spec('Activation', 'relu'), Spec('Conv2D', 2, 2),
                 functional=True)
     if KERAS_2:
-        to.line('no-scale', Image(5, 4, 3), Spec('BatchNormalization', axis=1, scale=False))
-        to.line('no-center', Image(5, 4, 3), Spec('BatchNormalization', axis=1, center=False))
-        to.line('neither', Image(5, 4, 3), Spec('BatchNormalization', axis=1, scale=False, center=False))
+        to.line('no-scale', Image(5, 4, 3), Spec('BatchNormalization', axis=1, scale=False),
+                orderings=TH)
+        to.line('no-center', Image(5, 4, 3), Spec('BatchNormalization', axis=1, center=False),
+                orderings=TH)
+        to.line('neither', Image(5, 4, 3), Spec('BatchNormalization', axis=1, scale=False, center=False),
+                orderings=TH)
 
 
 @family
@@ -367,11 +506,12 @@ def merge(to):
         if kind != 'Subtract':
             to.add(kind.lower() + '-3', lambda kind=kind: joined([(5,)] * 3, Spec(kind)), orderings=TH)
     for axis in (1, 2, 3, -1):
-        to.add('concat-image-axis-%s' % text(axis), lambda axis=axis: joined([Image(3, 4)] * 2, Spec('Concatenate', axis)))
+        to.add('concat-image-axis-%s' % text(axis), lambda axis=axis: joined([Image(3, 4)] * 2, Spec('Concatenate', axis)),
+               orderings=BOTH if axis in (1, 3) else TH)
     to.add('concat-unequal', lambda: joined([Image(3, 4, 2), Image(3, 4, 1), Image(3, 4, 3)],
                                             Spec('Concatenate', channel_axis())))
     to.add('concat-rows', lambda: joined([Image(3, 4), Image(2, 4)],
-                                         Spec('Concatenate', 2 if ordering() == 'th' else 1)))
+                                         Spec('Concatenate', 2 if ordering() == 'th' else 1)), orderings=TH)
     to.add('concat-vectors', lambda: joined([(3,), (4,), (2,)], Spec('Concatenate', 1)), orderings=TH)
     to.add('concat-vectors-default', lambda: joined([(3,), (4,)], Spec('Concatenate')), orderings=TH)
     for axis in (1, 2):
@@ -386,7 +526,7 @@ def networks(to):
     to.line('sequential', Image(8, 7), Spec('Conv2D', 3, 3, padding='same', activation='relu'),
             Spec('MaxPooling2D', (2, 2)), Spec('Dropout', 0.25), Spec('ZeroPadding2D', (1, 1)), Spec('Conv2D', 2, 2),
             Spec('BatchNormalization', axis=1), Spec('Activation', 'elu'), Spec('Flatten'), Spec('Dense', 4),
-            Spec('Activation', 'softmax'))
+            Spec('Activation', 'softsign'))
     to.add('mixed-orderings', mixed)
 
 
@@ -400,7 +540,8 @@ def residual():
     short = Spec('Conv2D', 3, 1, padding='same', strides=2, name='shortcut')(stem)
     total = Spec('Add')(short, way)
     total = Spec('MaxPooling2D', (2, 2))(total)
-    return model_of([entry], [Spec('Dense', 3, activation='softmax')(Spec('Flatten')(total))])
+    flat = Spec('Dense', 4, activation='tanh')(Spec('Flatten')(total))  # so that the softmax is not saturated
+    return model_of([entry], [Spec('Dense', 3, activation='softmax')(flat)])
 
 
 def two_ends():
@@ -461,7 +602,8 @@ def deconvolution2d(to):
     for padding in ('valid', 'same'):
         for kernel, strides in ((1, 1), (3, 1), (2, 1), ((3, 5), 1), (3, 2), (2, 2), ((3, 2), (2, 3)), ((5, 3), (2, 3)),
                                 (1, 2)):
-            to.line('%s-%s-by-%s' % (padding, text(kernel), text(strides)), *deconvolution(kernel, strides, padding))
+            to.line('%s-%s-by-%s' % (padding, text(kernel), text(strides)), *deconvolution(kernel, strides, padding),
+                    orderings=BOTH if kernel in ((3, 5), (5, 3)) else TH)
         to.line(padding + '-no-bias', *deconvolution(3, 2, padding, use_bias=False), orderings=TH)
         to.line(padding + '-other-ordering', *deconvolution((3, 2) if padding == 'valid' else 3, 1, padding, given=other))
     to.line('relu', *deconvolution(3, 2, activation='relu'), orderings=TH)
@@ -479,17 +621,17 @@ def separable(to):
     for kind, filters in kinds:
         short = kind[:9].lower()
         for padding in ('valid', 'same'):
-            for kernel, strides, multiplier in ((3, 1, 1), ((3, 2), 1, 2), (2, 1, 1), (3, 2, 2), (2, 2, 3), (1, 1, 2)):
+            for kernel, strides, multiplier in ((3, 1, 1), ((3, 2), 1, 2), (2, 1, 1), (3, 2, 2), (1, 1, 2)):
                 to.line('%s-%s-%s-by-%d-times-%d' % (short, padding, text(kernel), strides, multiplier), Image(6, 5),
                         Spec(kind, *filters + (spread(kernel, 2),), strides=spread(strides, 2), padding=padding,
-                             depth_multiplier=multiplier), orderings=BOTH if multiplier == 2 else TH)
+                             depth_multiplier=multiplier), orderings=BOTH if kernel == (3, 2) else TH)
         to.line(short + '-no-bias', Image(6, 5), Spec(kind, *filters + ((2, 3),), use_bias=False), orderings=TH)
         to.line(short + '-relu', Image(6, 5), Spec(kind, *filters + ((2, 3),), activation='relu'), orderings=TH)
         to.line(short + '-other-ordering', Image(6, 5, given=other), Spec(kind, *filters + ((2, 3),), ordering=other))
     if KERAS_2:
         to.line('separable-dilation', Image(7, 6), Spec('SeparableConv2D', 3, (3, 2), dilation_rate=2), orderings=TH)
         for padding in ('valid', 'same', 'causal'):
-            for kernel, strides, multiplier in ((3, 1, 1), (2, 1, 2), (3, 2, 2), (4, 1, 1)):
+            for kernel, strides, multiplier in ((3, 1, 1), (2, 1, 2), (3, 2, 2)):
                 to.line('separable1d-%s-%d-by-%d-times-%d' % (padding, kernel, strides, multiplier), (7, 2),
                         Spec('SeparableConv1D', 3, kernel, strides=strides, padding=padding, depth_multiplier=multiplier),
                         orderings=TH)
@@ -539,9 +681,11 @@ def shapes1d(to):
 @family
 def shapes2d(to):
     for cropping in (((1, 2), (0, 1)), ((0, 0), (2, 1)), ((1, 0), (0, 0))):
-        to.line('cropping-%s' % text(cropping), Image(6, 5), Spec('Cropping2D', cropping))
+        to.line('cropping-%s' % text(cropping), Image(6, 5), Spec('Cropping2D', cropping),
+                orderings=BOTH if cropping[1] == (0, 1) else TH)
     for size in ((2, 3), (1, 2)):
-        to.line('upsampling-%s' % text(size), Image(3, 4), Spec('UpSampling2D', size))
+        to.line('upsampling-%s' % text(size), Image(3, 4), Spec('UpSampling2D', size),
+                orderings=BOTH if size == (2, 3) else TH)
     to.line('upsampling-other-ordering', Image(3, 4, given=other), Spec('UpSampling2D', (2, 3), ordering=other))
     to.line('cropping-other-ordering', Image(6, 5, given=other), Spec('Cropping2D', ((1, 2), (0, 1)), ordering=other))
     to.line('decoder', Image(3, 4), Spec('Conv2D', 3, 3, padding='same', activation='relu'), Spec('UpSampling2D', (2, 2)),
@@ -563,7 +707,7 @@ def reshaping(to):
             Spec('Conv2D', 2, 2))
     to.line('permute-sequence', (3, 4), Spec('Permute', (2, 1)), Spec('Flatten'), Spec('Dense', 2), orderings=TH)
     for dims in ((3, 1, 2), (2, 3, 1), (1, 3, 2), (3, 2, 1)):
-        to.line('permute-%s' % text(dims), Image(3, 4), Spec('Permute', dims))
+        to.line('permute-%s' % text(dims), Image(3, 4), Spec('Permute', dims), orderings=TH)
     to.line('permute-conv', Image(3, 4), Spec('Conv2D', 2, 2), Spec('Permute', (2, 3, 1)), Spec('Flatten'),
             Spec('Dense', 2))
     to.line('repeat-conv', (4,), Spec('RepeatVector', 3), Spec('Permute', (2, 1)), Spec('Conv1D', 2, 2), orderings=TH)
@@ -590,7 +734,8 @@ def advanced_activations(to):
     to.line('prelu-conv', Image(4, 5), Spec('Conv2D', 3, 2), Spec('PReLU'), Spec('Flatten'), Spec('Dense', 2),
             functional=True)
     for axes in ([1], [2, 3], [1, 2], [1, 3]):
-        to.line('prelu-shared-%s' % text(tuple(axes)), Image(3, 4), Spec('PReLU', shared_axes=axes))
+        to.line('prelu-shared-%s' % text(tuple(axes)), Image(3, 4), Spec('PReLU', shared_axes=axes),
+                orderings=BOTH if axes == [1, 2] else TH)
     if KERAS_2:
         to.line('relu', (9,), Spec('ReLU'), orderings=TH)
         to.line('relu-max', (9,), Spec('ReLU', max_value=1.5), orderings=TH)
@@ -598,7 +743,7 @@ def advanced_activations(to):
         to.line('relu-threshold', (9,), Spec('ReLU', threshold=0.75), orderings=TH)
         to.line('relu-all', (20,), Spec('ReLU', max_value=2., negative_slope=0.25, threshold=0.5), orderings=TH)
         for axis in (1, 2, 3, -1):
-            to.line('softmax-axis-%s' % text(axis), Image(3, 4), Spec('Softmax', axis=axis))
+            to.line('softmax-axis-%s' % text(axis), Image(3, 4), Spec('Softmax', axis=axis), orderings=BOTH if axis == 1 else TH)
         to.line('softmax-vector', (5,), Spec('Softmax'), orderings=TH)
     else:
         to.line('srelu', (9,), Spec('SReLU'), orderings=TH)
@@ -866,3 +1011,270 @@ def old_layers(to):
     to.line('highway-tanh', (5,), Spec('Highway', activation='tanh'), orderings=TH)
     to.line('highway-no-bias', (5,), Spec('Highway', bias=False, activation='relu'), orderings=TH)
     to.line('time-distributed-dense', (4, 3), Spec('TimeDistributedDense', output_dim=2, activation='relu'), orderings=TH)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sequences, recurrence, masks
+
+
+def words(seed, shape, number):
+    """Indices below 7; 0 in front, within and at the end."""
+    drawn = uniform(seed, shape, 0.6, 6.4, 1.0).astype('int32')
+    drawn[0, 0] = drawn[0, min(2, shape[1] - 1)] = drawn[1, -1] = 0
+    return drawn
+
+
+def padded(seed, shape, number):
+    """Values, with whole steps of zeros in front, within and at the end, and one step of which a part is zero."""
+    drawn = values(seed, shape)
+    drawn[0, 0] = drawn[0, 2] = drawn[1, -2:] = 0
+    drawn[1, 0, 0] = 0
+    return drawn
+
+
+def all_padded(seed, shape, number):
+    """As padded, and a sequence of nothing but zeros."""
+    drawn = padded(seed, shape, number)
+    drawn[1] = 0
+    return drawn
+
+
+@family
+def embedding(to):
+    to.line('plain', None, Spec('Embedding', 7, 3, input_length=4), orderings=TH, inputs=words)
+    to.line('flatten', None, Spec('Embedding', 7, 3, input_length=4), Spec('Flatten'), Spec('Dense', 2), inputs=words)
+    to.line('any-length', None, Spec('Embedding', 7, 3), Spec('Conv1D', 2, 2), Spec('GlobalMaxPooling1D'), orderings=TH,
+            inputs=words)
+    to.line('masked', None, Spec('Embedding', 7, 3, mask_zero=True), Spec('LSTM', 3), orderings=TH, inputs=words)
+    to.line('functional', (4,), Spec('Embedding', 7, 3), Spec('GRU', 2), orderings=TH, functional=True, inputs=words)
+    if not KERAS_2:
+        to.line('dropout', (4,), Spec('Embedding', 7, 3, input_length=4, dropout=0.3), orderings=TH, inputs=words)
+
+
+@family
+def recurrent(to):
+    for kind in ('SimpleRNN', 'GRU', 'LSTM'):
+        short = kind.lower()
+
+        def add(name, *shape, **options):
+            inputs = options.pop('inputs', values)
+            after = options.pop('after', [])
+            before = options.pop('before', [])
+            to.line('%s-%s' % (short, name), shape or (5, 2), *(before + [Spec(kind, 3, **options)] + after),
+                    orderings=TH, inputs=inputs, keep=name == 'stack' and kind == 'LSTM')
+
+        add('last')
+        add('sequences', return_sequences=True)
+        add('backwards', go_backwards=True)
+        add('backwards-sequences', go_backwards=True, return_sequences=True)
+        add('unroll', unroll=True, return_sequences=True)
+        add('activation', activation='softsign', **({} if kind == 'SimpleRNN' else {'recurrent_activation': 'sigmoid'}))
+        add('masked', before=[Spec('Masking')], inputs=padded)
+        add('masked-sequences', before=[Spec('Masking')], inputs=padded, return_sequences=True)
+        add('masked-backwards-sequences', before=[Spec('Masking')], inputs=padded, go_backwards=True, return_sequences=True)
+        add('masked-unroll', before=[Spec('Masking')], inputs=padded, unroll=True, return_sequences=True)
+        if kind == 'LSTM':
+            add('nothing-but-mask', before=[Spec('Masking')], inputs=all_padded, return_sequences=True)
+        add('stack', return_sequences=True, after=[Spec(kind, 2), Spec('Dense', 2)])
+        to.add(short + '-stateful', lambda kind=kind: stateful(kind), orderings=TH)
+        if KERAS_2:
+            add('implementation-2', implementation=2, return_sequences=True)
+            if kind != 'SimpleRNN':
+                add('implementation-1', implementation=1, return_sequences=True)
+            add('no-bias', use_bias=False)
+            add('dropout', dropout=0.2, recurrent_dropout=0.3)
+            to.add(short + '-states', lambda kind=kind: states(kind), orderings=TH)
+            to.add(short + '-initial-state', lambda kind=kind: initial_state(kind), orderings=TH)
+        else:
+            for way in ('mem', 'gpu'):
+                if kind != 'SimpleRNN' or way == 'mem':
+                    add(way, consume_less=way, return_sequences=True)
+            if kind == 'LSTM':
+                add('gpu-masked', before=[Spec('Masking')], inputs=padded, consume_less='gpu', return_sequences=True)
+            add('dropout', dropout_W=0.2, dropout_U=0.3)
+    if KERAS_2:
+        for name, more in (('last', {}), ('masked', {}), ('backwards', {'go_backwards': True}),
+                           ('no-bias', {'use_bias': False}), ('implementation-2', {'implementation': 2})):
+            masked = name == 'masked'
+            to.line('gru-reset-after-' + name, (5, 2), *(([Spec('Masking')] if masked else []) + [
+                Spec('GRU', 3, reset_after=True, return_sequences=name != 'last', **more)]), orderings=TH,
+                inputs=padded if masked else values)
+        to.line('lstm-no-forget-bias', (5, 2), Spec('LSTM', 3, unit_forget_bias=False), orderings=TH)
+        to.add('cell', cell, orderings=TH)
+
+
+def stateful(kind):
+    model = Sequential()
+    model.add(Spec(kind, 3, stateful=True, return_sequences=True).make(batch_input_shape=(2, 4, 2)))
+    model.add(Spec(kind, 2, stateful=True).make())
+    return model
+
+
+def states(kind):
+    entry = L.Input((5, 2))
+    return Model(entry, Spec(kind, 3, return_state=True)(entry))
+
+
+def initial_state(kind):
+    entries = [L.Input((5, 2))] + [L.Input((3,)) for _ in range(2 if kind == 'LSTM' else 1)]
+    layer = Spec(kind, 3).make()
+    return Model(entries, layer(entries[0], initial_state=entries[1:]))
+
+
+def cell():
+    entry = L.Input((5, 2))
+    return Model(entry, L.RNN(L.GRUCell(3))(entry))
+
+
+@family
+def bidirectional(to):
+    for kind in ('LSTM', 'GRU', 'SimpleRNN'):
+        for mode in {'LSTM': ('concat', 'sum', 'mul', 'ave'), 'GRU': ('concat',), 'SimpleRNN': ('sum',)}[kind]:
+            for sequences in (False, True):
+                if sequences if kind != 'LSTM' or mode in ('mul', 'ave') else True:
+                    to.line('%s-%s%s' % (kind.lower(), mode, '-sequences' if sequences else ''), (4, 2),
+                            Spec('Bidirectional', inner=Spec(kind, 3, return_sequences=sequences), merge_mode=mode),
+                            orderings=TH)
+    for sequences in (False, True):
+        to.line('masked%s' % ('-sequences' if sequences else ''), (5, 2), Spec('Masking'),
+                Spec('Bidirectional', inner=Spec('LSTM', 3, return_sequences=sequences)), orderings=TH, inputs=padded)
+    to.line('none', (4, 2), Spec('Bidirectional', inner=Spec('LSTM', 3, return_sequences=True), merge_mode=None),
+            orderings=TH, functional=True)
+    to.line('tagger', None, Spec('Embedding', 7, 3, mask_zero=True),
+            Spec('Bidirectional', inner=Spec('LSTM', 2, return_sequences=True)),
+            Spec('TimeDistributed', inner=Spec('Dense', 3, activation='softmax')), orderings=TH, inputs=words, keep=True)
+    if not KERAS_2:
+        to.line('gpu', (4, 2), Spec('Bidirectional', inner=Spec('LSTM', 3, consume_less='gpu')), orderings=TH)
+
+
+@family
+def time_distributed(to):
+    to.line('dense', (4, 3), Spec('TimeDistributed', inner=Spec('Dense', 2, activation='relu')), orderings=TH)
+    to.line('conv', Frames(3, Image(4, 5)), Spec('TimeDistributed', inner=Spec('Conv2D', 2, (2, 3))),
+            Spec('TimeDistributed', inner=Spec('MaxPooling2D', (2, 1))), Spec('TimeDistributed', inner=Spec('Flatten')),
+            Spec('LSTM', 3))
+    to.line('normalization', (4, 3), Spec('TimeDistributed', inner=Spec('BatchNormalization')), orderings=TH)
+    to.line('normalization-image', Frames(3, Image(4, 3)), Spec('TimeDistributed', inner=Spec('BatchNormalization', axis=1)),
+            orderings=TH)
+    to.line('activation', (4, 3), Spec('TimeDistributed', inner=Spec('Activation', 'softmax')), orderings=TH)
+    to.line('twice', (2, 4, 3), Spec('TimeDistributed', inner=Spec('TimeDistributed', inner=Spec('Dense', 2))), orderings=TH)
+    to.line('sequential', Frames(3, Image(4, 5)), Spec('TimeDistributed', inner=frame_network), orderings=TH)
+    to.line('model', Frames(3, Image(5, 4)), Spec('TimeDistributed', inner=block_model), orderings=TH)
+    to.line('lstm', (3, 4, 2), Spec('TimeDistributed', inner=Spec('LSTM', 3)), orderings=TH)
+    to.line('masked', (5, 3), Spec('Masking'), Spec('TimeDistributed', inner=Spec('Dense', 2)), Spec('LSTM', 2),
+            orderings=TH, inputs=padded)
+
+
+def frame_network():
+    return sequential(Image(4, 5), Spec('Conv2D', 2, 2), Spec('BatchNormalization', axis=channel_axis()),
+                      Spec('Flatten'), Spec('Dense', 2))
+
+
+@family
+def masks(to):
+    """How far a mask reaches."""
+    to.line('masking', (5, 3), Spec('Masking'), orderings=TH, inputs=padded)
+    to.line('masking-value', (5, 3), Spec('Masking', mask_value=0.5), Spec('GRU', 2), orderings=TH)
+    for name, spec in (('dropout', Spec('Dropout', 0.3)), ('activation', Spec('Activation', 'tanh')),
+                       ('permute', Spec('Permute', (2, 1))), ('batch-normalization', Spec('BatchNormalization')),
+                       ('conv', Spec('Conv1D', 3, 2)), ('leaky', Spec('LeakyReLU')),
+                       ('average', Spec('GlobalAveragePooling1D')), ('max', Spec('GlobalMaxPooling1D')),
+                       ('noise', Spec('GaussianNoise', 0.1)), ('flatten', Spec('Flatten'))):
+        after = [] if name in ('average', 'max', 'flatten') else [Spec('LSTM', 2)]
+        to.line(name, (5, 3), *([Spec('Masking'), spec] + after), orderings=TH, inputs=padded)
+    if KERAS_2:
+        to.line('dense', (5, 3), Spec('Masking'), Spec('Dense', 2, activation='tanh'), Spec('GRU', 2), orderings=TH,
+                inputs=padded)
+    for kind in ('Add', 'Concatenate'):
+        to.add('merged-' + kind.lower(), lambda kind=kind: merged_masks(kind), orderings=TH, inputs=padded)
+    to.add('merged-one-masked', lambda: merged_masks('Add', one=True), orderings=TH, inputs=padded)
+
+
+def merged_masks(kind, one=False):
+    first, second = L.Input((5, 3)), L.Input((5, 3))
+    left = Spec('Masking')(first)
+    return model_of([first, second], [Spec('LSTM', 2)(Spec(kind)(left, second if one else Spec('Masking')(second)))])
+
+
+@family
+def conv_lstm2d(to):
+    frames = Frames(3, Image(5, 4))
+    for padding in ('valid', 'same'):
+        to.line(padding, frames, Spec('ConvLSTM2D', 2, (3, 2) if padding == 'valid' else 3, padding=padding),
+                orderings=BOTH if padding == 'same' else TH)
+        to.line(padding + '-sequences', frames, Spec('ConvLSTM2D', 2, (2, 3) if padding == 'valid' else (3, 2),
+                                                     padding=padding, return_sequences=True), orderings=TH)
+    to.line('strides', frames, Spec('ConvLSTM2D', 2, 3, padding='same', strides=2), orderings=TH)
+    to.line('backwards', frames, Spec('ConvLSTM2D', 2, 2, padding='same', go_backwards=True, return_sequences=True),
+            orderings=TH)
+    to.line('activation', frames, Spec('ConvLSTM2D', 2, 2, padding='same', activation='relu',
+                                       recurrent_activation='sigmoid'), orderings=TH)
+    to.line('other-ordering', Frames(3, Image(5, 4, given=other)), Spec('ConvLSTM2D', 2, 3, padding='same', ordering=other))
+    to.line('network', frames, Spec('ConvLSTM2D', 2, 3, padding='same', return_sequences=True), Spec('BatchNormalization'),
+            Spec('ConvLSTM2D', 2, 2), Spec('Flatten'), Spec('Dense', 2))
+    if KERAS_2:
+        to.line('no-bias', frames, Spec('ConvLSTM2D', 2, 3, padding='same', use_bias=False), orderings=TH)
+        to.line('dilation', frames, Spec('ConvLSTM2D', 2, 2, dilation_rate=2), orderings=TH)
+
+
+@family
+def volumes(to):
+    """Everything in three dimensions."""
+    for padding in ('valid', 'same'):
+        for kernel, strides in ((2, 1), ((3, 2, 1), 1), (3, 2), ((1, 2, 3), (2, 1, 2))):
+            to.line('conv-%s-%s-by-%s' % (padding, text(kernel), text(strides)), Volume(5, 4, 3),
+                    Spec('Conv3D', 2, kernel, padding=padding, strides=strides),
+                    orderings=BOTH if kernel == (3, 2, 1) else TH)
+        for kind in ('MaxPooling3D', 'AveragePooling3D'):
+            # 'same' pads an axis of size 1 by -1 on Theano: what comes out is not a number, or a neighbour
+            for size, strides in ((2, 2), ((3, 2, 1) if padding == 'valid' else (3, 4, 2), (1, 2, 1)), (3, 2)):
+                to.line('%s-%s-%s-by-%s' % (kind[:3].lower(), padding, text(size), text(strides)), Volume(5, 4, 3),
+                        Spec(kind, spread(size, 3), strides=spread(strides, 3), padding=padding),
+                        orderings=BOTH if size == (3, 2, 1) else TH)
+    to.line('conv-no-bias', Volume(4, 3, 3), Spec('Conv3D', 2, 2, use_bias=False, activation='relu'), orderings=TH)
+    to.line('conv-other-ordering', Volume(4, 3, 3, given=other), Spec('Conv3D', 2, (2, 1, 3), ordering=other))
+    to.line('padding', Volume(2, 3, 2), Spec('ZeroPadding3D', (1, 0, 2)))
+    to.line('cropping', Volume(4, 5, 3), Spec('Cropping3D', ((1, 0), (1, 2), (0, 1))))
+    to.line('upsampling', Volume(2, 3, 2), Spec('UpSampling3D', (2, 1, 3)))
+    for kind in ('GlobalMaxPooling3D', 'GlobalAveragePooling3D'):
+        to.line(kind.lower(), Volume(2, 3, 4), Spec(kind))
+    to.line('dropout', Volume(3, 2, 2), Spec('SpatialDropout3D', 0.3), Spec('Flatten'), Spec('Dense', 2))
+    to.line('network', Volume(5, 6, 4), Spec('Conv3D', 3, 2, activation='relu'), Spec('MaxPooling3D', (2, 2, 1)),
+            Spec('BatchNormalization', axis=1), Spec('ZeroPadding3D', (0, 1, 0)), Spec('Flatten'), Spec('Dense', 2))
+    if KERAS_2:
+        to.line('conv-dilation', Volume(5, 5, 4), Spec('Conv3D', 2, 2, dilation_rate=2), orderings=TH)
+        to.line('padding-uneven', Volume(2, 3, 2), Spec('ZeroPadding3D', ((1, 0), (0, 2), (2, 1))))
+        for padding in ('valid', 'same'):
+            to.line('transpose-' + padding, Volume(2, 3, 2), Spec('Conv3DTranspose', 2, (3, 1, 3), padding=padding),
+                    orderings=BOTH if padding == 'valid' else TH)
+            to.line('transpose-%s-strides' % padding, Volume(2, 3, 2),
+                    Spec('Conv3DTranspose', 2, 3, padding=padding, strides=(1, 2, 2)), orderings=TH)
+
+
+@family
+def locally_connected(to):
+    for name, more in (('plain', {}), ('strides', {'strides': 2}), ('no-bias', {'use_bias': False}),
+                       ('relu', {'activation': 'relu'})):
+        # Keras 2 adds the bias along the wrong axis in a session of th, and mostly fails
+        to.line('1d-' + name, (6, 2), Spec('LocallyConnected1D', 3, 2, **more), orderings=TF if KERAS_2 else TH)
+        to.line('2d-' + name, Image(5, 4), Spec('LocallyConnected2D', 3, (3, 2), **more),
+                orderings=BOTH if name == 'plain' else TH)
+    to.line('1d-as-many-filters-as-steps', (4, 2), Spec('LocallyConnected1D', 3, 2))
+    to.line('2d-other-ordering', Image(5, 4, given=other), Spec('LocallyConnected2D', 3, (2, 3), ordering=other))
+    to.line('2d-network', Image(5, 4), Spec('LocallyConnected2D', 2, 2), Spec('Flatten'), Spec('Dense', 2))
+
+
+@family
+def lambdas(to):
+    """Their configuration holds marshalled code of the Python that wrote it."""
+    for name, code in (('scale', 'lambda x: x / 127.5 - 1'), ('double', 'lambda x: x * 2.'),
+                       ('shift', 'lambda x: (x - 0.5) * 2')):
+        to.line(name, Image(3, 4), Spec('Lambda', Later(lambda code=code: compiled(code))), Spec('Conv2D', 2, 2),
+                orderings=TH)
+    if not KERAS_2:
+        to.add('merge', lambda: joined([(3,), (3,)], Spec('Merge', Later(lambda: compiled('lambda x: x[0] - x[1]')),
+                                                          output_shape=(3,))), orderings=TH)
+
+
+def compiled(code):
+    return eval(compile(code, 'lambda', 'eval'))  # so that no path of this machine is in it

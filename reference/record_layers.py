@@ -1,7 +1,8 @@
 """Record what genuine Keras computes with the tiny networks of layers.py. Python 2.7 and 3.6; run by ./record_layers.
 
-One process for a stack, a floatX and a dim ordering. float32 saves every network, reads the file back, and writes what stood in it with
-inputs and outputs to ``fixtures/layers/STACK/FAMILY.npz``; float64 adds its outputs for the same weights and inputs.
+One process for a stack, a floatX and a dim ordering. float32 saves every network, reads the file back, and writes what
+stood in it, inputs and outputs to ``fixtures/layers/STACK/FAMILY.npz``; float64 adds its outputs for the same weights
+and inputs.
 """
 from __future__ import print_function
 
@@ -17,7 +18,6 @@ import tempfile
 import time
 import traceback
 import zipfile
-import zlib
 
 import h5py
 import keras
@@ -32,7 +32,7 @@ if BACKEND == 'theano':
 else:
     import tensorflow as engine
 
-BATCH = 2
+BATCH, STEPS = 2, 5  # where a shape leaves it open
 
 
 def main():
@@ -55,40 +55,47 @@ class Family(object):
     def __init__(self, function, args):
         self.name, self.cases = function.__name__, layers.cases(function)
         self.args, self.path = args, os.path.join(args.folder, function.__name__ + '.npz')
-        self.refused_path = os.path.join(args.folder, 'refused_%s.json' % K.floatx())
+        self.refused_path = os.path.join(args.folder, 'refused.json')
 
     def record(self):
         """Number of cases that failed and were not expected to, or were and did not."""
-        start, arrays, refused, failures = time.time(), {}, {}, 0
+        start, arrays, refused, tried, failures = time.time(), {}, {}, 0, 0
         first = K.floatx() == 'float32' and layers.ordering() == 'th'
         if os.path.exists(self.path) and not first:
             arrays = read(self.path)
         for name, make, inputs, keep in self.cases:
-            if not fnmatch.fnmatch(name, self.args.case):
-                continue
             full = self.name + '/' + name
+            if not fnmatch.fnmatch(name, self.args.case) or not layers.wanted(self.args.stack, full):
+                continue
+            if K.floatx() == 'float64' and name + '/config' not in arrays:
+                continue  # refused in float32
+            tried += 1
             expected = layers.refusal(self.args.stack, full)
             try:
-                if K.floatx() == 'float64' and name + '/config' not in arrays:
-                    raise Exception('not recorded in float32')
+                keep = keep and (self.args.stack not in layers.SELECTED or self.name in ('dense', 'nested'))
                 arrays.update(record_case(name, make, inputs, arrays, self.kept(name) if keep else None))
-                if expected:
+                if expected and K.floatx() == 'float32':
                     print('!! %s: was to be refused (%s)' % (full, expected))
                     failures += 1
+            except layers.Missing as error:
+                refused[full] = ['this Keras has no such layer', str(error)]
             except Exception as error:
                 reason = re.sub(r'\s+', ' ', '%s: %s' % (type(error).__name__, error))[:160]
                 if expected:
-                    refused[full] = [expected, reason]
+                    refused[full if K.floatx() == 'float32' else full + ' in float64'] = [expected, reason]
                 else:
                     print('!! %s: %s' % (full, reason))
                     failures += 1
                     if self.args.case != '*':
                         traceback.print_exc()
-        if self.args.case == '*' and self.cases:
+        if self.args.case == '*' and arrays:
             write(self.path, arrays)
+        elif self.args.case == '*' and os.path.exists(self.path):
+            os.remove(self.path)
+        if self.args.case == '*':
             note(self.refused_path, self.name, refused, first)
         print('%s %s %s %s: %d cases, %d refused, %d bytes, %.0f s' % (
-            self.args.stack, K.floatx(), layers.ordering(), self.name, len(self.cases), len(refused),
+            self.args.stack, K.floatx(), layers.ordering(), self.name, tried, len(refused),
             os.path.getsize(self.path) if os.path.exists(self.path) else 0, time.time() - start))
         sys.stdout.flush()
         return failures
@@ -103,18 +110,16 @@ def record_case(name, make, inputs, known, kept):
     set_weights(model, name)
     if K.floatx() == 'float64':
         fed = [known['%s/inputs/%d' % (name, number)] for number in range(len(model.inputs))]
-        return dict(('%s/outputs_float64/%d' % (name, number), output)
-                    for number, output in enumerate(run(model, fed)))
-    fed = make_inputs(model, name, inputs)
-    outputs = run(model, fed)
-    found = saved(model, kept)
-    found['session'] = as_json({
-        'keras': keras.__version__, 'backend': BACKEND, 'backend_version': engine.__version__, 'floatx': K.floatx(),
-        'image_dim_ordering': layers.ordering()})
-    for number, array in enumerate(fed):
-        found['inputs/%d' % number] = array
-    for number, array in enumerate(outputs):
-        found['outputs/%d' % number] = array
+        found = run(model, fed)
+    else:
+        fed = make_inputs(model, name, inputs)
+        found = run(model, fed)
+        found.update(saved(model, kept))
+        found['session'] = as_json({
+            'keras': keras.__version__, 'backend': BACKEND, 'backend_version': engine.__version__, 'floatx': K.floatx(),
+            'image_dim_ordering': layers.ordering()})
+        for number, array in enumerate(fed):
+            found['inputs/%d' % number] = array
     return dict((name + '/' + key, value) for key, value in found.items())
 
 
@@ -128,12 +133,7 @@ def start_afresh():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Weights and inputs from a seed. Multiples of 1/64 and 1/16: exact in any float, and they pack well.
-
-
-def uniform(seed, shape, low, high, step):
-    state = np.random.RandomState(zlib.crc32(seed.encode('ascii')) & 0xFFFFFFFF)
-    return (np.rint((low + (high - low) * state.random_sample(shape)) * step) / step).astype('float32')
+# Weights and inputs
 
 
 def set_weights(model, name):
@@ -145,35 +145,34 @@ def set_weights(model, name):
 
 def weight(variable, shape, seed):
     if re.search('running_std|moving_variance', variable):
-        return uniform(seed, shape, 0.5, 2, 64.0)
+        return layers.uniform(seed, shape, 0.5, 2, 64.0)
     if 'gamma' in variable:
-        return uniform(seed, shape, 0.5, 1.5, 64.0) * np.where(uniform(seed + '/sign', shape, 0, 1, 64.0) < 0.4, -1, 1)
-    return uniform(seed, shape, -0.8, 0.8, 64.0)
+        signs = np.where(layers.uniform(seed + '/sign', shape, 0, 1, 64.0) < 0.4, -1, 1)
+        return (signs * layers.uniform(seed, shape, 0.5, 1.5, 64.0)).astype('float32')
+    return layers.uniform(seed, shape, -0.8, 0.8, 64.0)
 
 
-def make_inputs(model, name, kind):
+def make_inputs(model, name, maker):
     made = []
     for number, tensor in enumerate(model.inputs):
-        shape = tuple(BATCH if size is None else size for size in K.int_shape(tensor)) if hasattr(K, 'int_shape') \
-            else tuple(BATCH if size is None else size for size in tensor._keras_shape)
-        seed = '%s/input/%d' % (name, number)
-        made.append(kind(seed, shape, number) if callable(kind) else values(seed, shape))
+        sizes = list(K.int_shape(tensor) if hasattr(K, 'int_shape') else tensor._keras_shape)
+        shape = [BATCH if sizes[0] is None else sizes[0]] + [STEPS if size is None else size for size in sizes[1:]]
+        made.append(maker('%s/input/%d' % (name, number), tuple(shape), number))
     return made
 
 
-def values(seed, shape):
-    """From -5 to 5, most of them small: beyond where activations saturate, and within."""
-    drawn = uniform(seed, shape, -1, 1, 4096.0)
-    return (np.rint(5 * drawn * np.abs(drawn) * 16) / 16).astype('float32')
-
-
 def run(model, fed):
-    function = K.function(list(model.inputs) + [K.learning_phase()], list(model.outputs))
-    outputs = function([array.astype(K.floatx()) for array in fed] + [0])
-    for output in outputs:
-        if not np.isfinite(output).all():
-            raise Exception('an output is not finite')
-    return outputs
+    """Outputs by key. A stateful network is run twice, the states of the first time carried over to the second."""
+    updates = list(getattr(model, 'state_updates', []))
+    function = K.function(list(model.inputs) + [K.learning_phase()], list(model.outputs), updates=updates)
+    fed = [array.astype(K.floatx()) if array.dtype.kind == 'f' else array for array in fed]
+    suffix, found = '_float64' if K.floatx() == 'float64' else '', {}
+    for key in ('outputs', 'outputs_again') if updates else ('outputs',):
+        for number, output in enumerate(function(fed + [0])):
+            if not np.isfinite(output).all():
+                raise Exception('an output is not finite')
+            found['%s%s/%d' % (key, suffix, number)] = output
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -36,6 +36,6 @@ run() {  # SCRIPT STACK DTYPE ORDERING ARGUMENT...: a script under a genuine sta
     echo "{\"image_dim_ordering\": \"$4\", \"image_data_format\": \"$format\", \"epsilon\": 1e-07," \
         "\"floatx\": \"$3\", \"backend\": \"$backend\"}" > "$home/.keras/keras.json"
     HOME=$home KERAS_BACKEND=$backend PYTHONHASHSEED=0 TF_CPP_MIN_LOG_LEVEL=2 \
-        THEANO_FLAGS="floatX=$3,device=cpu,blas.ldflags=-lopenblas,base_compiledir=$home/theano${theano_flags:+,$theano_flags}" \
+        THEANO_FLAGS="floatX=$3,device=cpu,blas.ldflags=-lopenblas,base_compiledir=$build/compiled-${2#keras-*-}${theano_flags:+,$theano_flags}" \
         "$build/$2/bin/python" "$1" "${@:5}"
 }

@@ -1,14 +1,16 @@
-"""Every permutation, flip and row order of the project. Nothing else moves an axis.
+"""Every permutation, flip and reordering of the project. Nothing else moves an axis.
 
 A `Layout` is a rearrangement of an array's elements: it copies bytes and computes nothing, so −0.0, NaN
 payloads and denormals survive. Its inverse is derived from it, never written a second time.
 
-Axis letters: H and W rows and columns of a kernel or map, I and O its input and output channels, C channels.
+Axis letters: K the length of a sequence's kernel, D, H and W depth, height and width, I and O input and output
+channels, M kernels for each channel, C channels, N the batch.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +21,8 @@ SLAB = 32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
+Axes = tuple[int, ...]
+"""A permutation: axis i of the result is axis ``axes[i]`` of the argument, as in `numpy.transpose`."""
 
 
 class Step(Protocol):
@@ -34,9 +38,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Transpose:
-    """Axis i of the result is axis `axes[i]` of the argument, as in `numpy.transpose`."""
-
-    axes: tuple[int, ...]
+    axes: Axes
 
     @property
     def inverse(self) -> Transpose:
@@ -51,9 +53,9 @@ class Transpose:
 
 @dataclass(frozen=True)
 class Flip:
-    """Reverses the given axes. Over both axes of a kernel: a rotation by 180°."""
+    """Reverses the given axes. Over both spatial axes of a kernel: a rotation by 180°."""
 
-    axes: tuple[int, ...]
+    axes: Axes
 
     @property
     def inverse(self) -> Flip:
@@ -67,27 +69,46 @@ class Flip:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Reorders the first axis, which counts the elements of an array of shape `grid` in C order, as `order` of it.
+class PermuteFlattened:
+    """Reorders a flattened axis, the first one, as if its axes had been permuted before they were flattened.
 
-    Rows((C, H, W), (1, 2, 0)) takes rows in (C, H, W) order to (H, W, C) order.
+    grid: the shape that was flattened in C order. axes: its permutation.
+    PermuteFlattened((C, H, W), (1, 2, 0)) takes the rows of a kernel from (C, H, W) order to (H, W, C) order.
     """
 
     grid: Shape
-    order: tuple[int, ...]
+    axes: Axes
 
     @property
-    def inverse(self) -> Rows:
-        return Rows(tuple(self.grid[axis] for axis in self.order), Transpose(self.order).inverse.axes)
+    def inverse(self) -> PermuteFlattened:
+        return PermuteFlattened(tuple(self.grid[axis] for axis in self.axes), Transpose(self.axes).inverse.axes)
 
     def view(self, array: Array) -> Array:
         if len(array) != math.prod(self.grid):
-            raise ValueError(f"{len(array)} rows do not make a {self.grid} grid")
-        order = np.arange(len(array)).reshape(self.grid).transpose(self.order).ravel()
+            raise ValueError(f"an axis of length {len(array)} is no flattened {self.grid}")
+        order = np.arange(len(array)).reshape(self.grid).transpose(self.axes).ravel()
         return array[order]
 
     def shape(self, shape: Shape) -> Shape:
         return shape
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """The same elements in C order under another shape."""
+
+    before: Shape
+    after: Shape
+
+    @property
+    def inverse(self) -> Reshape:
+        return Reshape(self.after, self.before)
+
+    def view(self, array: Array) -> Array:
+        return array.reshape(self.after)
+
+    def shape(self, shape: Shape) -> Shape:
+        return self.after
 
 
 @dataclass(frozen=True)
@@ -121,7 +142,7 @@ class Layout:
 
 
 def copied(array: Array) -> Array:
-    """A C-contiguous copy, made in slabs, whose source lines stay in the processor's cache.
+    """A C-contiguous copy, made in slabs whose source lines stay in the processor's cache.
 
     A large kernel takes a fifth of the time so.
     """
@@ -136,7 +157,7 @@ def copied(array: Array) -> Array:
 
 
 def contiguous(array: Array) -> Array:
-    """The array itself where it lies in order, else a copy.
+    """The array itself where it is contiguous and in order, else a copy.
 
     `ascontiguousarray` would leave a flipped 1×1 kernel its negative strides, which PyTorch does not take.
     """
@@ -144,15 +165,41 @@ def contiguous(array: Array) -> Array:
     return array if in_order else copied(array)
 
 
+def transposition(old: str, new: str) -> Layout:
+    """From axes called by letters to the same in another order: ``transposition("OIHW", "HWIO")``."""
+    return SAME if old == new else Layout((Transpose(tuple(old.index(letter) for letter in new)),))
+
+
+def rearrangement(old: str, new: str, shape: Shape) -> Layout:
+    """From axes called by letters to others that hold the same elements. shape: of the old ones.
+
+    In `new` an axis of length 1 may be put in, as 1, and neighbours may be joined, in parentheses:
+    ``rearrangement("HWIM", "(IM)1HW", (3, 3, 8, 2))`` leads to an array of shape (16, 1, 3, 3).
+    """
+    groups = re.findall(r"\([A-Z]+\)|[A-Z1]", new)
+    letters = [letter for letter in new if letter.isalpha()]
+    moved = transposition(old, "".join(letters))
+    if groups == letters:
+        return moved
+    size = dict(zip(old, shape, strict=True))
+    after = tuple(math.prod(size[letter] for letter in group if letter.isalpha()) for group in groups)
+    return moved | Layout((Reshape(moved.shape(shape), after),))
+
+
+def flip(axes: str, spatial: str = "KDHW") -> Layout:
+    """Reverses the spatial axes of a kernel whose axes are called by letters.
+
+    Theano's convolution ↔ the cross-correlation of everybody else.
+    """
+    found = tuple(index for index, letter in enumerate(axes) if letter in spatial)
+    return Layout((Flip(found),)) if found else SAME
+
+
+def batched(axes: Axes) -> Layout:
+    """A permutation of the axes of one value, for a batch of them: the first axis stays."""
+    return Layout((Transpose((0, *(axis + 1 for axis in axes))),))
+
+
 SAME = Layout()
-OIHW_TO_HWIO = Layout((Transpose((2, 3, 1, 0)),))
-HWIO_TO_OIHW = OIHW_TO_HWIO.inverse
-IO_TO_OI = Layout((Transpose((1, 0)),))
-FLIP_HW_OF_HWIO = Layout((Flip((0, 1)),))  # Theano's convolution ↔ everybody else's cross-correlation
-NCHW_TO_NHWC = Layout((Transpose((0, 2, 3, 1)),))
+NCHW_TO_NHWC = transposition("NCHW", "NHWC")
 NHWC_TO_NCHW = NCHW_TO_NHWC.inverse
-
-
-def rows_chw_to_hwc(height: int, width: int, channels: int) -> Layout:
-    """Rows of a Dense kernel behind a channels_first Flatten → the same behind a channels_last one."""
-    return Layout((Rows((channels, height, width), (1, 2, 0)),))

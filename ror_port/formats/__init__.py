@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import keras_hdf5, safetensors
 from ror_port.formats.checkpoint import Checkpoint, sha256, stamp
+from ror_port.formats.format import BY_KIND
 from ror_port.formats.hdf5 import reader as hdf5
+from ror_port.network.graph import Graph
 from ror_port.safety import limits
 from ror_port.safety.input_file import first_bytes, readable
 from ror_port.safety.parsing import damage, described
@@ -71,9 +71,9 @@ def _described(path: Path, *, whole: bool = True) -> tuple[str, Any]:
     """Kind and description of an HDF5 file."""
     with hdf5.hdf5(path, path) as root:
         if hdf5.has_member(root, "layers") and not keras_hdf5.is_list(root):
-            from ror_port.formats import keras_3 as keras3
+            from ror_port.formats import keras_3
 
-            return "weights", keras3.describe(root, path) if whole else None
+            return "weights", keras_3.describe(root, path) if whole else None
         kind = "hdf5-model" if hdf5.has_attribute(root, "model_config") else "hdf5-weights"
         return kind, keras_hdf5.describe(root, path) if whole else None
 
@@ -82,15 +82,6 @@ def _saved_by_torch(path: Path) -> bool:
     """By the name of the first member, behind its header of 30 bytes; whole, a list of members may be endless."""
     start = first_bytes(path, 30 + limits.MAX_NAME)
     return start[30 : 30 + int.from_bytes(start[26:28], "little")].endswith(b"/data.pkl")
-
-
-_READERS = {
-    "keras": ("keras_3", "read_archive"),
-    "safetensors": ("pytorch", "read_safetensors"),
-    "pt": ("pytorch", "read_state_dict"),
-    "onnx": ("onnx", "read"),
-}
-"""Kind of file, where it is not HDF5 → module and function that read it, imported where they are needed."""
 
 
 def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
@@ -108,9 +99,7 @@ def open_checkpoint(path: Path, expected: str | None = None) -> Checkpoint:
         )
     if kind:
         with damage(path):
-            module, name = _READERS[kind]
-            read: Callable[[Path], Checkpoint] = getattr(import_module(f"ror_port.formats.{module}"), name)
-            checkpoint = read(path)
+            checkpoint = BY_KIND[kind].read(path)
     else:
         checkpoint = _open_hdf5(path)
     checkpoint.stamp = before
@@ -122,10 +111,18 @@ def _open_hdf5(path: Path) -> Checkpoint:
         file = on_error.enter_context(path.open("rb"))
         kind, said = described(path, lambda: _described(path))
         if kind == "weights":
-            from ror_port.formats import keras_3 as keras3
+            from ror_port.formats import keras_3
 
-            checkpoint = keras3.read_weights(file, said, path)
+            checkpoint = keras_3.read_weights(file, said, path)
         else:
             checkpoint = keras_hdf5.read(file, said, path)
         on_error.pop_all()
     return checkpoint
+
+
+def compare_with_graph(checkpoint: Checkpoint, network: str, graph: Graph) -> None:
+    """Raises UnknownNetwork where what a file holds beside its tensors is not the graph. network: its name."""
+    if checkpoint.operators is not None:
+        from ror_port.formats import onnx
+
+        onnx.compare(checkpoint, network, graph)

@@ -6,7 +6,6 @@ Nothing here is interpreted: tensors lie as they were stored, and what a file do
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,8 +17,7 @@ import numpy as np
 
 from ror_port.errors import UnreadableFile
 from ror_port.layout import Array, Shape
-from ror_port.mapping.dialect import Dialect
-from ror_port.network.graph import Graph, Padding
+from ror_port.mapping.software import Software
 
 
 def files(path: Path) -> list[Path]:
@@ -69,51 +67,35 @@ class StoredLayer(NamedTuple):
         return tuple(tensor.name for tensor in self.tensors)
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """What a stored architecture (``model_config``) states; None or empty where it does not.
-
-    where: in which part of the file. epsilons, momenta: of the BatchNorm layers. ordering: "th"/"tf" (channels
-    first/last). input_shape: as stored, without the batch.
-    """
-
-    where: str = "model_config"
-
-    epsilons: frozenset[float] = frozenset()
-    momenta: frozenset[float] = frozenset()
-    ordering: str | None = None
-    padding: Padding | None = None
-    """Of strided convolutions, where it is plain to see."""
-    input_shape: tuple[int, ...] | None = None
-    dropout: float = 0.0
-    operations: Counter[str] | None = None
-    """What its layers do, counted: "convolution 3×3 stride 1", "activation relu" …; None where it is not told."""
-
-
 @dataclass
 class Checkpoint:
     """An opened checkpoint. Use it as a context manager: tensors can be read until it is closed.
 
-    format: human name of the container. dialects: how its weights may be named, likeliest first.
-    writer: the software that its format belongs to, where only one writes it. keras_version, backend: as recorded.
+    format: human name of the container. software: whose names and axes its weights have; None where Keras 1 and 2 are
+    still to be told apart. writer: the software that its format belongs to, where only one writes it.
+    keras_version, backend: as recorded. config: the stored architecture, JSON of a Keras model, in the part of the file
+    called config_where. operators: of ONNX, see `ror_port.formats.onnx.compare`.
     omitted: what the file holds besides weights and was left out, in words.
     """
 
     path: Path
     format: str
     layers: tuple[StoredLayer, ...]
-    dialects: tuple[Dialect, ...]
+    software: Software | None = None
     writer: str | None = None
     keras_version: str | None = None
     backend: str | None = None
-    architecture: Architecture | None = None
+    config: Mapping[str, Any] | None = None
+    config_where: str = "model_config"
+    config_fact: Any = None
+    """Where the architecture came from, if not from the file: a `ror_port.source.provenance.Fact`."""
+    operators: Mapping[str, Any] | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
-    """What ror-port itself wrote into a file that it made."""
+    """What ror-port itself wrote into a file that it made, in the part of the file called stated_where."""
+    stated_where: str = "attribute ror_port"
     omitted: tuple[str, ...] = ()
     stamp: Stamp | None = None
     """Of the file as it was before anything in it was read."""
-    compare: Callable[[str, Graph], None] = field(default=lambda _, __: None, repr=False)
-    """Compares what else the file says of the network, once that is known by name and graph; raises UnknownNetwork."""
     close: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def __enter__(self) -> Checkpoint:

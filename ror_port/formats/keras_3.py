@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -24,23 +24,21 @@ from h5py import h5g
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
 from ror_port.formats import keras_config
 from ror_port.formats.checkpoint import Checkpoint
+from ror_port.formats.format import Contents
 from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.formats.hdf5 import writer as hdf5_writer
-from ror_port.formats.model_config import architecture, json_object
-from ror_port.layout import Array
-from ror_port.mapping.engine import Note, laid_out, unnoted
-from ror_port.mapping.keras import KERAS_2, KERAS_3, KERAS_3_CLASSES, keras_layer_name
-from ror_port.network.graph import Graph, Parameter
+from ror_port.formats.json_text import json_object
+from ror_port.mapping import weights
+from ror_port.mapping.convention import Convention
+from ror_port.mapping.engine import bind, laid_out
+from ror_port.mapping.software import KERAS_2, KERAS_3, snake_case
 from ror_port.safety import limits
 from ror_port.safety.parsing import described, is_own
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose file layout is followed; the suite loads every file that is written with it."""
 
-ROLES = {
-    class_name: tuple(rule.role for rule in KERAS_3.rules if rule.kind == kind)
-    for kind, class_name in KERAS_3_CLASSES.items()
-}
+ROLES = {snake_case(kind.keras[0]): tuple(weights.of_layer(kind)) for kind in weights.KINDS}
 """Class in a path → roles of its ``vars``, in order; a layer without bias has the first alone."""
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
@@ -61,13 +59,14 @@ def describe(root: h5g.GroupID, path: Path, source: Path | BinaryIO | None = Non
 
 def read_weights(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint:
     """A checkpoint of an open ``.weights.h5`` file that `describe` described."""
+    stated = json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port")
     return Checkpoint(
         path,
         "Keras 3 weights, HDF5",
         hdf5.layers(described["layers"], file, path),
-        (KERAS_2,),
+        KERAS_2,
         "Keras 3",
-        stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
+        stated=stated,
         omitted=tuple(described["omitted"]),
         close=file.close,
     )
@@ -97,10 +96,11 @@ def read_archive(path: Path) -> Checkpoint:
             path=path,
             format="Keras 3 model, .keras",
             layers=hdf5.layers(said["layers"], weights, path),
-            dialects=(KERAS_2,),
+            software=KERAS_2,
             writer="Keras 3",
             keras_version=version if isinstance(version, str) else None,
-            architecture=architecture(config, path),
+            config=json_object(config, f"{path}: {_CONFIG}"),
+            config_where=_CONFIG,
             stated=stated if isinstance(stated, dict) else {},
             omitted=tuple(said["omitted"]),
             close=weights.close,
@@ -240,60 +240,50 @@ def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO) -> list[l
     return layers
 
 
-def write_weights(
-    disk: BinaryIO,
-    graph: Graph,
-    parameters: Iterable[tuple[Parameter, Array]],
-    *,
-    dtype: str,
-    stated: Mapping[str, Any],
-    note: Note = unnoted,
-) -> None:
-    """A ``.weights.h5`` file, to an open binary file from where it stands.
+def write_weights(path: Path, contents: Contents) -> None:
+    """A ``.weights.h5`` file."""
+    with path.open("w+b") as disk:
+        _write_weights(disk, contents)
 
-    Parameters are canonical; each is written as it comes.
-    """
+
+def _write_weights(disk: BinaryIO, contents: Contents) -> None:
+    """To an open binary file from where it stands; each parameter is written as it comes."""
+    graph = contents.graph
+    names = KERAS_3.names(graph)
     containers: dict[str, str] = {}
-    counts = dict.fromkeys(KERAS_3_CLASSES.values(), 0)
+    counts: dict[str, int] = {}
     for node in graph.keras_order:
-        if node.kind:
-            class_name = KERAS_3_CLASSES[node.kind]
-            number = counts[class_name]
+        if node.parameters:
+            class_name = snake_case(node.layer.to_keras().class_name)
+            number = counts.get(class_name, 0)
             containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
-            counts[class_name] += 1
-    entries = KERAS_3.bind(graph.parameters, containers.__getitem__)
+            counts[class_name] = number + 1
+    entries = bind(Convention(KERAS_3), graph.parameters, containers.__getitem__)
     with hdf5_writer.writing(disk) as file:
-        file.text("ror_port", json.dumps(stated))
+        file.text("ror_port", json.dumps(contents.stated))
         file.group("vars")
+        if not containers:
+            file.group("layers")
         for name, container in containers.items():
-            file.group(f"{container}/vars").text("name", keras_layer_name(name))
-        for name, array in laid_out(entries, parameters, dtype, note):
+            file.group(f"{container}/vars").text("name", names[name])
+        for name, array in laid_out(entries, contents.parameters, contents.dtype, contents.note):
             file.dataset(name, array)
 
 
-def write_archive(
-    path: Path,
-    graph: Graph,
-    parameters: Iterable[tuple[Parameter, Array]],
-    *,
-    dtype: str,
-    channels_first: bool,
-    stated: Mapping[str, Any],
-    note: Note = unnoted,
-) -> None:
+def write_archive(path: Path, contents: Contents) -> None:
     """A ``.keras`` file that ``keras.models.load_model`` opens without custom objects.
 
     Equal inputs give equal bytes: the archive carries no date.
     """
-    layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
-    metadata = {"keras_version": KERAS_VERSION, "ror_port": stated}
+    model = keras_config.model(contents.graph, contents.dtype)
+    metadata = {"keras_version": KERAS_VERSION, "ror_port": contents.stated}
     with path.open("wb") as disk, zipfile.ZipFile(disk, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_METADATA), json.dumps(metadata))
-        archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(layers, "model")))
+        archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(model, "model")))
         with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member, path.open("r+b") as place:
-            # HDF5 goes to and fro, a member cannot: it writes to the disk, and the member is given what lies there.
+            # HDF5 seeks, a member cannot: it writes to the disk, and the member is given what lies there.
             disk.flush()
             place.seek(disk.tell())
-            write_weights(place, graph, parameters, dtype=dtype, stated=stated, note=note)
+            _write_weights(place, contents)
             place.seek(disk.tell())
             shutil.copyfileobj(place, member, BLOCK)

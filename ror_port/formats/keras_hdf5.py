@@ -7,7 +7,7 @@ group ``model_weights``, with the architecture as JSON in the root attribute ``m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,14 +16,13 @@ from h5py import h5g
 from ror_port.errors import NotACheckpoint
 from ror_port.formats import keras_config
 from ror_port.formats.checkpoint import Checkpoint
+from ror_port.formats.format import Contents
 from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.formats.hdf5 import writer as hdf5_writer
-from ror_port.formats.model_config import architecture, json_object
-from ror_port.layout import Array
-from ror_port.mapping.convention import CANONICAL, THEANO
-from ror_port.mapping.engine import Note, laid_out, unnoted
-from ror_port.mapping.keras import KERAS_1, KERAS_2, keras_1, keras_1_layer_names, keras_2, keras_layer_name
-from ror_port.network.graph import Graph, Parameter
+from ror_port.formats.json_text import json_object
+from ror_port.mapping.convention import TENSORFLOW, THEANO
+from ror_port.mapping.engine import bind, laid_out
+from ror_port.mapping.software import KERAS_2, keras_1_layer_names
 from ror_port.safety import limits
 
 
@@ -47,6 +46,7 @@ def describe(root: h5g.GroupID, path: Path) -> dict[str, Any]:
         "omitted": hdf5.omitted(root, "optimizer_weights"),
         **{name: hdf5.text(root, name, path) for name in ("model_config", "ror_port")},
         **{name: hdf5.text(owner, name, path) or hdf5.text(root, name, path) for name in ("keras_version", "backend")},
+        "keras_backend": hdf5.text(root, "keras_backend", path),
     }
 
 
@@ -67,10 +67,9 @@ def read(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint
         path=path,
         format="Keras full model, HDF5" if described["full"] else "Keras weights, HDF5",
         layers=hdf5.layers(described["layers"], file, path),
-        dialects=(KERAS_1, KERAS_2),
         keras_version=described["keras_version"],
-        backend=described["backend"],
-        architecture=architecture(config, path) if config else None,
+        backend=described["backend"] or described["keras_backend"],
+        config=json_object(config, f"{path}: model_config") if config is not None else None,
         stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
         omitted=tuple(described["omitted"]),
         close=file.close,
@@ -81,59 +80,45 @@ ASCII = "ascii"
 """What texts are in for Keras 2, whose h5py then reads them as bytes, which it expects."""
 
 
-def write(
-    path: Path,
-    graph: Graph,
-    parameters: Iterable[tuple[Parameter, Array]],
-    *,
-    dtype: str,
-    channels_first: bool,
-    stated: Mapping[str, Any],
-    note: Note = unnoted,
-) -> None:
-    """A full model as Keras 2 on TensorFlow saves it: opens in Keras 2 and 3, whole or weights alone, by order or name.
+def write_model(path: Path, contents: Contents) -> None:
+    """A full model as Keras 2 on TensorFlow saves it.
 
-    Parameters are canonical and come in the order of the graph; each is written as it comes.
+    It opens in Keras 2 and 3, whole or weights alone, by order or by name.
     """
-    layers = keras_config.layers(graph, dtype=dtype, channels_first=channels_first)
-    entries = {entry.parameter.name: entry for entry in keras_2(CANONICAL).bind(graph.parameters, keras_layer_name)}
+    graph = contents.graph
+    names = KERAS_2.names(graph)
+    model = keras_config.model(graph, contents.dtype)
+    entries = {entry.parameter.name: entry for entry in bind(TENSORFLOW, graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.group("model_weights")
         for owner in (file, root):
             owner.text("keras_version", "2.3.1", ASCII)
             owner.text("backend", "tensorflow", ASCII)
-        file.text("model_config", json.dumps(keras_config.keras_2(layers, "model")), ASCII)
-        file.text("ror_port", json.dumps(stated))
-        root.names("layer_names", [layer.name for layer in layers])
-        weights = {keras_layer_name(node.name): node.parameters for node in graph}
-        for layer in layers:
+        file.text("model_config", json.dumps(keras_config.keras_2(model, "model")), ASCII)
+        file.text("ror_port", json.dumps(contents.stated))
+        root.names("layer_names", [layer.name for layer in model.layers])
+        weights = {names[node.name]: node.parameters for node in graph}
+        for layer in model.layers:
             group = root.group(layer.name)
             foreign = [entries[parameter.name].foreign for parameter in weights[layer.name]]
             group.names("weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
-        for name, array in laid_out(entries.values(), parameters, dtype, note):
+        for name, array in laid_out(entries.values(), contents.parameters, contents.dtype, contents.note):
             root.dataset(name, array)
 
 
-def write_keras_1(
-    path: Path,
-    graph: Graph,
-    parameters: Iterable[tuple[Parameter, Array]],
-    *,
-    dtype: str,
-    stated: Mapping[str, Any],
-    note: Note = unnoted,
-) -> None:
+def write_keras_1(path: Path, contents: Contents) -> None:
     """Weights as Keras 1 on Theano saves them in a fresh session: its names and layouts, dim ordering "th".
 
-    They load into a network made by the authors' code, by order or by name. Parameters are canonical.
+    They load into a network made by the authors' code, by order or by name.
     """
+    graph = contents.graph
     names = keras_1_layer_names(graph)
-    entries = {entry.parameter.name: entry for entry in keras_1(THEANO).bind(graph.parameters, names.__getitem__)}
+    entries = {entry.parameter.name: entry for entry in bind(THEANO, graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
-        file.text("ror_port", json.dumps(stated))
+        file.text("ror_port", json.dumps(contents.stated))
         file.names("layer_names", list(names.values()))
         for node, layer in names.items():
             foreign = [entries[parameter.name].foreign for parameter in graph[node].parameters]
             file.group(layer).names("weight_names", [name.removeprefix(f"{layer}/") for name in foreign])
-        for name, array in laid_out(entries.values(), parameters, dtype, note):
+        for name, array in laid_out(entries.values(), contents.parameters, contents.dtype, contents.note):
             file.dataset(name, array)

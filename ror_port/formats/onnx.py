@@ -18,31 +18,18 @@ import numpy as np
 
 from ror_port import __version__
 from ror_port.errors import MissingExtra, NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile, printable, quote
-from ror_port.formats import storage as place
-from ror_port.formats.checkpoint import Architecture, Checkpoint, StoredTensor
-from ror_port.formats.model_config import json_object, number
+from ror_port.formats import storage
+from ror_port.formats.checkpoint import Checkpoint, StoredTensor
+from ror_port.formats.format import Contents
+from ror_port.formats.json_text import json_object
 from ror_port.formats.pytorch import PREPROCESSING, layers
-from ror_port.layout import Array
-from ror_port.mapping.engine import Entry, Note, laid_out, unnoted
-from ror_port.mapping.onnx import CONVENTION, ONNX, onnx
-from ror_port.network.graph import (
-    Add,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    Graph,
-    Input,
-    MaxPool,
-    Node,
-    Parameter,
-    Relu,
-    Shape,
-    Softmax,
-    padding,
-)
+from ror_port.layout import Array, Shape
+from ror_port.mapping.convention import ONNX_CONVENTION
+from ror_port.mapping.engine import Entry, bind, laid_out
+from ror_port.mapping.software import ONNX
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Input
+from ror_port.network.relayout import relayout
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 from ror_port.safety.parsing import damage, rehearsed
@@ -58,27 +45,21 @@ def _package() -> Any:
     return package
 
 
-def write(
-    path: Path,
-    graph: Graph,
-    parameters: Iterable[tuple[Parameter, Array]],
-    *,
-    dtype: str,
-    stated: Mapping[str, Any],
-    folded: bool = False,
-    note: Note = unnoted,
-) -> None:
-    """Writes a model with its weights inside. Parameters are canonical. folded: BatchNorms were folded away."""
-    helper, element = _package().helper, {"float32": 1, "float64": 11}[dtype]
-    entries = _entries(graph)
+def write(path: Path, contents: Contents) -> None:
+    """Writes a model with its weights inside."""
+    helper, element = _package().helper, {"float32": 1, "float64": 11}[contents.dtype]
+    graph, stated = contents.graph, contents.stated
+    entries = bind(ONNX_CONVENTION, graph.parameters)
 
     def value(node: Node) -> Any:
-        *size, channels = node.shape
-        return helper.make_tensor_value_info(node.name, element, ["batch", channels, *size])
+        return helper.make_tensor_value_info(node.name, element, ["batch", *node.shape])
 
     model = helper.make_model(
         helper.make_graph(
-            _nodes(graph, entries), stated["network"]["name"], [value(graph.input)], [value(graph.output)]
+            _nodes(graph, entries),
+            stated["network"]["name"],
+            [value(node) for node in graph.inputs],
+            [value(graph[name]) for name in graph.outputs],
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
@@ -86,7 +67,7 @@ def write(
         producer_version=__version__,
     )
     metadata = {
-        "ror_port": json.dumps(dict(stated, folded=folded)),
+        "ror_port": json.dumps(dict(stated, folded=contents.folded)),
         "source_sha256": stated["source"]["sha256"],
         "preprocessing": json.dumps(PREPROCESSING),
     }
@@ -94,28 +75,39 @@ def write(
     shapes = {entry.foreign: entry.foreign_shape for entry in entries}
     _check_graph(model, shapes, element)
     with path.open("wb") as file:
-        _write_model(file, model, laid_out(entries, parameters, dtype, note), shapes, element)
-
-
-def _entries(graph: Graph) -> tuple[Entry, ...]:
-    return onnx(CONVENTION).bind(graph.parameters, ONNX.own_name)
+        tensors = laid_out(entries, contents.parameters, contents.dtype, contents.note)
+        _write_model(file, model, tensors, shapes, element)
 
 
 def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
-    """The operators of a graph, each called by its canonical name, as is its output."""
-    weights: dict[str, list[str]] = {}
+    """The operators of a graph; the last one of each node is called by its canonical name, as is its output."""
+    make = _package().helper.make_node
+    weights: dict[str, dict[str, str]] = {}
     for entry in entries:
-        weights.setdefault(entry.parameter.node, []).append(entry.foreign)
-    skipped: dict[str, str] = {}  # a Dropout does nothing here: whoever reads it reads what it reads
+        weights.setdefault(entry.parameter.node, {})[entry.parameter.role] = entry.foreign
+    skipped: dict[str, str] = {}  # what does nothing: whoever reads it reads what it reads
     nodes = []
     for node in graph:
         inputs = [skipped.get(name, name) for name in node.inputs]
-        if isinstance(node.operation, Dropout):
+        if isinstance(node.layer, Input):
+            continue
+        operators = node.layer.to_onnx(*graph.shapes(node))
+        if not operators:
             skipped[node.name] = inputs[0]
-        elif not isinstance(node.operation, Input):
-            kind, attributes = _operator(node, graph[node.inputs[0]].shape)
-            inputs += weights.get(node.name, [])
-            nodes.append(_package().helper.make_node(kind, inputs, [node.name], node.name, **attributes))
+        for index, operator in enumerate(operators):
+            name = node.name if index == len(operators) - 1 else f"{node.name}/{operator.kind.lower()}{index}"
+            named = weights.get(node.owner, {})
+            inputs += [named[role] for role in operator.weights if role in named]
+            for number, constant in enumerate(operator.constants):
+                inputs.append(f"{name}/constant{number}" if constant else "")
+                if constant:
+                    nodes.append(make("Constant", [], [inputs[-1]], inputs[-1], value_ints=list(constant)))
+            while operator.folds and len(inputs) > 2:
+                first = f"{name}/first{len(inputs)}"
+                nodes.append(make(operator.kind, inputs[:2], [first], first, **operator.attributes))
+                inputs = [first, *inputs[2:]]
+            nodes.append(make(operator.kind, inputs, [name], name, **operator.attributes))
+            inputs = [name]
     return nodes
 
 
@@ -174,29 +166,6 @@ def _varint(number: int) -> bytes:
         sevens.append(low | 0x80 if number else low)
         if not number:
             return bytes(sevens)
-
-
-def _operator(node: Node, shape: Shape) -> tuple[str, dict[str, Any]]:
-    """The operator of a node and its attributes, for an input of the given shape."""
-    match node.operation:
-        case Conv(size=size, stride=stride, padding=kind):
-            (top, bottom), (left, right) = (padding(kind, size, stride, length) for length in shape[:2])
-            return "Conv", {"kernel_shape": [size] * 2, "strides": [stride] * 2, "pads": [top, left, bottom, right]}
-        case BatchNorm(epsilon=epsilon):
-            return "BatchNormalization", {"epsilon": epsilon}
-        case MaxPool(size=size):
-            return "MaxPool", {"kernel_shape": [size] * 2, "strides": [size] * 2}
-        case AveragePool(size=size):
-            return "AveragePool", {"kernel_shape": [size] * 2, "strides": [size] * 2}
-        case Dense():
-            return "Gemm", {}
-        case Add() | Relu():
-            return type(node.operation).__name__, {}
-        case Flatten():
-            return "Flatten", {"axis": 1}
-        case Softmax():
-            return "Softmax", {"axis": 1}
-    raise TypeError(f"no ONNX operator for {node.operation}")
 
 
 def checked(path: Path) -> Any:
@@ -289,64 +258,77 @@ def read(path: Path) -> Checkpoint:
     package = _package()
     model = checked(path)
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    stated = json_object(properties.get("ror_port", "{}"), f"{path}: metadata ror_port")
+    where = "metadata ror_port"
+    stated = json_object(properties.get("ror_port", "{}"), f"{path}: {where}")
     if stated.get("folded"):
         raise NotACheckpoint(
             f"{path}: its BatchNorms were folded into the convolutions and cannot be taken out again; "
             "convert from the file it was made of, or write ONNX without --fold-bn"
         )
     tensors = [_tensor(package, initializer, path) for initializer in model.graph.initializer]
+    outputs = [value.name for value in model.graph.output]
+    operators = {name: _essence(node) for node in model.graph.node for name in node.output}
     return Checkpoint(
         path=path,
         format="ONNX",
         layers=layers(tensors, "/", path),
-        dialects=(ONNX,),
+        software=ONNX,
         writer="ONNX",
-        architecture=_architecture(model, stated, path),
-        stated=stated,
-        compare=partial(_compare, model.graph, path),
+        stated=stated if "graph" in stated else {**stated, "network": _network(model, stated, path)},
+        stated_where=where if "network" in stated else "graph",
+        operators={"outputs": outputs, "nodes": operators},
     )
 
 
-def _compare(found: Any, path: Path, network: str, graph: Graph) -> None:
-    """Raises UnknownNetwork where a model is not, operator by operator, what `write` makes of the network.
+def compare(checkpoint: Checkpoint, network: str, graph: Graph) -> None:
+    """Raises UnknownNetwork where a model is not, operator by operator, what `write` makes of the graph.
 
-    found: its graph. The epsilons were compared before; whether the softmax is in it is no matter.
+    Whether the softmax is in it is no matter.
     """
-    (result,) = (value.name for value in found.output) if len(found.output) == 1 else ("",)
-    graph = graph.until(result) if result in (graph.output.name, graph.logits) else graph
-    expected = {node.name: _essence(node) for node in _nodes(graph, _entries(graph))}
-    theirs = {name: _essence(node) for node in found.node for name in node.output}
+    assert checkpoint.operators is not None
+    outputs, theirs = checkpoint.operators["outputs"], checkpoint.operators["nodes"]
+    result = outputs[0] if len(outputs) == 1 else ""
+    graph = relayout(graph, "channels_first").graph
+    if len(graph.outputs) == 1 and result in (graph.output.name, graph.logits):
+        graph = graph.until(result)
+    entries = bind(ONNX_CONVENTION, graph.parameters)
+    expected = {node.name: _essence(node) for node in _nodes(graph, entries)}
     wrong = sorted(name for name in expected.keys() | theirs.keys() if expected.get(name) != theirs.get(name))
-    if not wrong and result != graph.output.name:
-        wrong = [result]
+    if not wrong and tuple(outputs) != graph.outputs:
+        wrong = outputs or ["its output"]
     if wrong:
         raise UnknownNetwork(
-            f"{path}: its tensors are those of {network}, but its graph is another network's: {quote(wrong[0])} "
-            f"{'differs' if wrong[0] in theirs else 'is missing'}"
+            f"{checkpoint.path}: its tensors are those of {network}, but its graph is another network's: "
+            f"{quote(wrong[0])} {'differs' if wrong[0] in theirs else 'is missing'}"
         )
 
 
 def _essence(node: Any) -> tuple[Any, ...]:
     """What an operator does, and to what."""
     attributes = {
-        (a.name, a.type, a.i, a.f, tuple(a.floats), tuple(a.ints), a.s, tuple(a.strings))
-        for a in node.attribute
-        if a.name != "epsilon"
+        (a.name, a.type, a.i, a.f, tuple(a.floats), tuple(a.ints), a.s, tuple(a.strings)) for a in node.attribute
     }
     return node.op_type, tuple(node.input), tuple(node.output), attributes
 
 
-def read_again(path: Path) -> Checkpoint:
+def read_again(path: Path, graph: Mapping[str, Any] | None) -> Checkpoint:
     """The weights of a model that `write` wrote a moment ago; the package would hold it in memory several times."""
     with damage(path), ExitStack() as on_error:
         file = on_error.enter_context(path.open("rb"))
-        (graph,) = (inner for number, inner in _fields(file, range(path.stat().st_size)) if number == _GRAPH_OF_MODEL)
+        (content,) = (inner for number, inner in _fields(file, range(path.stat().st_size)) if number == _GRAPH_OF_MODEL)
         tensors = [
-            _placed(file, inner, path) for number, inner in _fields(file, graph) if number == _INITIALIZER_OF_GRAPH
+            _placed(file, inner, path) for number, inner in _fields(file, content) if number == _INITIALIZER_OF_GRAPH
         ]
         stored = layers(tensors, "/", path)
-        checkpoint = Checkpoint(path, "ONNX", stored, dialects=(ONNX,), writer="ONNX", close=file.close)
+        checkpoint = Checkpoint(
+            path,
+            "ONNX",
+            stored,
+            software=ONNX,
+            writer="ONNX",
+            stated={"graph": graph} if graph else {},
+            close=file.close,
+        )
         on_error.pop_all()
     return checkpoint
 
@@ -368,7 +350,7 @@ def _placed(file: BinaryIO, message: range, path: Path) -> StoredTensor:
     where = f"{path}: {quote(name)}"
     if len(raw) != math.prod(shape) * dtype.itemsize:
         raise UnreadableFile(f"{where}: {len(raw)} bytes do not make the shape that it states")
-    return StoredTensor(name, shape, dtype, partial(place.read, file, place.Piece(raw.start), shape, dtype, where))
+    return StoredTensor(name, shape, dtype, partial(storage.read, file, storage.Piece(raw.start), shape, dtype, where))
 
 
 def _fields(file: BinaryIO, message: range) -> Iterator[tuple[int, range]]:
@@ -442,32 +424,20 @@ def _image(model: Any, path: Path) -> tuple[int, int, int]:
     raise NotACheckpoint(f"{path}: expected one image of a stated size as its input, found {len(images)} inputs")
 
 
-def _architecture(model: Any, stated: Mapping[str, Any], path: Path) -> Architecture:
-    """What a model says beside its tensors; the rest is left to `_compare`."""
+def _network(model: Any, stated: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """What a model states of its network; where there is no statement of ours, what its graph tells."""
+    channels, height, width = _image(model, path)
+    network = stated.get("network")
+    if isinstance(network, dict):
+        return {**network, "input_shape": [height, width, channels]}
     epsilons: set[float] = set()
-    symmetric = True
+    padding = "half"
     for node in model.graph.node:
         attributes = {attribute.name: attribute for attribute in node.attribute}
-        match node.op_type:
-            case "Conv":
-                stride, *_ = attributes["strides"].ints if "strides" in attributes else [1]
-                pads = list(attributes["pads"].ints) if "pads" in attributes else [0]
-                symmetric = symmetric and (stride == 1 or len(set(pads)) == 1)
-            case "BatchNormalization":
-                epsilons.add(attributes["epsilon"].f if "epsilon" in attributes else 1e-5)
-    channels, height, width = _image(model, path)
-    momenta: frozenset[float] = frozenset()
-    network = stated.get("network")
-    if isinstance(network, dict):  # ONNX rounds an epsilon to float32; here it stands in full
-        where = f"{path}: metadata ror_port"
-        exact = number(network.get("epsilon"), where)
-        epsilons = {exact if epsilon == np.float32(exact) else epsilon for epsilon in epsilons}
-        momenta = frozenset([number(network.get("momentum"), where)])
-    return Architecture(
-        where="graph",
-        epsilons=frozenset(epsilons),
-        momenta=momenta,
-        ordering="th",
-        padding="half" if symmetric else "same",
-        input_shape=(channels, height, width),
-    )
+        if node.op_type == "BatchNormalization":
+            epsilons.add(attributes["epsilon"].f if "epsilon" in attributes else 1e-5)
+        elif node.op_type == "Conv":
+            pads = list(attributes["pads"].ints) if "pads" in attributes else [0]
+            padding = padding if len(set(pads)) == 1 else "same"
+    epsilon = {"epsilon": epsilons.pop()} if len(epsilons) == 1 else {}
+    return {**epsilon, "padding": padding, "input_shape": [height, width, channels]}

@@ -23,12 +23,15 @@ import numpy as np
 
 from ror_port.errors import MissingExtra, NotACheckpoint, UnreadableFile, UnsafeFile, printable, quote
 from ror_port.formats import safetensors
-from ror_port.formats.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
-from ror_port.formats.model_config import input_shape, json_object, number, padding
+from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
+from ror_port.formats.format import Contents
+from ror_port.formats.json_text import json_object
+from ror_port.formats.pytorch_definition import CLASS_NAME, definition
 from ror_port.layout import Array
-from ror_port.mapping.engine import Note, laid_out, unnoted
-from ror_port.mapping.torch import PYTORCH, TORCH, module_path
-from ror_port.network.graph import Graph, Parameter
+from ror_port.mapping.convention import PYTORCH_CONVENTION
+from ror_port.mapping.engine import Entry, bind, laid_out
+from ror_port.mapping.software import PYTORCH, TORCH_IGNORED, torch_names
+from ror_port.network.graph import Graph
 from ror_port.safety import limits
 from ror_port.safety.file_object import sink
 from ror_port.safety.input_file import readable
@@ -41,14 +44,6 @@ PREPROCESSING = {
     "basis": "assumed: what the code that trained the published weights did",
 }
 
-CLASSES = {
-    "RoR-WRN": ("RoRWRN", "ror_wrn"),
-    "RoR": ("RoR", "ror"),
-    "WRN": ("WRN", "wrn"),
-    "WRN 2016": ("WRN2016", "wrn_2016"),
-}
-"""Family → class and model type in `ror_port.models.networks_torch`."""
-
 DEFINITION = "modeling_ror.py"
 """What the definition is called beside the weights."""
 
@@ -56,71 +51,77 @@ DEFINITION = "modeling_ror.py"
 CONFIG = "config.json"
 
 
-def state(
-    graph: Graph, parameters: Iterable[tuple[Parameter, Array]], dtype: str, note: Note = unnoted
-) -> Iterator[tuple[str, Array]]:
-    """The entries of the state dict, one after the other, for canonical parameters in the order of the graph."""
-    return laid_out(TORCH.bind(graph.parameters, module_path), parameters, dtype, note)
+def entries(contents: Contents) -> tuple[Entry, ...]:
+    """The entries of the state dict: a family's modules nest as its definition has them, any other's are in a row."""
+    graph = contents.graph
+    names = None if contents.family else torch_names(graph).__getitem__
+    return bind(PYTORCH_CONVENTION, graph.parameters, names)
 
 
-def write_folder(
-    folder: Path,
-    graph: Graph,
-    parameters: Iterable[tuple[Parameter, Array]],
-    *,
-    dtype: str,
-    stated: Mapping[str, Any],
-    note: Note = unnoted,
-) -> None:
+def state(contents: Contents) -> Iterator[tuple[str, Array]]:
+    """The state dict, one tensor after the other."""
+    return laid_out(entries(contents), contents.parameters, contents.dtype, contents.note)
+
+
+def write_folder(folder: Path, contents: Contents) -> None:
     """Writes the folder, which must not exist."""
+    stated, graph, family = contents.stated, contents.graph, contents.family
     network = stated["network"]
-    class_name, model_type = CLASSES[network["family"]]
-    settings = {key: value for key, value in network.items() if key not in ("family", "name")}
-    config = {
-        "model_type": model_type,
-        "architectures": [class_name],
+    provenance = {key: stated[key] for key in ("ror_port", "source", "facts")}
+    config: dict[str, Any] = {
+        "model_type": family.model_type if family else "ror_port",
+        "architectures": [family.class_name if family else CLASS_NAME],
         "name": network["name"],
-        **settings,
-        "dtype": dtype,
-        "preprocessing": PREPROCESSING,
-        "provenance": {key: stated[key] for key in ("ror_port", "source", "facts")},
     }
+    if family:
+        config |= {key: value for key, value in network.items() if key not in ("family", "name")}
+        definition_text = _hand_written()
+    else:
+        config["graph"] = stated["graph"]
+        names = torch_names(graph)
+        source = stated["source"]
+        origin = f"{printable(source['file'])} (sha256 {source['sha256']})"
+        definition_text = definition(graph, names, title=network["name"].capitalize(), origin=origin)
+    config |= {"dtype": contents.dtype, "preprocessing": PREPROCESSING, "provenance": provenance}
     folder.mkdir()
     with (folder / safetensors.WEIGHTS).open("wb") as file:
-        _write_safetensors(file, graph, state(graph, parameters, dtype, note), dtype)
+        _write_safetensors(file, contents)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    from importlib import resources
-
-    definition = resources.files("ror_port.models").joinpath("networks_torch.py").read_text(encoding="utf-8")
-    (folder / DEFINITION).write_text(definition, encoding="utf-8")
+    (folder / DEFINITION).write_text(definition_text, encoding="utf-8")
     (folder / "README.md").write_text(_card(config, graph), encoding="utf-8")
 
 
-def _write_safetensors(file: BinaryIO, graph: Graph, tensors: Iterable[tuple[str, Array]], dtype: str) -> None:
-    """A header that says what lies where, then the tensors, each written as it comes.
+def _hand_written() -> str:
+    """The definitions of the families."""
+    from importlib import resources
+
+    return resources.files("ror_port.models").joinpath("networks_torch.py").read_text(encoding="utf-8")
+
+
+def _write_safetensors(file: BinaryIO, contents: Contents) -> None:
+    """A header that tells what lies where, then the tensors, each written as it comes.
 
     The safetensors package would want all of them at once. The header is JSON behind its length in 8 bytes, padded
     with spaces so that the data begin at a multiple of 8.
     """
-    kind = {"float32": "F32", "float64": "F64"}[dtype]
+    dtype = np.dtype(contents.dtype)
+    kind = {"float32": "F32", "float64": "F64"}[contents.dtype]
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for entry in TORCH.bind(graph.parameters, module_path):
-        begin, end = end, end + math.prod(entry.foreign_shape) * np.dtype(dtype).itemsize
+    for entry in entries(contents):
+        begin, end = end, end + math.prod(entry.foreign_shape) * dtype.itemsize
         header[entry.foreign] = {"dtype": kind, "shape": entry.foreign_shape, "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
-    for _, array in tensors:
-        file.write(array.astype(np.dtype(dtype).newbyteorder("<"), copy=False).data)
+    for _, array in state(contents):
+        file.write(array.astype(dtype.newbyteorder("<"), copy=False).data)
 
 
-def write_state_dict(
-    path: Path, graph: Graph, parameters: Iterable[tuple[Parameter, Array]], *, dtype: str, note: Note = unnoted
-) -> None:
+def write_state_dict(path: Path, contents: Contents) -> None:
     """A state dict that ``torch.load(path, weights_only=True)`` takes; needs torch."""
     torch = _torch("or write safetensors")
-    tensors = {name: torch.from_numpy(array) for name, array in state(graph, parameters, dtype, note)}
+    tensors = {name: torch.from_numpy(array) for name, array in state(contents)}
     with path.open("wb") as file, sink(file) as out:
         torch.save(tensors, out)
 
@@ -137,6 +138,8 @@ def read_safetensors(path: Path) -> Checkpoint:
     """Opens a folder of ours, or a ``.safetensors`` file; a ``config.json`` beside the weights is believed."""
     weights, config = (path / safetensors.WEIGHTS, path / CONFIG) if path.is_dir() else (path, path.with_name(CONFIG))
     says = json_object(_bounded(config), str(config)) if os.path.lexists(config) else {}
+    source = _mapping(_mapping(says.get("provenance")).get("source"))
+    network = {"graph": says["graph"]} if "graph" in says else {"network": says}
     with ExitStack() as on_error:
         file = on_error.enter_context(readable(weights).open("rb"))
         stored = unwrapped({tensor.name: tensor for tensor in safetensors.tensors(file, str(weights))})
@@ -144,25 +147,14 @@ def read_safetensors(path: Path) -> Checkpoint:
             path=path,
             format="PyTorch folder, safetensors" if path.is_dir() else "safetensors",
             layers=layers((tensor._replace(name=name) for name, tensor in stored.items()), ".", weights),
-            dialects=(PYTORCH,),
+            software=PYTORCH,
             writer="PyTorch",
-            architecture=_stated_architecture(says, str(config)),
-            stated={"network": says, "source": _mapping(_mapping(says.get("provenance")).get("source"))},
+            stated_where=CONFIG,
+            stated={**network, "source": source},
             close=file.close,
         )
         on_error.pop_all()
     return checkpoint
-
-
-def _stated_architecture(says: Mapping[str, Any], where: str) -> Architecture:
-    return Architecture(
-        CONFIG,
-        epsilons=frozenset([number(says["epsilon"], where)] if "epsilon" in says else ()),
-        momenta=frozenset([number(says["momentum"], where)] if "momentum" in says else ()),
-        padding=padding(says.get("padding", "half"), where),
-        input_shape=input_shape(says.get("input_shape"), where),
-        dropout=number(says.get("dropout", 0.0), where),
-    )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -247,7 +239,7 @@ def _check_places(tensors: Mapping[str, Any], sizes: Counter[int], path: Path) -
 
 def unwrapped(tensors: dict[str, Any]) -> dict[str, Any]:
     """Without what our networks do not keep, and without what a wrapper put in front of every name."""
-    tensors = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in TORCH.ignored}
+    tensors = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in TORCH_IGNORED}
     for prefix in _WRAPPERS:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
@@ -270,9 +262,8 @@ def read_state_dict(path: Path) -> Checkpoint:
         path,
         "PyTorch state dict",
         layers(tensors, ".", path),
-        dialects=(PYTORCH,),
+        software=PYTORCH,
         writer="PyTorch",
-        architecture=Architecture("PyTorch", padding="half"),
     )
 
 
@@ -307,7 +298,7 @@ def layers(tensors: Iterable[StoredTensor], separator: str, path: Path) -> tuple
 
 
 def _card(config: Mapping[str, Any], graph: Graph) -> str:
-    height, width, channels = config["input_shape"]
+    sizes, results = (", ".join(map(str, node.shape)) for node in (graph.inputs[0], graph[graph.outputs[0]]))
     facts = "\n".join(
         f"| {fact['name']} | {fact['value']} | {fact['basis']} | {fact['evidence']} |"
         for fact in config["provenance"]["facts"]
@@ -315,25 +306,30 @@ def _card(config: Mapping[str, Any], graph: Graph) -> str:
     count = sum(int(np.prod(parameter.shape)) for parameter in graph.parameters)
     source = config["provenance"]["source"]
     (class_name,) = config["architectures"]
+    classifier = "classes" in config
+    tags = f"[image-classification, {config['model_type']}]" if classifier else f"[{config['model_type']}]"
+    about = f"{config['classes']} classes, " if classifier else ""
+    inputs = ", ".join(f"torch.rand(1, {', '.join(map(str, node.shape))})" for node in graph.inputs)
+    preprocessing = f"""
+Images are (batch, {sizes}), RGB, pixels / 255. The file does not record this preprocessing; it
+is that of the code which trained the published weights.
+"""
     return f"""---
 library_name: pytorch
-tags: [image-classification, {config["model_type"]}]
+tags: {tags}
 ---
 # {config["name"]}
 
-{count:,} parameters (running statistics included), {config["classes"]} classes, {config["dtype"]}.
+{count:,} parameters (running statistics included), {about}{config["dtype"]}.
 Converted by ror-port {config["provenance"]["ror_port"]} from `{source["file"]}` (sha256 `{source["sha256"]}`).
 
 ```python
 import torch
 from {DEFINITION.removesuffix(".py")} import {class_name}
 model = {class_name}.from_pretrained(".")
-logits = model(torch.rand(1, {channels}, {height}, {width}))  # (batch, {config["classes"]})
+{"logits" if classifier else "outputs"} = model({inputs})  # (batch, {results})
 ```
-
-Images are (batch, {channels}, {height}, {width}), RGB, pixels / 255. The file does not record this preprocessing; it
-is that of the code which trained the published weights.
-
+{preprocessing if classifier else ""}
 ## Where the numbers come from
 
 | fact | value | basis | evidence |

@@ -1,49 +1,42 @@
-"""How the numbers of a file are to be understood, and the layouts that follow from it."""
+"""What the tensors of a file mean, and the layouts that follow from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from ror_port.layout import FLIP_HW_OF_HWIO, HWIO_TO_OIHW, IO_TO_OI, SAME, Layout, rows_chw_to_hwc
+from ror_port.layout import SAME, Layout, Shape, flip, rearrangement
+from ror_port.mapping import weights
+from ror_port.mapping.software import KERAS_1, KERAS_2, ONNX, PYTORCH, Software
 from ror_port.network.graph import Parameter
-
-Deviation = Literal["√(variance + epsilon)", "√variance + epsilon", "std + epsilon"]
-"""What a BatchNorm divides by; the second and third are those of Keras 1.0.7 and of Keras up to 1.0.6."""
+from ror_port.network.layers.layer import DataFormat
 
 
 @dataclass(frozen=True)
 class Convention:
-    """The meaning of a file's tensors.
+    """software: whose order of axes a file has. theano: whether its kernels are those of Theano's true convolution."""
 
-    flipped: kernels were trained under Theano's true convolution.
-    kernels: axes of a stored convolution kernel, "OIHW" or "HWIO".
-    rows: order in which maps were flattened in front of the Dense layer, "CHW" or "HWC".
-    deviation: what a BatchNorm divided by, and so what is stored as its running variance.
-    dense: axes of a stored Dense kernel, "IO" or "OI".
-    """
+    software: Software
+    theano: bool = False
 
-    flipped: bool
-    kernels: str
-    rows: str
-    deviation: Deviation = "√(variance + epsilon)"
-    dense: str = "IO"
-
-
-CANONICAL = Convention(flipped=False, kernels="HWIO", rows="HWC")
-"""What Keras on TensorFlow means by its files, which is also our canonical form."""
-
-THEANO = Convention(flipped=True, kernels="OIHW", rows="CHW")
-"""What Keras 1 on Theano means by its files, with dim ordering "th"."""
+    def layout(self, parameter: Parameter, stored: Shape | None = None) -> Layout:
+        """The rearrangement of a parameter, canonical → file. stored: its shape there, where that is known."""
+        weight = weights.of_layer(type(parameter.layer))[parameter.role]
+        turned = flip(weight.axes) if self.theano and weight.flips else SAME
+        if not weight.axes:
+            return turned
+        data_format: DataFormat = getattr(parameter.layer, "data_format", "channels_last")
+        choices = [
+            turned | rearrangement(weight.axes, axes, parameter.shape)
+            for axes in self.software.stored_axes(weight, data_format)
+        ]
+        return next((layout for layout in choices if layout.shape(parameter.shape) == stored), choices[0])
 
 
-def conv_kernel(convention: Convention) -> Layout:
-    """Canonical → file."""
-    flip = FLIP_HW_OF_HWIO if convention.flipped else SAME
-    return flip | {"OIHW": HWIO_TO_OIHW, "HWIO": SAME}[convention.kernels]
+TENSORFLOW = Convention(KERAS_2)
+"""Keras 2 and 3 on what cross-correlates, which is also the canonical form."""
 
+THEANO = Convention(KERAS_1, theano=True)
+"""Keras 1 on Theano."""
 
-def dense_kernel(convention: Convention, parameter: Parameter) -> Layout:
-    """Canonical → file."""
-    rows = rows_chw_to_hwc(*parameter.rows).inverse if convention.rows == "CHW" and parameter.rows else SAME
-    return rows | {"IO": SAME, "OI": IO_TO_OI}[convention.dense]
+PYTORCH_CONVENTION = Convention(PYTORCH)
+ONNX_CONVENTION = Convention(ONNX)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from ror_port.layout import Array
-from ror_port.network.graph import BatchNorm, Conv, Graph, GraphBuilder, Parameter
+from ror_port.network.graph import Graph, GraphBuilder, Parameter
+from ror_port.network.layers import BatchNormalization, Conv2D
 
 
 def fold(graph: Graph, parameters: Iterable[tuple[Parameter, Array]]) -> tuple[Graph, list[tuple[Parameter, Array]]]:
@@ -17,30 +18,30 @@ def fold(graph: Graph, parameters: Iterable[tuple[Parameter, Array]]) -> tuple[G
     Parameters are canonical; those that change are computed in float64 and come as such. BatchNorms behind a sum or
     a pooling stay.
     """
-    readers = {node.name: [other for other in graph if node.name in other.inputs] for node in graph}
+    readers = graph.readers
     norm_of = {
         node.name: followers[0]
         for node in graph
-        if isinstance(node.operation, Conv)
+        if isinstance(node.layer, Conv2D)
         and len(followers := readers[node.name]) == 1
-        and isinstance(followers[0].operation, BatchNorm)
+        and isinstance(followers[0].layer, BatchNormalization)
     }
     merged = {norm.name: conv for conv, norm in norm_of.items()}
     g = GraphBuilder(taps=[merged.get(tap, tap) for tap in graph.taps])
     for node in graph:
         if node.name in merged:
             continue
-        operation = node.operation
-        if node.name in norm_of and isinstance(operation, Conv):
-            operation = replace(operation, bias=True)
-        g.add(node.name, operation, *(merged.get(name, name) for name in node.inputs), original_name=node.original_name)
-    folded = g.finish()
+        layer = node.layer
+        if node.name in norm_of and isinstance(layer, Conv2D):
+            layer = replace(layer, use_bias=True)
+        g.add(node.name, layer, *(merged.get(name, name) for name in node.inputs), original_name=node.original_name)
+    folded = g.finish(*(merged.get(name, name) for name in graph.outputs))
 
     arrays = {parameter.name: array for parameter, array in parameters}
     for conv, norm in norm_of.items():
-        assert isinstance(norm.operation, BatchNorm)
+        assert isinstance(norm.layer, BatchNormalization)
         gamma, beta, mean, variance = (np.asarray(arrays[p.name], np.float64) for p in norm.parameters)
-        scale = gamma / np.sqrt(variance + norm.operation.epsilon)
+        scale = gamma / np.sqrt(variance + norm.layer.epsilon)
         arrays[f"{conv}/kernel"] = arrays[f"{conv}/kernel"] * scale  # output channels come last
         arrays[f"{conv}/bias"] = (arrays.get(f"{conv}/bias", 0.0) - mean) * scale + beta
     return folded, [(parameter, arrays[parameter.name]) for parameter in folded.parameters]

@@ -1,186 +1,28 @@
-"""A network as data: nodes with canonical names, and the small vocabulary of operations they are made of.
+"""A network as data: nodes, each a layer with its inputs. The one form that every source and every target goes through.
 
-Shapes are channels_last and without the batch: (height, width, channels) for maps, (units,) for vectors.
-Parameters are canonical: cross-correlation kernels, (rows, columns, in, out) for convolutions and (in, out)
-for Dense. What an operation *means* (Theano's arithmetic, Keras layers, ONNX nodes) is said where it is used.
+Shapes are without the batch, in the order of axes of the graph itself, which is that of its source. Parameters are
+canonical whatever that order: kernels of a cross-correlation, axes (height, width, in, out) for a convolution and
+(in, out) for Dense, whose rows follow the graph's own order of flattening.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Shape = tuple[int, ...]
-Kind = Literal["conv", "batch_norm", "dense"]
-
-
-@dataclass(frozen=True)
-class Operation:
-    """What a node does. Subclasses give the shape of the output and of the parameters."""
-
-    def output(self, *inputs: Shape) -> Shape:
-        return inputs[0]
-
-    def parameters(self, shape: Shape) -> Mapping[str, Shape]:
-        """Role → shape, in the order in which Keras keeps them, for an input of the given shape."""
-        return {}
-
-
-@dataclass(frozen=True)
-class Input(Operation):
-    """The image. shape: (height, width, channels)."""
-
-    shape: Shape
-
-    def output(self, *inputs: Shape) -> Shape:
-        return self.shape
-
-
-Padding = Literal["half", "same", "valid"]
-"""What surrounds a convolution's input.
-
-half: Theano's 'same', size // 2 zeros on every side whatever the stride. same: TensorFlow's, as many zeros as make
-the output ⌈length / stride⌉ long, the odd one at the end. valid: none. The first two differ only where stride > 1.
-"""
-
-
-def padding(kind: Padding, size: int, stride: int, length: int) -> tuple[int, int]:
-    """Zeros before and after an axis of the given length, for an odd kernel size."""
-    if kind == "valid":
-        return 0, 0
-    if kind == "half":
-        return size // 2, size // 2
-    total = max((-(-length // stride) - 1) * stride + size - length, 0)
-    return total // 2, total - total // 2
-
-
-@dataclass(frozen=True)
-class Conv(Operation):
-    """Square convolution of odd size."""
-
-    filters: int
-    size: int
-    stride: int = 1
-    initializer: str = "he_normal"
-    bias: bool = True
-    padding: Padding = "half"
-
-    @property
-    def strided(self) -> bool:
-        """Whether it makes a difference which padding 'same' stands for."""
-        return min(self.size, self.stride) > 1
-
-    def output(self, *inputs: Shape) -> Shape:
-        height, width, _ = inputs[0]
-        rows, columns = (
-            (length + sum(padding(self.padding, self.size, self.stride, length)) - self.size) // self.stride + 1
-            for length in (height, width)
-        )
-        return rows, columns, self.filters
-
-    def parameters(self, shape: Shape) -> Mapping[str, Shape]:
-        kernel = {"kernel": (self.size, self.size, shape[-1], self.filters)}
-        return {**kernel, "bias": (self.filters,)} if self.bias else kernel
-
-
-@dataclass(frozen=True)
-class Pad(Operation):
-    """`size` zeros on all four sides."""
-
-    size: int
-
-    def output(self, *inputs: Shape) -> Shape:
-        height, width, channels = inputs[0]
-        return height + 2 * self.size, width + 2 * self.size, channels
-
-
-@dataclass(frozen=True)
-class BatchNorm(Operation):
-    """gamma · (x − moving_mean) / √(moving_variance + epsilon) + beta over channels.
-
-    momentum is Keras': running ← momentum · running + (1 − momentum) · batch.
-    """
-
-    epsilon: float
-    momentum: float = 0.99
-
-    def parameters(self, shape: Shape) -> Mapping[str, Shape]:
-        return dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (shape[-1],))
-
-
-class Relu(Operation):
-    pass
-
-
-@dataclass(frozen=True)
-class Dropout(Operation):
-    rate: float
-
-
-class Add(Operation):
-    def output(self, *inputs: Shape) -> Shape:
-        if len(set(inputs)) != 1:
-            raise ValueError(f"cannot add maps of shapes {inputs}")
-        return inputs[0]
-
-
-@dataclass(frozen=True)
-class Pool(Operation):
-    """Maximum or mean over size × size windows, stride size, incomplete windows dropped."""
-
-    size: int
-
-    def output(self, *inputs: Shape) -> Shape:
-        height, width, channels = inputs[0]
-        return height // self.size, width // self.size, channels
-
-
-class MaxPool(Pool):
-    pass
-
-
-class AveragePool(Pool):
-    pass
-
-
-class Flatten(Operation):
-    """To a vector, in (height, width, channels) order."""
-
-    def output(self, *inputs: Shape) -> Shape:
-        height, width, channels = inputs[0]
-        return (height * width * channels,)
-
-
-@dataclass(frozen=True)
-class Dense(Operation):
-    units: int
-    initializer: str = "glorot_uniform"
-
-    def output(self, *inputs: Shape) -> Shape:
-        return (self.units,)
-
-    def parameters(self, shape: Shape) -> Mapping[str, Shape]:
-        return {"kernel": (shape[0], self.units), "bias": (self.units,)}
-
-
-class Softmax(Operation):
-    pass
-
-
-KINDS: Mapping[type[Operation], Kind] = {Conv: "conv", BatchNorm: "batch_norm", Dense: "dense"}
+from ror_port.layout import Shape
+from ror_port.network.layers import Input, Layer, Softmax
 
 
 class Parameter(NamedTuple):
-    """A canonical parameter, e.g. ``stage2/block0/conv1/kernel``."""
+    """A weight of a node. Its name is canonical, e.g. ``stage2/block0/conv1/kernel``."""
 
     node: str
-    kind: Kind
+    layer: Layer
     role: str
     shape: Shape
-    rows: Shape | None = None
-    """Of a Dense kernel: the (height, width, channels) that were flattened into its rows."""
 
     @property
     def name(self) -> str:
@@ -188,26 +30,35 @@ class Parameter(NamedTuple):
 
 
 class Node(NamedTuple):
+    """A layer at its place. shape: of its output. original_name: the layer name that the authors' code gave, if any.
+
+    shares: the node whose weights it uses, where a layer is used at several places; such a node has no parameters.
+    """
+
     name: str
-    operation: Operation
+    layer: Layer
     inputs: tuple[str, ...]
     shape: Shape
     parameters: tuple[Parameter, ...] = ()
     original_name: str | None = None
-    """The layer name that the authors' code gave, where it gave one."""
+    shares: str | None = None
 
     @property
-    def kind(self) -> Kind | None:
-        return KINDS.get(type(self.operation))
+    def owner(self) -> str:
+        """The node that has its weights."""
+        return self.shares or self.name
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in the order in which the authors' code created them; the last one is the output."""
+    """nodes: in the order of creation, in which inputs come before what reads them. outputs: names of nodes.
+
+    taps: nodes worth comparing, such as stem, stages, features and logits.
+    """
 
     nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
     taps: tuple[str, ...] = ()
-    """Nodes worth comparing: stem, each stage, features, logits."""
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -215,40 +66,64 @@ class Graph:
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
     @cached_property
     def _by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
 
     @property
+    def inputs(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if isinstance(node.layer, Input))
+
+    @property
     def input(self) -> Node:
-        return self.nodes[0]
+        """The only input."""
+        (node,) = self.inputs
+        return node
 
     @property
     def output(self) -> Node:
-        return self.nodes[-1]
+        """The only output."""
+        (name,) = self.outputs
+        return self[name]
+
+    def shapes(self, node: Node) -> tuple[Shape, ...]:
+        """The shapes of a node's inputs."""
+        return tuple(self[name].shape for name in node.inputs)
 
     @property
     def logits(self) -> str:
-        """The node whose output is the scores before the softmax."""
-        return self.output.inputs[0] if isinstance(self.output.operation, Softmax) else self.output.name
+        """The node whose output is the scores before a last softmax."""
+        return self.output.inputs[0] if isinstance(self.output.layer, Softmax) else self.output.name
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         return tuple(parameter for node in self.nodes for parameter in node.parameters)
 
     @cached_property
+    def readers(self) -> dict[str, tuple[Node, ...]]:
+        """Name → the nodes that have it as an input."""
+        found: dict[str, list[Node]] = {node.name: [] for node in self.nodes}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found[name].append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
+    @cached_property
     def keras_order(self) -> tuple[Node, ...]:
         """Nodes as ``model.layers`` lists them, in Keras 1 to 3 alike.
 
-        Deepest first, where depth is the longest way to the output; among equals, in the order of a
-        depth-first walk from the output through each node's inputs.
+        Deepest first, where depth is the longest way to an output; among equals, in the order of a depth-first walk
+        from the outputs through each node's inputs.
         """
-        depth = {self.output.name: 0}
+        depth = dict.fromkeys(self.outputs, 0)
         for node in reversed(self.nodes):  # creation order is topological
             for source in node.inputs:
                 depth[source] = max(depth.get(source, 0), depth[node.name] + 1)
         walk: dict[str, int] = {}
-        stack = [self.output.name]
+        stack = list(reversed(self.outputs))
         while stack:
             name = stack.pop()
             if name not in walk:
@@ -256,54 +131,93 @@ class Graph:
                 stack.extend(reversed(self[name].inputs))
         return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], walk[node.name])))
 
-    def with_explicit_padding(self) -> Graph:
-        """The same function, with a Pad before every "half"-padded strided convolution: only Theano has that mode."""
-        g = GraphBuilder(taps=list(self.taps))
+    def map(self, change: Callable[[Layer], Layer]) -> Graph:
+        """The same nodes with other layers: `change` is given each and returns the one that takes its place."""
+        g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            operation, inputs = node.operation, node.inputs
-            if isinstance(operation, Conv) and operation.padding == "half" and operation.strided:
-                inputs = (g.add(f"{node.name}_pad", Pad(operation.size // 2), *inputs),)
-                operation = replace(operation, padding="valid")
-            g.add(node.name, operation, *inputs, original_name=node.original_name)
-        return g.finish()
+            g.add_like(node, change(node.layer), *node.inputs)
+        return g.finish(*self.outputs)
 
-    def until(self, name: str) -> Graph:
-        """The graph that ends in the named node, with what does not lead there left out."""
-        needed = {name}
+    def renamed(self, names: Mapping[str, str]) -> Graph:
+        """The same nodes under other names. names: of all of them."""
+        g = GraphBuilder([names[tap] for tap in self.taps])
+        for node in self.nodes:
+            inputs = (names[source] for source in node.inputs)
+            shares = names[node.shares] if node.shares else None
+            g.add(names[node.name], node.layer, *inputs, original_name=node.original_name, shares=shares)
+        return g.finish(*(names[name] for name in self.outputs))
+
+    def for_keras(self) -> Graph:
+        """The same function in layers that Keras 3 has; parameters keep their order."""
+        g = GraphBuilder(list(self.taps))
+        for node in self.nodes:
+            node.layer.for_keras(_Replacement(g, node), *node.inputs)
+        return g.finish(*self.outputs)
+
+    def until(self, *names: str) -> Graph:
+        """The graph that ends in the named nodes, without what does not lead there."""
+        needed = set(names)
         for node in reversed(self.nodes):
             if node.name in needed:
                 needed.update(node.inputs)
-        return Graph(
-            tuple(node for node in self.nodes if node.name in needed),
-            tuple(tap for tap in self.taps if tap in needed),
-        )
+        nodes = tuple(node for node in self.nodes if node.name in needed)
+        return Graph(nodes, names, tuple(tap for tap in self.taps if tap in needed))
+
+
+class _Replacement(NamedTuple):
+    """The place of one node in a graph under construction; see `ror_port.network.layers.layer.Assembly`."""
+
+    g: GraphBuilder
+    node: Node
+
+    def add(self, suffix: str, layer: Layer, *inputs: str) -> str:
+        name = f"{self.node.name}_{suffix}" if suffix else self.node.name
+        while name in self.g.nodes:
+            name += "_"
+        shares = self.node.shares
+        if shares and suffix:
+            shares = f"{shares}_{suffix}"
+        original_name = None if suffix else self.node.original_name
+        return self.g.add(name, layer, *inputs, original_name=original_name, shares=shares)
+
+    def shape(self, name: str) -> Shape:
+        return self.g.nodes[name].shape
 
 
 @dataclass
 class GraphBuilder:
     """Collects nodes; `add` returns the new node's name, to be passed on as an input."""
 
-    nodes: dict[str, Node] = field(default_factory=dict)
     taps: list[str] = field(default_factory=list)
+    nodes: dict[str, Node] = field(default_factory=dict)
 
-    def add(self, name: str, operation: Operation, *inputs: str, original_name: str | None = None) -> str:
-        sources = [self.nodes[source] for source in inputs]
-        kind = KINDS.get(type(operation))
-        parameters: tuple[Parameter, ...] = ()
-        if kind:
-            source = sources[0]
-            rows = self.nodes[source.inputs[0]].shape if isinstance(source.operation, Flatten) else None
-            parameters = tuple(
-                Parameter(name, kind, role, shape, rows if role == "kernel" else None)
-                for role, shape in operation.parameters(source.shape).items()
-            )
-        shape = operation.output(*(source.shape for source in sources))
-        self.nodes[name] = Node(name, operation, inputs, shape, parameters, original_name)
+    def add(
+        self, name: str, layer: Layer, *inputs: str, original_name: str | None = None, shares: str | None = None
+    ) -> str:
+        """Raises ValueError where the layer does not take such inputs, or not the weights of the node it shares."""
+        shapes = tuple(self.nodes[source].shape for source in inputs)
+        shape = layer.output_shape(*shapes)
+        layer = layer.bound(*shapes)
+        parameters = tuple(Parameter(name, layer, role, size) for role, size in layer.weights(*shapes).items())
+        if shares is not None and parameters:
+            owned = self.nodes[shares].parameters
+            if [(p.role, p.shape) for p in owned] != [(p.role, p.shape) for p in parameters]:
+                raise ValueError(f"{name} cannot use the weights of {shares}, which are of other shapes")
+            parameters = ()
+        else:
+            shares = None
+        self.nodes[name] = Node(name, layer, inputs, shape, parameters, original_name, shares)
         return name
+
+    def add_like(self, node: Node, layer: Layer, *inputs: str) -> str:
+        """Another layer in the place of a node, under its name."""
+        return self.add(node.name, layer, *inputs, original_name=node.original_name, shares=node.shares)
 
     def tap(self, name: str) -> str:
         self.taps.append(name)
         return name
 
-    def finish(self) -> Graph:
-        return Graph(tuple(self.nodes.values()), tuple(self.taps))
+    def finish(self, *outputs: str) -> Graph:
+        """outputs: names of nodes; the last node, where none is named."""
+        names = outputs or (list(self.nodes)[-1],)
+        return Graph(tuple(self.nodes.values()), names, tuple(self.taps))

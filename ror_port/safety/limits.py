@@ -3,6 +3,18 @@
 MAX_LAYERS = 10_000
 """RoR-3-1202 has about 6,000 layers; the largest net in these families that anybody published."""
 
+MAX_YAML_BYTES = 1 << 20
+"""An architecture as YAML, which takes 100 times as long to read as JSON; genuine ones have 2 to 60 kB."""
+
+MAX_YAML_VALUES = 1_000_000
+"""What an architecture as YAML may come to, every alias counted as often as it stands."""
+
+MAX_FILES_BESIDE = 50
+"""Files that may hold an architecture, in the folder of a weights file."""
+
+MAX_NESTING = 50
+"""Models within models. People nest two or three deep."""
+
 MAX_NAME = 1_000
 """Characters of a layer or weight name; Keras' own have some dozens."""
 

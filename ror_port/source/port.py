@@ -1,53 +1,62 @@
-"""The road from a file to a network in canonical form. Every command starts here."""
+"""The road from a file to a graph with its weights. Every command starts here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ror_port import __version__
-from ror_port.convert import stage as output
-from ror_port.errors import BadValues, UnknownNetwork, quote
-from ror_port.formats import open_checkpoint
-from ror_port.formats.checkpoint import Architecture, Checkpoint, StoredLayer, StoredTensor
-from ror_port.formats.model_config import input_shape, number, operations
-from ror_port.layout import IO_TO_OI, NHWC_TO_NCHW, SAME, Array
-from ror_port.mapping.convention import CANONICAL, Convention, conv_kernel
-from ror_port.mapping.dialect import Dialect
-from ror_port.mapping.engine import Table
-from ror_port.network.families import Network
+from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, quote
+from ror_port.formats import compare_with_graph, open_checkpoint
+from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
+from ror_port.layout import SAME, Array
+from ror_port.mapping import weights
+from ror_port.mapping.convention import Convention
+from ror_port.mapping.software import KERAS_2, PYTORCH, Software, by_order, torch_names
+from ror_port.network.as_json import from_json
+from ror_port.network.families import Family
 from ror_port.network.families.signature import LayerShape
-from ror_port.network.graph import Graph, Padding, Parameter
+from ror_port.network.graph import Graph, Parameter
+from ror_port.network.layers import BatchNormalization, Dropout, Layer
+from ror_port.network.layers.layer import DataFormat
+from ror_port.network.layers.spatial import Spatial
+from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
-from ror_port.source.provenance import Fact, Given, Norm
+from ror_port.source.architecture import beside, read_architecture
+from ror_port.source.from_config import Stated, stated_graph
+from ror_port.source.match import match
+from ror_port.source.provenance import Basis, Fact, Given
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
+from ror_port.theano import run as reference
+from ror_port.theano.twins import Stored
 
-if TYPE_CHECKING:  # which imports this module
-    from ror_port.convert.write import Format, Written
+Inputs = Array | Mapping[str, Array]
+"""What a network is given: one array, or for several inputs an array for each, by the names of their nodes."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """A recognised checkpoint: the network it holds, what is known of it, and its parameters.
+    """A checkpoint that was understood: its graph, what is known of it, and its parameters.
 
     Use it as a context manager; tensors are read from the file on demand.
-    table: of the format that the file has. stored: canonical parameter name → tensor of the file.
-    layers: node with weights → name of its layer in the file.
+    graph: in the order of axes that the file has. family: the one that was recognised, or None.
+    stored: canonical parameter name → tensor of the file. layers: node with weights → name of its layer in the file.
     """
 
     checkpoint: Checkpoint
-    network: Network
     graph: Graph
     convention: Convention
-    table: Table
-    stored: dict[str, StoredTensor]
+    stored: Mapping[str, StoredTensor]
     facts: tuple[Fact, ...]
     layers: Mapping[str, str]
+    family: Family | None = None
     bad_values: bool = False
     """Whether NaN, infinities and negative variances are admitted."""
     admitted: dict[str, str] = field(default_factory=dict)
@@ -61,6 +70,14 @@ class Port:
     ) -> None:
         self.checkpoint.close()
 
+    def __repr__(self) -> str:
+        return f"<Port {self.name}, {self.size:,} parameters, from {str(self.checkpoint.path)!r}>"
+
+    @property
+    def name(self) -> str:
+        """Of the network."""
+        return self.family.name if self.family else f"a network of {len(self.graph.nodes)} layers"
+
     @property
     def dtype(self) -> str:
         """ "float64" where any tensor is, else "float32": no output holds less than its source."""
@@ -72,7 +89,7 @@ class Port:
         return sum(int(np.prod(parameter.shape)) for parameter in self.graph.parameters)
 
     def untouched(self, parameter: Parameter) -> Array:
-        """A tensor exactly as the file has it, once its values are found to be sound or are admitted."""
+        """A tensor exactly as the file has it, once its values are found to be valid or are admitted."""
         tensor = self.stored[parameter.name]
         array = tensor.read()
         bad = None
@@ -89,220 +106,461 @@ class Port:
             self.admitted[tensor.name] = bad
         return array
 
-    @property
-    def target(self) -> Network:
-        """The network that outputs hold: canonical in its BatchNorms too.
+    @cached_property
+    def canonical_graph(self) -> Graph:
+        """The network that outputs hold: canonical in its BatchNormalizations too.
 
         Where the source divides by anything but √(variance + epsilon), its epsilon is folded into the variances:
         the square of what it divides by, and epsilon 0. That is the same function for every stored value.
         """
-        return self.network if self.convention.deviation == CANONICAL.deviation else replace(self.network, epsilon=0.0)
+        return self.graph.map(_canonical)
 
     @property
     def rounds(self) -> bool:
-        """Whether writing rounds: variances of Keras up to 1.0.7 become others (see `target`), in `dtype`."""
-        return self.target is not self.network and self.dtype == "float32"
+        """Whether writing rounds: variances of Keras up to 1.0.7 become others, in `dtype`."""
+        return self.canonical_graph.nodes != self.graph.nodes and self.dtype == "float32"
 
-    def parameters(self) -> Iterator[tuple[Parameter, Array]]:
-        """Every parameter in canonical form, read one after the other.
+    def relayout(self, data_format: DataFormat) -> Relayout:
+        """The canonical graph with its images in a data format, and what that changes of its weights."""
+        return relayout(self.canonical_graph, data_format)
 
-        All are rearranged and nothing else, but for the variances of Keras up to 1.0.7 (see `target`), which come
-        as float64. They come as views, for a writer to copy once, by the layout that it needs itself.
+    def parameters(self, moved: Relayout | None = None) -> Iterator[tuple[Parameter, Array]]:
+        """Every parameter in canonical form, read one after the other. moved: for which graph, see `relayout`.
+
+        All are rearranged and nothing else, but for the variances of Keras up to 1.0.7 (see `canonical_graph`), which
+        come as float64. They come as views, for a writer to copy once, by the layout that it needs itself.
         """
-        for parameter in self.graph.parameters:
-            array = self.table.layout(parameter).inverse.view(self.untouched(parameter))
-            if parameter.role == "moving_variance" and self.target is not self.network:
-                values = array.astype(np.float64)
-                with np.errstate(invalid="ignore"):  # an admitted negative variance is a NaN to Keras, too
-                    deviation = values if self.convention.deviation == "std + epsilon" else np.sqrt(values)
-                array = (deviation + self.network.epsilon) ** 2
-            yield parameter, array
+        changes = moved.weights if moved else {}
+        target = moved.graph if moved else self.canonical_graph
+        for parameter, wanted in zip(self.graph.parameters, target.parameters, strict=True):
+            stored = self.stored[parameter.name].shape
+            array = self.convention.layout(parameter, stored).inverse.view(self.untouched(parameter))
+            layer = parameter.layer
+            if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
+                array = _canonical_variance(layer, array)
+            yield wanted, changes.get(parameter.name, SAME).view(array)
 
-    def reference_tensors(self) -> dict[str, dict[str, Array]]:
-        """Node → role → untouched tensor: what `ror_port.theano.run` runs on."""
+    def tensors(self) -> dict[str, dict[str, Array]]:
+        """Node → role → untouched tensor: what the reference runs on."""
         return {
             node.name: {parameter.role: self.untouched(parameter) for parameter in node.parameters}
             for node in self.graph
-            if node.kind
+            if node.parameters
         }
 
+    @property
+    def how_stored(self) -> Stored:
+        """How the untouched tensors lie, in the reference's terms."""
+        return Stored(self.convention.software.column, self.convention.theano)
+
+    @cached_property
+    def channels_last(self) -> Relayout:
+        """How values of the graph's own order of axes relate to images that are channels_last."""
+        return relayout(self.graph, "channels_last")
+
+    def run(
+        self,
+        inputs: Inputs,
+        *,
+        tensors: Mapping[str, Mapping[str, Array]] | None = None,
+        dtype: DTypeLike = np.float64,
+        training: bool = False,
+    ) -> Iterator[tuple[str, Array]]:
+        """The reference on inputs: yields (node, output), (batch, …), images channels_last.
+
+        inputs: (batch, …), images (batch, height, width, channels); of several inputs a mapping by the names of their
+        nodes. tensors: of `tensors`, where they were read before. dtype: what is computed in. training: normalise by
+        the statistics of the batch.
+        """
+        axes, given = self.channels_last, inputs
+        if not isinstance(given, Mapping):
+            given = {self.graph.input.name: given}
+        own = {name: axes.value(name).inverse.view(np.asarray(array)) for name, array in given.items()}
+        held = self.tensors() if tensors is None else tensors
+        for name, output in reference.run(self.graph, held, self.how_stored, own, dtype=dtype, training=training):
+            yield name, axes.value(name).view(output)
+
+    def outputs(
+        self, inputs: Inputs, *names: str, tensors: Mapping[str, Mapping[str, Array]] | None = None
+    ) -> dict[str, Array]:
+        """The outputs of the named nodes; see `run`."""
+        return {name: output for name, output in self.run(inputs, tensors=tensors) if name in names}
+
+    def compute(self, name: str, inputs: Mapping[str, Array], tensors: Mapping[str, Array]) -> Array:
+        """The output of one node for given inputs, all as in `run`; tensors: role → untouched tensor."""
+        node, axes = self.graph[name], self.channels_last
+        own = tuple(axes.value(source).inverse.view(inputs[source]) for source in node.inputs)
+        return axes.value(name).view(reference.compute(node, own, tensors, self.how_stored))
+
     def predict(self, images: Array) -> Array:
-        """What Theano would have answered: (batch, height, width, channels) → probabilities, (batch, classes).
+        """What Keras on Theano would have predicted: (batch, height, width, channels) → (batch, classes).
 
         images: scaled as in training (the published networks: pixels / 255). Computed in float64 by the reference.
         """
-        from ror_port.theano import run as theano_numpy
+        output = self.graph.output.name
+        return self.outputs(images, output)[output]
 
-        tensors, output = self.reference_tensors(), self.graph.output.name
-        images = NHWC_TO_NCHW(np.asarray(images))
-        return theano_numpy.outputs(self.graph, tensors, self.convention, images, output)[output]
-
-    def to_keras(self, path: Path | str, *, force: bool = False, **options: Any) -> Written:
-        """Writes .keras, .weights.h5, .h5 or, without such an ending, a SavedModel. See `convert.to_tensorflow`."""
-        from ror_port.convert import write as convert
-
-        format = convert.named_format(str(path), convert.TENSORFLOW) or convert.TENSORFLOW[-1]
-        return convert.to_tensorflow(self, self._target(path, format, force), format.name, **options)
-
-    def to_torch(self, path: Path | str, *, force: bool = False) -> Written:
-        """Writes a folder of safetensors, config and definition, or a state dict where the name ends in .pt."""
-        from ror_port.convert import write as convert
-
-        format = convert.named_format(str(path), convert.TORCH) or convert.TORCH[0]
-        return convert.to_torch(self, self._target(path, format, force), format.name)
-
-    def to_onnx(self, path: Path | str, *, force: bool = False, **options: Any) -> Written:
-        """Writes an ONNX model. See `convert.to_onnx` for the options."""
-        from ror_port.convert import write as convert
-
-        return convert.to_onnx(self, self._target(path, convert.ONNX[0], force), **options)
-
-    def to_theano(self, path: Path | str, *, force: bool = False) -> Written:
-        """Writes weights for Keras 1 on Theano."""
-        from ror_port.convert import write as convert
-
-        return convert.to_theano(self, self._target(path, convert.THEANO[0], force))
-
-    def _target(self, path: Path | str, format: Format, force: bool) -> Path:
-        output.check(Path(path), self.checkpoint.path, folder=format.folder, force=force)
-        return Path(path)
+    def network_statement(self) -> dict[str, Any]:
+        """What outputs state of the network: its family and settings."""
+        if self.family is None:
+            return {"family": None, "name": self.name}
+        settings = self.family.settings(self.canonical_graph)
+        return {"family": self.family.family, "name": self.family.name, **settings}
 
     def statement(self) -> dict[str, Any]:
-        """What outputs say of themselves: network, source and facts, as JSON."""
+        """What outputs state of themselves: network, source and facts, as JSON."""
         source = {"file": self.checkpoint.path.name, "sha256": self.checkpoint.sha256}
         if "source" in self.checkpoint.stated:
             source["made_from"] = self.checkpoint.stated["source"]
         return {
             "ror_port": __version__,
-            "network": {"family": self.target.family, "name": self.target.name, **asdict(self.target)},
+            "network": self.network_statement(),
             "source": source,
             "facts": [fact.as_json() for fact in self.facts],
         }
 
 
-def load(path: Path | str, given: Given | None = None, **says: Any) -> Port:
+def _canonical(layer: Layer) -> Layer:
+    if isinstance(layer, BatchNormalization) and layer.divisor != "√(variance + epsilon)":
+        return replace(layer, epsilon=0.0, divisor="√(variance + epsilon)")
+    return layer
+
+
+def _canonical_variance(layer: BatchNormalization, stored: Array) -> Array:
+    """The variance that gives the same function under today's rule, with epsilon 0 where the rule was another."""
+    if layer.divisor == "√(variance + epsilon)":
+        return stored
+    values = stored.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # an admitted negative variance is a NaN to Keras, too
+        deviation = values if layer.divisor == "std + epsilon" else np.sqrt(values)
+    return np.asarray((deviation + layer.epsilon) ** 2)
+
+
+def load(
+    path: Path | str,
+    given: Given | None = None,
+    *,
+    backend: str | None = None,
+    keras: str | None = None,
+    epsilon: float | None = None,
+    size: int | None = None,
+    sha256: str | None = None,
+    bad_values: bool = False,
+    architecture: Path | str | None = None,
+    graph: Mapping[str, Any] | None = None,
+) -> Port:
     """Opens a checkpoint and finds out what it is.
 
-    given, or its fields as keywords: what the user says of the file where it is silent or wrong (`Given`).
+    given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`).
+    architecture: a file with the model as JSON or YAML, for weights that come without; where none is given, the one
+    file beside them that fits is taken.
+    graph: the network as `ror_port.network.as_json` states it, for a file that states none.
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    given = given or Given(**says)
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values)
     checkpoint = open_checkpoint(Path(path), given.sha256)
     try:
-        return understand(checkpoint, given)
+        if graph is not None:
+            checkpoint.stated = {**checkpoint.stated, "graph": graph}
+        if architecture is not None:
+            _attach(checkpoint, Path(architecture), "given", "--architecture")
+            return understand(checkpoint, given)
+        try:
+            return understand(checkpoint, given)
+        except UnknownNetwork as error:
+            if checkpoint.config is not None or checkpoint.software or "graph" in checkpoint.stated:
+                raise
+            return _with_what_lies_beside(checkpoint, given, error)
     except BaseException:
         checkpoint.close()
         raise
 
 
+def _attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
+    """Gives a checkpoint the architecture of a file. Raises NotACheckpoint where it has one already."""
+    if checkpoint.config is not None:
+        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself; --architecture is not needed")
+    checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
+    checkpoint.config_fact = Fact("architecture", path.name, basis, evidence)
+
+
+def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownNetwork) -> Port:
+    """The port under the one architecture beside the weights that fits them; else the error, with what to do."""
+    fitting: list[Path] = []
+    refused: UnknownNetwork | None = None
+    for path in beside(checkpoint.path):
+        checkpoint.config = None
+        try:
+            _attach(checkpoint, path, "inferred", "the one file beside the weights that fits them")
+            understand(checkpoint, given)
+            fitting.append(path)
+        except UnknownNetwork as problem:  # it is an architecture, with what is not supported
+            refused = problem
+        except RorPortError:
+            continue
+    checkpoint.config = None
+    if len(fitting) > 1:
+        names = ", ".join(quote(path.name) for path in fitting)
+        raise NotACheckpoint(f"{checkpoint.path}: {names} beside it all fit; choose one with --architecture")
+    if not fitting:
+        raise refused or UnknownNetwork(f"{error}; give it with --architecture FILE.json or .yaml")
+    _attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")
+    return understand(checkpoint, given)
+
+
 def understand(checkpoint: Checkpoint, given: Given) -> Port:
-    """Finds out what an opened checkpoint is; the Port closes it. Errors as of `load`."""
-    dialect, version, dialect_fact = provenance.dialect(checkpoint, given)
+    """Finds out what an opened checkpoint is; the Port closes it. Errors as of `load`.
+
+    A stated architecture is what is ported. A family lends it names and definitions, where it is that family's network
+    in every setting and edge. Without one, the network is the family's that the tensors fit.
+    """
+    origin = provenance.origin(checkpoint, given)
     backend = provenance.backend(checkpoint, given)
-    flipped = backend.value == "theano"
-    found, kernels, layers = _recognise(checkpoint, dialect)
-    if not isinstance(found, Recognition):
-        raise unknown(str(checkpoint.path), found, layers)
-    rows, ordering = provenance.ordering(checkpoint, dialect, version, kernels, flipped)
-    norm = provenance.batch_norm(checkpoint, found.network, version, given)
-    convention = replace(dialect.convention or CANONICAL, flipped=flipped, kernels=kernels, rows=rows)
-    convention = replace(convention, deviation=norm.deviation)
-    padding, padding_fact = provenance.padding(checkpoint, found.graph, flipped)
-    network, graph = _settle(checkpoint, found, norm, given, padding)
-    _compare_architecture(checkpoint, network, graph)
-    checkpoint.compare(network.name, graph)
-    by_role = {layer.name: _by_role(layer, dialect) for layer in checkpoint.weighted}
-    stored = {parameter.name: by_role[found.layers[parameter.node]][parameter.role] for parameter in graph.parameters}
+    theano = backend.value == "theano"
+    convention = Convention(origin.software, theano)
+    stated = _stated(checkpoint, theano, origin.version)
+    found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
+    understood = _Understood(None, Graph((), ()), {}, "", (), {})
+    if isinstance(found, Recognition):
+        understood = _recognised(checkpoint, origin.software, found, stated, given, data_format)
+    elif stated is None:
+        raise unknown(str(checkpoint.path), found, shapes)
+    if understood.family is None:
+        assert stated is not None
+        understood = _as_stated(checkpoint, stated, convention, understood.difference)
+    family = understood.family
+    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None)
+    norm = provenance.batch_norm(checkpoint, padding.graph, family, origin, given, stated is not None)
+    graph = norm.graph
+    compare_with_graph(checkpoint, family.name if family else "the network", graph)
+    states = stated is not None and not checkpoint.writer
+    ordering = provenance.ordering(checkpoint, graph, origin, theano, states)
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
-        *([dialect_fact] if dialect_fact else []),
+        *([origin.fact] if origin.fact else []),
         backend,
         *([ordering] if ordering else []),
-        Fact("network", network.name, "inferred", f"shapes of {len(stored)} tensors: {network.summary}"),
-        Fact("pairing", f"{len(by_role)} layers", "inferred", found.evidence),
-        *([padding_fact] if padding_fact else []),
+        *([checkpoint.config_fact] if checkpoint.config_fact else []),
+        *understood.facts,
+        *padding.facts,
         *norm.facts,
     )
-    return Port(
-        checkpoint, network, graph, convention, dialect.table(convention), stored, facts, found.layers, given.bad_values
+    return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given.bad_values)
+
+
+def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...]) -> Stated | None:
+    """The architecture that a file states, in Keras' words or in our own."""
+    if checkpoint.config is not None:
+        where = f"{checkpoint.path}: {checkpoint.config_where}"
+        version = provenance.version_of(checkpoint.config) or version
+        shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
+        return stated_graph(checkpoint.config, shapes, theano=theano, version=version, where=where)
+    if "graph" in checkpoint.stated:
+        graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
+        names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)
+        return Stated(graph, names)
+    return None
+
+
+class _Understood(NamedTuple):
+    """A network and where its weights are. layers: node with weights → layer of the file.
+
+    family: None where the architecture is no family's; difference: the first from the family that its tensors fit.
+    """
+
+    family: Family | None
+    graph: Graph
+    layers: Mapping[str, str]
+    difference: str
+    facts: tuple[Fact, ...]
+    stored: Mapping[str, StoredTensor]
+
+
+def _recognised(
+    checkpoint: Checkpoint,
+    software: Software,
+    found: Recognition,
+    stated: Stated | None,
+    given: Given,
+    data_format: DataFormat,
+) -> _Understood:
+    """The family's network, unless an architecture is stated that is another one."""
+    family = _sized(checkpoint, found, stated, given)
+    if stated is None:
+        rate = provenance.number(
+            checkpoint.stated_network.get("dropout", 0.0), f"{checkpoint.path}: {checkpoint.stated_where}"
+        )
+        graph = family.graph(data_format, rate)
+    else:
+        rates = [node.layer.rate for node in stated.graph if isinstance(node.layer, Dropout)]
+        node_of = {layer: node for node, layer in reversed(list(stated.layers.items()))}
+        missing = [layer for layer in found.layers.values() if layer not in node_of]
+        paired = {node: node_of.get(layer, "") for node, layer in found.layers.items()}
+        expected = family.graph(data_format, max(rates, default=0.0))
+        matched = f"it has no layer {quote(missing[0])}" if missing else match(expected, stated.graph, paired)
+        if isinstance(matched, str):
+            return _Understood(None, stated.graph, {}, f"{family.name} but for this: {matched}", (), {})
+        graph = matched
+    facts = (
+        Fact("network", family.name, "inferred", f"shapes of {len(graph.parameters)} tensors: {family.summary}"),
+        Fact("pairing", f"{len(found.layers)} layers", "inferred", found.evidence),
     )
+    by_role = {layer.name: _by_role(layer, checkpoint, software) for layer in checkpoint.weighted}
+    stored = {p.name: by_role[found.layers[p.node]][p.role] for p in graph.parameters}
+    return _Understood(family, graph, found.layers, "", facts, stored)
 
 
-def _settle(
-    checkpoint: Checkpoint, found: Recognition, norm: Norm, given: Given, padding: Padding
-) -> tuple[Network, Graph]:
-    """The recognised network with everything that its tensors do not tell, and its graph."""
-    network = found.network
-    stated = checkpoint.stated_network
-    architecture = checkpoint.architecture or Architecture()
-    where = f"{checkpoint.path}: attribute ror_port"
-    stored_shape = architecture.input_shape or input_shape(stated.get("input_shape"), where)
-    shape = network.input_shape
+def _as_stated(checkpoint: Checkpoint, stated: Stated, convention: Convention, difference: str) -> _Understood:
+    """The network of a stored architecture. Layers are paired by name, and each checked by kind and shape.
+
+    Raises NotACheckpoint where the file's weights are not those of the architecture.
+    """
+    where, graph = f"{checkpoint.path}: {checkpoint.config_where}", stated.graph
+    in_file = {layer.name: layer for layer in checkpoint.weighted}
+    expected = stated.parameters_of_layers()
+    for surplus in in_file.keys() - expected.keys():
+        raise NotACheckpoint(f"{where}: has no layer {quote(surplus)}, whose weights the file holds")
+    stored = {}
+    for name, parameters in expected.items():
+        if name not in in_file:
+            raise NotACheckpoint(f"{where}: the file has no weights of its layer {quote(name)}")
+        tensors = _in_order(in_file[name], parameters, convention.software)
+        if len(tensors) != len(parameters):
+            raise NotACheckpoint(
+                f"{where}: layer {quote(name)} expects {len(parameters)} weights, the file has {len(tensors)}"
+            )
+        for parameter, tensor in zip(parameters, tensors, strict=True):
+            shape = convention.layout(parameter, tensor.shape).shape(parameter.shape)
+            if tensor.shape != shape:
+                raise NotACheckpoint(
+                    f"{where}: layer {quote(name)} expects {parameter.role} {_sizes(shape)}, the file has "
+                    f"{_sizes(tensor.shape)}"
+                )
+            stored[parameter.name] = tensor
+    evidence = checkpoint.config_where + (f"; its tensors fit {difference}" if difference else "")
+    facts = (Fact("network", f"{len(graph.nodes)} layers", "recorded", evidence),)
+    layers = {node.name: stated.layers[node.name] for node in graph if node.parameters}
+    return _Understood(None, graph, layers, difference, facts, stored)
+
+
+def _in_order(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> Sequence[StoredTensor]:
+    """The tensors of a layer in the order of its parameters: as the file lists them, or by their names."""
+    if software.ordered:
+        _ensure_names_agree(layer, parameters, software)
+        return layer.tensors
+    by_name = {tensor.name: tensor for tensor in layer.tensors}
+    names = [software.weight_name(weights.of_layer(type(p.layer))[p.role], layer.name) for p in parameters]
+    return [by_name[name] for name in names if name in by_name] if len(by_name) == len(names) else layer.tensors
+
+
+def _ensure_names_agree(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> None:
+    """Raises NotACheckpoint where a weight is called as another one of its layer is."""
+    words = [getattr(weights.of_layer(type(p.layer))[p.role], software.column) for p in parameters]
+    for word, parameter, name in zip(words, parameters, layer.weights, strict=False):
+        found = software.role_in_name(name)
+        if found is not None and found != word and found in words:
+            raise NotACheckpoint(
+                f"layer {quote(layer.name)}: its weights contradict themselves: {quote(name)} stands where Keras keeps "
+                f"the {parameter.role}"
+            )
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _formats(stated: Stated | None, origin: provenance.Origin, theano: bool) -> tuple[DataFormat, ...]:
+    """Data formats that the file may have: the one of its architecture, else those that its software leaves open."""
+    layers = [node.layer for node in stated.graph if isinstance(node.layer, Spatial)] if stated else []
+    found = {layer.data_format for layer in layers if layer.rank > 1}
+    return tuple(sorted(found)) if found else provenance.orderings(origin.software, origin.version, theano)
+
+
+def _sized(checkpoint: Checkpoint, found: Recognition, stated: Stated | None, given: Given) -> Family:
+    """The recognised network for images of the size that is given or stated; its Dense layer must still fit."""
+    family = found.family
+    shape = family.input_shape
     if given.size:
         shape = (given.size, given.size, shape[2])
-    elif stored_shape and len(stored_shape) == 3:
-        first, second, third = stored_shape
-        shape = (second, third, first) if architecture.ordering == "th" else (first, second, third)
-    settled = replace(
-        network,
-        input_shape=shape,
-        epsilon=norm.epsilon,
-        momentum=norm.momentum,
-        dropout=architecture.dropout or number(stated.get("dropout", 0.0), where),
-        padding=padding,
-    )
-    size = "×".join(map(str, shape))
+    elif stated and len(stated.graph.inputs) == 1 and len(stated.graph.input.shape) == 3:
+        height, width, channels = relayout(stated.graph, "channels_last").graph.input.shape
+        shape = height, width, channels
+    elif stored := checkpoint.stated_network.get("input_shape"):
+        shape = _shape(stored, f"{checkpoint.path}: {checkpoint.stated_where}")
+    sized = replace(family, input_shape=shape)
+    size = _sizes(shape)
     try:
-        graph = settled.graph()
+        graph = sized.graph()
     except ValueError as error:
-        raise UnknownNetwork(f"{checkpoint.path}: {network.name} takes no images of {size}: {error}") from None
+        raise UnknownNetwork(f"{checkpoint.path}: {family.name} takes no images of {size}: {error}") from None
     if [parameter.shape for parameter in graph.parameters] != [p.shape for p in found.graph.parameters]:
         raise UnknownNetwork(f"{checkpoint.path}: images of {size} do not lead to the Dense layer that the file has")
-    return settled, graph
+    return sized
 
 
-def _compare_architecture(checkpoint: Checkpoint, network: Network, graph: Graph) -> None:
-    """Where the file states its architecture, it must be the network's."""
-    if checkpoint.architecture is None or checkpoint.architecture.operations is None:
-        return
-    found, expected = checkpoint.architecture.operations, operations(graph)
-    differences = [
-        f"{found[name]} × {quote(name)} where it has {expected[name]}"
-        for name in sorted(found.keys() | expected.keys())
-        if found[name] != expected[name]
-    ]
-    if differences:
-        raise UnknownNetwork(
-            f"{checkpoint.path}: its tensors are those of {network.name}, but its {checkpoint.architecture.where} is "
-            "another network's: " + "; ".join(differences[:3])
-        )
+def _shape(value: Any, where: str) -> tuple[int, int, int]:
+    if not isinstance(value, list) or len(value) != 3 or not all(type(n) is int and 0 < n < 1 << 16 for n in value):
+        raise NotACheckpoint(f"{where}: {quote(str(value))} where an input shape is expected")
+    height, width, channels = value
+    return height, width, channels
 
 
-def _recognise(checkpoint: Checkpoint, dialect: Dialect) -> tuple[Recognition | Misfit | None, str, list[LayerShape]]:
-    """The first kernel layout under which a network fits; else the one that comes nearest."""
+def _recognise(
+    checkpoint: Checkpoint, software: Software, formats: tuple[DataFormat, ...]
+) -> tuple[Recognition | Misfit | None, DataFormat, list[LayerShape]]:
+    """The first data format under which a network fits; else the one that comes nearest."""
     attempts = []
-    for kernels in provenance.orderings(checkpoint, dialect):
-        layers = [_shapes(layer, dialect, kernels) for layer in checkpoint.weighted]
-        found = recognise(layers, dialect)
+    for data_format in formats:
+        layers = [_shapes(layer, checkpoint, software, data_format) for layer in checkpoint.weighted]
+        found = recognise(layers, software, data_format)
         if isinstance(found, Recognition):
-            return found, kernels, layers
-        attempts.append((found, kernels, layers))
+            return found, data_format, layers
+        attempts.append((found, data_format, layers))
     return min(attempts, key=lambda attempt: len(attempt[0].differences) if attempt[0] else 1 << 30)
 
 
-def _shapes(layer: StoredLayer, dialect: Dialect, kernels: str) -> LayerShape:
-    """A layer's shapes as they would be in canonical form, where its kernels lie as assumed."""
-    convention = replace(dialect.convention or CANONICAL, kernels=kernels)
-    layouts = {4: conv_kernel(convention), 2: {"IO": SAME, "OI": IO_TO_OI}[convention.dense]}
-    return LayerShape(
-        layer.name,
-        {
-            role: layouts.get(len(tensor.shape), SAME).inverse.shape(tensor.shape)
-            for role, tensor in _by_role(layer, dialect).items()
-        },
-    )
+def _shapes(layer: StoredLayer, checkpoint: Checkpoint, software: Software, data_format: DataFormat) -> LayerShape:
+    """A layer's shapes as they would be in canonical form, where its images are in a data format."""
+    told = _roles(layer, checkpoint, software)
+    if told is None:
+        return LayerShape(layer.name, None, {tensor.name: tensor.shape for tensor in layer.tensors})
+    kind, roles = told
+    shapes = {}
+    for role, tensor in zip(roles, layer.tensors, strict=True):
+        weight = weights.of_layer(kind)[role]
+        axes, *_ = software.stored_axes(weight, data_format)
+        fits = len(axes) == len(tensor.shape)
+        shapes[role] = tuple(tensor.shape[axes.index(axis)] for axis in weight.axes) if fits else tensor.shape
+    return LayerShape(layer.name, kind, shapes)
 
 
-def _by_role(layer: StoredLayer, dialect: Dialect) -> dict[str, StoredTensor]:
-    return dict(zip(dialect.roles(layer.name, layer.weights) or (), layer.tensors, strict=True))
+def _roles(
+    layer: StoredLayer, checkpoint: Checkpoint, software: Software
+) -> tuple[type[Layer], tuple[str, ...]] | None:
+    """The kind of a layer and the roles of its weights; None where no kind of layer has such weights.
+
+    In Keras' files order and shape decide, as they do for Keras itself; names must not contradict them. Elsewhere
+    names decide.
+    """
+    shapes = [tensor.shape for tensor in layer.tensors]
+    if not software.ordered:
+        return software.by_names(layer.name, layer.weights, shapes)
+    told = by_order(shapes)
+    if told is None:
+        return None
+    kind, roles = told
+    rows = weights.of_layer(kind)
+    for role, name in zip(roles, layer.weights, strict=True):
+        word, expected = software.role_in_name(name), getattr(rows[role], software.column)
+        if word is not None and word != expected and word in {getattr(row, software.column) for row in rows.values()}:
+            raise NotACheckpoint(
+                f"{checkpoint.path}: layer {quote(layer.name)}: its weights contradict themselves: {quote(name)} "
+                f"stands where Keras keeps the {role}"
+            )
+    return told
+
+
+def _by_role(layer: StoredLayer, checkpoint: Checkpoint, software: Software) -> dict[str, StoredTensor]:
+    told = _roles(layer, checkpoint, software)
+    return dict(zip(told[1], layer.tensors, strict=True)) if told else {}

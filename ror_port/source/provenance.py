@@ -7,18 +7,19 @@ Each fact is *recorded* in the file, *inferred* from it (with the evidence), *gi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from ror_port.errors import NotACheckpoint, quote
 from ror_port.formats.checkpoint import Checkpoint
-from ror_port.formats.model_config import number
-from ror_port.mapping.convention import Deviation
-from ror_port.mapping.dialect import Dialect
-from ror_port.mapping.keras import KERAS_1
-from ror_port.network.families import Network
-from ror_port.network.families.family import KERAS_EPSILON, KERAS_MOMENTUM
-from ror_port.network.graph import Conv, Graph, Padding
+from ror_port.mapping.software import KERAS_1, KERAS_2, Software
+from ror_port.network.families import Family
+from ror_port.network.graph import Graph
+from ror_port.network.layers import BatchNormalization, Conv2D, Layer
+from ror_port.network.layers.layer import DataFormat
+from ror_port.network.layers.normalization import NORM_RULES, norm_rule
+from ror_port.network.layers.spatial import Spatial
 
 Basis = Literal["recorded", "inferred", "given", "assumed"]
 Version = tuple[int, ...]
@@ -41,7 +42,7 @@ class Fact(NamedTuple):
 class Given:
     """What the user says of a file. backend: "theano" or "tensorflow". keras: a version. epsilon: of the BatchNorms.
 
-    size: rows and columns of an image. sha256: of the file. bad_values: that NaN, infinities and negative variances
+    size: height and width of an image. sha256: of the file. bad_values: that NaN, infinities and negative variances
     are meant to be there.
     """
 
@@ -53,75 +54,92 @@ class Given:
     bad_values: bool = False
 
 
-class NormRule(NamedTuple):
-    """BatchNorm from one version of Keras on: what it divides by, and its defaults."""
-
-    since: Version
-    deviation: Deviation
-    epsilon: float
-    momentum: float
-
-
-NORM_RULES = (
-    NormRule((1, 0, 0), "std + epsilon", 1e-6, 0.9),
-    NormRule((1, 0, 7), "√variance + epsilon", 1e-6, 0.99),
-    NormRule((1, 0, 8), "√(variance + epsilon)", 1e-5, 0.99),
-    NormRule((1, 2, 0), "√(variance + epsilon)", KERAS_EPSILON, KERAS_MOMENTUM),
-)
-LATEST = NORM_RULES[-1]
-
 OTHER_EPSILON = NORM_RULES[-2].epsilon
 """What an assumed epsilon is compared with, to say how much it matters."""
 
-EPSILONS = (LATEST.epsilon, OTHER_EPSILON)
-"""Defaults of the Keras versions whose BatchNorm meant what it means today."""
+EPSILONS = (NORM_RULES[-1].epsilon, OTHER_EPSILON)
+"""Defaults of the Keras versions whose BatchNormalization divides as today's does."""
 
-BACKENDS = {"theano", "tensorflow", "jax", "torch", "numpy", "openvino"}
+BACKENDS = {"theano", "tensorflow", "jax", "torch", "numpy", "openvino", "cntk"}
 """Backends of Keras whose convolution is known: all cross-correlate but Theano."""
 
+ORDERINGS: dict[DataFormat, str] = {"channels_first": "th", "channels_last": "tf"}
+"""What Keras 1 called the data formats."""
 
-def dialect(checkpoint: Checkpoint, given: Given) -> tuple[Dialect, Version, Fact | None]:
-    """How the weights are named, which tells the generation of Keras; and its version, () where nobody says.
 
-    Raises NotACheckpoint where the names fit none.
+class Origin(NamedTuple):
+    """Which software wrote a file. version: of Keras, () where nobody states it. fact: None where it goes unsaid."""
+
+    software: Software
+    version: Version
+    fact: Fact | None
+
+
+def origin(checkpoint: Checkpoint, given: Given) -> Origin:
+    """The software and its version: as recorded, else by the names of the weights.
+
+    Raises NotACheckpoint where a file has no weights, or states what is no version of Keras.
     """
-    layers = checkpoint.weighted
-    if not layers:
+    if not checkpoint.weighted and checkpoint.config is None and "graph" not in checkpoint.stated:
         raise NotACheckpoint(f"{checkpoint.path}: no layer holds any weights")
-    strange = {}
-    for candidate in checkpoint.dialects:
-        unknown = [layer for layer in layers if candidate.roles(layer.name, layer.weights) is None]
-        if not unknown:
-            return candidate, *_version(checkpoint, candidate, given, layers[0].weights[0])
-        strange[candidate.name] = unknown
-    software, fewest = min(strange.items(), key=lambda item: len(item[1]))
-    raise NotACheckpoint(
-        f"{checkpoint.path}: {len(fewest)} of {len(layers)} layers have weights of names that {software} does not give "
-        f"to a convolution, BatchNorm or Dense layer, the first {quote(fewest[0].name)}: "
-        + ", ".join(map(quote, fewest[0].weights[:4]))
-    )
+    if checkpoint.software:
+        return Origin(checkpoint.software, *_own_version(checkpoint, given))
+    software, evidence = _generation(checkpoint)
+    version, fact = _version(checkpoint, given)
+    if version and not given.keras:
+        software = KERAS_1 if version < (2,) else KERAS_2
+    if fact is None:
+        fact = Fact("Keras", software.name.removeprefix("Keras "), "inferred", evidence, "--source-keras")
+    return Origin(software, version, fact)
 
 
-def _version(checkpoint: Checkpoint, of: Dialect, given: Given, example: str) -> tuple[Version, Fact | None]:
-    option = "--source-keras"
-    recorded = checkpoint.keras_version
-    text = given.keras or recorded
-    if text:
-        match = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text)
-        if not match:
-            raise NotACheckpoint(f"{checkpoint.path}: {quote(text)} is no version of Keras; say which with {option}")
-        version = tuple(int(part or 0) for part in match.groups())
-        shown = ".".join(map(str, version))
-        if given.keras:
-            return version, Fact(
-                "Keras", shown, "given", option + (f"; the file records {quote(recorded)}" if recorded else "")
-            )
-        return version, Fact("Keras", shown, "recorded", "attribute keras_version", option)
+def _own_version(checkpoint: Checkpoint, given: Given) -> tuple[Version, Fact | None]:
+    version, fact = _version(checkpoint, given)
+    if version:
+        return version, fact
     if checkpoint.writer == "Keras 3":
         return (3,), Fact("Keras", "3", "inferred", "layout of the file")
-    if checkpoint.writer:
-        return (3,), None
-    return (), Fact("Keras", of.name.removeprefix("Keras "), "inferred", f"names like {quote(example)}", option)
+    return (3,), None
+
+
+def _generation(checkpoint: Checkpoint) -> tuple[Software, str]:
+    """Keras 1 or 2, by what the names of the weights end in; with the evidence."""
+    names = [tensor.name for tensor in checkpoint.tensors]
+    counts = {software: [n for n in names if software.role_in_name(n)] for software in (KERAS_1, KERAS_2)}
+    first, second = len(counts[KERAS_1]), len(counts[KERAS_2])
+    if first > second:
+        return KERAS_1, f"names like {quote(_telling(counts[KERAS_1], KERAS_2))}"
+    if second > first:
+        return KERAS_2, f"names like {quote(_telling(counts[KERAS_2], KERAS_1))}"
+    return KERAS_1, "no version is recorded, as Keras 2 always does"
+
+
+def version_of(config: Mapping[str, Any]) -> Version:
+    """The Keras version that an architecture states; () where it does not."""
+    text = config.get("keras_version")
+    match = re.match(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", text) if isinstance(text, str) else None
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def _telling(names: list[str], other: Software) -> str:
+    """A name that the other software does not give."""
+    return next((name for name in names if not other.role_in_name(name)), names[0])
+
+
+def _version(checkpoint: Checkpoint, given: Given) -> tuple[Version, Fact | None]:
+    option, recorded = "--source-keras", checkpoint.keras_version
+    text = given.keras or recorded
+    if not text:
+        return (), None
+    match = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text)
+    if not match:
+        raise NotACheckpoint(f"{checkpoint.path}: {quote(text)} is no version of Keras; state it with {option}")
+    version = tuple(int(part or 0) for part in match.groups())
+    shown = ".".join(map(str, version))
+    if given.keras:
+        evidence = option + (f"; the file records {quote(recorded)}" if recorded else "")
+        return version, Fact("Keras", shown, "given", evidence)
+    return version, Fact("Keras", shown, "recorded", "attribute keras_version", option)
 
 
 def backend(checkpoint: Checkpoint, given: Given) -> Fact:
@@ -136,129 +154,153 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
         if checkpoint.backend.casefold() not in BACKENDS:
             raise NotACheckpoint(
                 f"{checkpoint.path}: records the backend {quote(checkpoint.backend)}, whose convolution is not known; "
-                f"say which it is like with {option}"
+                f"state which it is like with {option}"
             )
         return Fact("backend", checkpoint.backend.casefold(), "recorded", "attribute backend", option)
     if checkpoint.writer == "Keras 3":
         return Fact("backend", "not Theano", "inferred", "Keras 3 never ran on Theano", option)
     if checkpoint.writer:
         return Fact("backend", checkpoint.writer, "recorded", "content of the file", option)
+    if not names:
+        return Fact("backend", "theano", "assumed", "no weights whose names could tell", option)
     if suffixed == len(names):
         return Fact("backend", "tensorflow", "inferred", f"all {len(names)} names end in ':0' or the like", option)
     if suffixed:
         raise NotACheckpoint(
             f"{checkpoint.path}: {suffixed} of {len(names)} weight names end in ':0', as TensorFlow's do and Theano's "
-            f"never; say which it is with {option}"
+            f"never; state which it is with {option}"
         )
     return Fact("backend", "theano", "inferred", f"none of {len(names)} names ends in ':0', as TensorFlow's do", option)
 
 
-def orderings(checkpoint: Checkpoint, of: Dialect) -> tuple[str, ...]:
-    """Kernel layouts that the file may have: Keras 1 stored kernels by dim ordering, Keras 2 always as HWIO."""
-    if of.convention:
-        return (of.convention.kernels,)
-    if of is not KERAS_1:
-        return ("HWIO",)
-    stated = checkpoint.architecture.ordering if checkpoint.architecture else None
-    return {"th": ("OIHW",), "tf": ("HWIO",)}.get(stated or "", ("OIHW", "HWIO"))
+def orderings(software: Software, version: Version, theano: bool) -> tuple[DataFormat, ...]:
+    """Data formats that a file without architecture may have, likeliest first.
 
-
-def ordering(
-    checkpoint: Checkpoint, of: Dialect, version: Version, kernels: str, flipped: bool
-) -> tuple[str, Fact | None]:
-    """The order in which maps were flattened, "CHW" or "HWC", and the fact behind it, where it matters.
-
-    Since Keras 2.2.0 Flatten puts channels last before it flattens, so that nothing is left to decide.
+    Keras 1 stored kernels by dim ordering, which their shapes tell. Keras 2 did not; until 2.2.0 the ordering still
+    showed in the rows of a Dense kernel, since then Flatten puts channels last, so that nothing is left to decide.
     """
-    if of.convention:
-        return of.convention.rows, None
-    stated = checkpoint.architecture.ordering if checkpoint.architecture else None
+    if software is KERAS_1:
+        return "channels_first", "channels_last"
+    if software is KERAS_2 and theano and version < (2, 2):
+        return ("channels_first",)
+    if software.axes:
+        return ("channels_first",)
+    return ("channels_last",)
+
+
+def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool) -> Fact | None:
+    """The fact behind the data formats, where they matter: each layer has its own."""
+    layers = [node.layer for node in graph if isinstance(node.layer, Spatial) and node.layer.rank > 1]
+    found = sorted({layer.data_format for layer in layers})
+    if not found:
+        return None
+    data_format = found[0]
+    name, value = "dim ordering", " and ".join(ORDERINGS[each] for each in found)
     if stated:
-        order = stated
-        fact: Fact | None = Fact("dim ordering", stated, "recorded", "model_config")
-    elif of is KERAS_1:
-        order = "th" if kernels == "OIHW" else "tf"
-        fact = Fact("dim ordering", order, "inferred", f"kernel shapes fit as {kernels} and not otherwise")
-    elif version >= (2, 2):
-        order, fact = "tf", None
-    else:
-        order = "th" if flipped else "tf"
-        fact = Fact(
-            "dim ordering", order, "assumed", f"usual with {'Theano' if flipped else 'TensorFlow'}", "--source-keras"
-        )
-    return ("CHW" if order == "th" and version < (2, 2) else "HWC"), fact
+        return Fact(name, value, "recorded", checkpoint.config_where)
+    if checkpoint.writer:
+        return None
+    if of.software is KERAS_1:
+        axes = "OIHW" if data_format == "channels_first" else "HWIO"
+        return Fact(name, value, "inferred", f"kernel shapes fit as {axes} and not otherwise")
+    if of.version >= (2, 2):
+        return None
+    return Fact(name, value, "assumed", f"usual with {'Theano' if theano else 'TensorFlow'}", "--source-keras")
 
 
-def padding(checkpoint: Checkpoint, graph: Graph, flipped: bool) -> tuple[Padding, Fact | None]:
-    """What surrounds the images of strided convolutions, and the fact behind it, where the network has any."""
-    architecture, stated = checkpoint.architecture, checkpoint.stated_network.get("padding")
-    taken: tuple[Padding, Basis, str]
-    if flipped:
-        taken = "half", "inferred", "what 'same' means in Theano"
-    elif architecture and architecture.padding:
-        taken = architecture.padding, "recorded", architecture.where
-    elif stated in ("half", "same"):
-        taken = stated, "recorded", "attribute ror_port"
-    elif checkpoint.writer:
-        taken = "half", "assumed", "what ror-port's networks have"
-    else:
-        taken = "same", "assumed", "what 'same' means in TensorFlow"
-    if not any(isinstance(op, Conv) and op.strided for op in (node.operation for node in graph)):
-        return taken[0], None
-    kind, basis, evidence = taken
-    words = {"half": "even on all sides", "same": "more at the end", "valid": "none"}
-    return kind, Fact("padding", words[kind], basis, evidence)
+class Settled(NamedTuple):
+    """A graph with everything that tensors do not tell, and the facts behind that."""
 
-
-class Norm(NamedTuple):
-    """What is known of a file's BatchNorms."""
-
-    deviation: Deviation
-    epsilon: float
-    momentum: float
+    graph: Graph
     facts: tuple[Fact, ...]
 
 
-def batch_norm(checkpoint: Checkpoint, network: Network, version: Version, given: Given) -> Norm:
+def padding(checkpoint: Checkpoint, graph: Graph, theano: bool, stated: bool) -> Settled:
+    """What strided convolutions surround an image with. stated: whether the architecture did."""
+    if stated:
+        kind, basis, evidence = None, "recorded", checkpoint.config_where
+    elif theano:
+        kind, basis, evidence = "half", "inferred", "what 'same' means in Theano"
+    elif checkpoint.stated_network.get("padding") in ("half", "same"):
+        kind, basis, evidence = str(checkpoint.stated_network["padding"]), "recorded", checkpoint.stated_where
+    elif checkpoint.writer:
+        kind, basis, evidence = "half", "assumed", "what ror-port's networks have"
+    else:
+        kind, basis, evidence = "same", "assumed", "what 'same' means in TensorFlow"
+    if kind == "same":
+        graph = graph.map(_padded_as_tensorflow)
+    strided = {
+        node.layer.padding
+        for node in graph
+        if isinstance(node.layer, Conv2D) and max(node.layer.strides) > 1 and max(node.layer.kernel_size) > 1
+    }
+    if not strided:
+        return Settled(graph, ())
+    words = {
+        "half": "even on all sides",
+        "same": "more at the end",
+        "valid": "none",
+        "full": "all that windows can reach",
+        "causal": "before the beginning alone",
+    }
+    value = ", ".join(words[kind] for kind in sorted(strided))
+    return Settled(graph, (Fact("padding", value, basis, evidence),))  # type: ignore[arg-type]
+
+
+def _padded_as_tensorflow(layer: Layer) -> Layer:
+    return replace(layer, padding="same") if isinstance(layer, Conv2D) and layer.padding == "half" else layer
+
+
+def batch_norm(
+    checkpoint: Checkpoint, graph: Graph, family: Family | None, of: Origin, given: Given, stated: bool
+) -> Settled:
     """Rule, epsilon and momentum: as recorded, else by the network's definition, else Keras' defaults."""
-    known = bool(version) and checkpoint.writer in (None, "Keras 3")
-    rule = [rule for rule in NORM_RULES if rule.since <= version][-1] if version >= (1,) else LATEST
-    if version:
-        software = "Keras " + ".".join(map(str, version)) if known else str(checkpoint.writer)
-        about = Fact("BatchNorm divides by", rule.deviation, "inferred", software)
+    norms = [node.layer for node in graph if isinstance(node.layer, BatchNormalization)]
+    if not norms:
+        return Settled(graph, ())
+    known = bool(of.version) and checkpoint.writer in (None, "Keras 3")
+    rule = norm_rule(of.version)
+    if of.version:
+        software = "Keras " + ".".join(map(str, of.version)) if known else str(checkpoint.writer)
+        about = Fact("BatchNorm divides by", rule.divisor, "inferred", software)
     elif checkpoint.stated_network:
-        about = Fact("BatchNorm divides by", rule.deviation, "recorded", "attribute ror_port")
+        about = Fact("BatchNorm divides by", rule.divisor, "recorded", checkpoint.stated_where)
     else:
         evidence = "since Keras 1.0.8; another rule before"
-        about = Fact("BatchNorm divides by", rule.deviation, "assumed", evidence, "--source-keras")
-    epsilon, momentum, fact = _epsilon(checkpoint, network, rule, known)
+        about = Fact("BatchNorm divides by", rule.divisor, "assumed", evidence, "--source-keras")
+    name, option = "BatchNorm epsilon", "--bn-epsilon"
+    network = checkpoint.stated_network
+    if stated:
+        value = ", ".join(map(repr, sorted({norm.epsilon for norm in norms})))
+        fact = Fact(name, value, "recorded", checkpoint.config_where, option)
+    elif "epsilon" in network:
+        where = f"{checkpoint.path}: {checkpoint.stated_where}"
+        epsilon = number(network["epsilon"], where)
+        momentum = number(network.get("momentum", rule.momentum), where)
+        graph = _normalised(graph, epsilon=epsilon, momentum=momentum)
+        fact = Fact(name, repr(epsilon), "recorded", checkpoint.stated_where, option)
+    elif family and family.sets_norm:
+        fact = Fact(name, repr(family.epsilon), "inferred", f"the code of {family.family} sets it", option)
+    else:
+        graph = _normalised(graph, epsilon=rule.epsilon, momentum=rule.momentum)
+        evidence = f"default since Keras 1.2.0; {OTHER_EPSILON:g} in 1.0.8 to 1.1.2"
+        fact = Fact(name, repr(rule.epsilon), "assumed", evidence, option)
+        if known:
+            fact = Fact(name, repr(rule.epsilon), "inferred", "default of that Keras", option)
     if given.epsilon is not None:
         recorded = f"; the file records {fact.value}" if fact.basis == "recorded" else ""
-        epsilon = given.epsilon
-        fact = Fact("BatchNorm epsilon", repr(epsilon), "given", "--bn-epsilon" + recorded)
-    return Norm(rule.deviation, epsilon, momentum, (about, fact))
+        graph = _normalised(graph, epsilon=given.epsilon)
+        fact = Fact(name, repr(given.epsilon), "given", option + recorded)
+    return Settled(_normalised(graph, divisor=rule.divisor), (about, fact))
 
 
-def _epsilon(checkpoint: Checkpoint, network: Network, rule: NormRule, known: bool) -> tuple[float, float, Fact]:
-    name, option = "BatchNorm epsilon", "--bn-epsilon"
-    stated = checkpoint.stated_network
-    architecture = checkpoint.architecture
-    if architecture and architecture.epsilons:
-        if len(architecture.epsilons) > 1 or len(architecture.momenta) > 1:
-            raise NotACheckpoint(
-                f"{checkpoint.path}: {architecture.where} gives its BatchNorms different epsilons or momenta"
-            )
-        epsilon = min(architecture.epsilons)
-        momentum = min(architecture.momenta, default=rule.momentum)
-        return epsilon, momentum, Fact(name, repr(epsilon), "recorded", architecture.where, option)
-    if "epsilon" in stated:
-        where = f"{checkpoint.path}: attribute ror_port"
-        epsilon, momentum = number(stated["epsilon"], where), number(stated.get("momentum", rule.momentum), where)
-        return epsilon, momentum, Fact(name, repr(epsilon), "recorded", "attribute ror_port", option)
-    if network.sets_norm:
-        fact = Fact(name, repr(network.epsilon), "inferred", f"the code of {network.family} sets it", option)
-        return network.epsilon, network.momentum, fact
-    if known:
-        return rule.epsilon, rule.momentum, Fact(name, repr(rule.epsilon), "inferred", "default of that Keras", option)
-    evidence = f"default since Keras 1.2.0; {OTHER_EPSILON:g} in 1.0.8 to 1.1.2"
-    return rule.epsilon, rule.momentum, Fact(name, repr(rule.epsilon), "assumed", evidence, option)
+def _normalised(graph: Graph, **settings: Any) -> Graph:
+    """The graph with settings of all its BatchNormalizations changed."""
+    return graph.map(lambda layer: replace(layer, **settings) if isinstance(layer, BatchNormalization) else layer)
+
+
+def number(value: Any, where: str) -> float:
+    """A finite number from 0 to 1, as an epsilon, a momentum or a rate is."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise NotACheckpoint(f"{where}: {quote(str(value))} where a number from 0 to 1 is expected")
+    return float(value)

@@ -3,7 +3,7 @@
 Two witnesses pair layers with nodes. *Names*: Keras numbers automatic names in the order of creation, so the
 n-th convolution by number is the n-th that the authors' code made; a layer they named is found by that name.
 *Order*: a file lists layers in the order of ``model.layers``, which follows from the graph. Each pair must agree
-in kind and in the shape of every tensor; where both witnesses can speak they must say the same.
+in kind and in the shape of every tensor; where both witnesses tell, they must agree.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
-from ror_port.mapping.dialect import Dialect
-from ror_port.network.families import FAMILIES, Network
+from ror_port.mapping import weights
+from ror_port.mapping.software import Software
+from ror_port.network.families import FAMILIES, Family
 from ror_port.network.families.signature import LayerShape
-from ror_port.network.graph import Graph, Kind, Node
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Layer
+from ror_port.network.layers.layer import DataFormat
 
 SHOWN_DIFFERENCES = 3
 
@@ -26,7 +29,7 @@ SHOWN_DIFFERENCES = 3
 class Recognition(NamedTuple):
     """A network that fits a file. layers: node → name of its layer in the file. evidence: how they were paired."""
 
-    network: Network
+    family: Family
     graph: Graph
     layers: Mapping[str, str]
     evidence: str
@@ -35,12 +38,12 @@ class Recognition(NamedTuple):
 class Misfit(NamedTuple):
     """A network that does not fit, and where."""
 
-    network: Network
+    family: Family
     differences: tuple[str, ...]
 
 
-def recognise(layers: Sequence[LayerShape], dialect: Dialect) -> Recognition | Misfit | None:
-    """The network that fits the layers, or the nearest one that does not, or None where nothing comes near.
+def recognise(layers: Sequence[LayerShape], software: Software, data_format: DataFormat) -> Recognition | Misfit | None:
+    """The network that fits the layers, or the nearest one that does not, or None where there is no candidate.
 
     A network on which both witnesses agree is preferred to one that only one of them supports: by its tensors'
     shapes and numbers alone RoR-3-56 could be a Pre-RoR of 8 blocks a stage; the order of its layers tells.
@@ -48,34 +51,41 @@ def recognise(layers: Sequence[LayerShape], dialect: Dialect) -> Recognition | M
     """
     nearest: Misfit | None = None
     fits: list[tuple[int, Recognition]] = []
-    for family in FAMILIES:
-        for network in family.candidates(layers):
-            graph = network.graph()
-            found = _pair(graph, layers, dialect)
-            if isinstance(found, _Pairing):
-                fits.append((found.witnesses, Recognition(network, graph, found.layers, found.evidence)))
-            elif nearest is None or len(found) < len(nearest.differences):
-                nearest = Misfit(network, found)
+    for family in (member for kind in FAMILIES for member in kind.candidates(layers)):
+        graph = family.graph(data_format)
+        found = _pair(graph, layers, software)
+        if isinstance(found, _Pairing):
+            fits.append((found.witnesses, Recognition(family, graph, found.layers, found.evidence)))
+        elif nearest is None or len(found) < len(nearest.differences):
+            nearest = Misfit(family, found)
     if not fits:
         return nearest
     best = [found for witnesses, found in fits if witnesses == max(fit[0] for fit in fits)]
     if len(best) > 1:
-        names = " and ".join(found.network.name for found in best)
+        names = " and ".join(found.family.name for found in best)
         raise NotACheckpoint(
             f"{names} both fit these layers, whose names or order were altered; they cannot be told apart"
         )
     return best[0]
 
 
+NEAR = 0.25
+"""Share of a network's layers that may differ from a file's for it to be named as the nearest one."""
+
+
 def unknown(where: str, misfit: Misfit | None, layers: Sequence[LayerShape]) -> UnknownNetwork:
     """The error for a file that fits no network."""
     kinds = [layer.kind for layer in layers]
-    counts = ", ".join(f"{kinds.count(kind)} {_KIND_NAMES[kind]}" for kind in _KIND_NAMES if kind in kinds)
-    message = f"{where}: the weights of no known network ({counts or 'no layers with weights'})"
-    if misfit:
+    counts = [f"{kinds.count(kind)} {kind.__name__}" for kind in weights.KINDS if kind in kinds]
+    others = [layer for layer in layers if layer.kind is None]
+    if others:
+        shapes = ", ".join(_shape(shape) for shape in others[0].shapes.values())
+        counts.append(f"{len(others)} of other kinds, the first {quote(others[0].name)} with weights {shapes}")
+    message = f"{where}: the weights of no known network ({'; '.join(counts)}), and no architecture with them"
+    if misfit and len(misfit.differences) <= NEAR * len(layers):
         shown = "; ".join(misfit.differences[:SHOWN_DIFFERENCES])
         more = len(misfit.differences) - SHOWN_DIFFERENCES
-        message += f"; nearest is {misfit.network.name} ({misfit.network.summary}), which differs: {shown}"
+        message += f"; nearest is {misfit.family.name} ({misfit.family.summary}), which differs: {shown}"
         message += f"; and {more} more" if more > 0 else ""
     return UnknownNetwork(message)
 
@@ -87,19 +97,17 @@ class _Pairing:
     witnesses: int = 1
 
 
-_KIND_NAMES: Mapping[Kind, str] = {"conv": "convolution", "batch_norm": "BatchNorm", "dense": "Dense"}
-
 _Pairs = list[tuple[Node | None, LayerShape | None]]
 
 
-def _pair(graph: Graph, layers: Sequence[LayerShape], dialect: Dialect) -> _Pairing | tuple[str, ...]:
-    nodes = [node for node in graph if node.kind]
+def _pair(graph: Graph, layers: Sequence[LayerShape], software: Software) -> _Pairing | tuple[str, ...]:
+    nodes = [node for node in graph if node.parameters]
     canonical = {layer.name: layer for layer in layers}
-    if all(dialect.own_name(node.name) in canonical for node in nodes) and len(nodes) == len(layers):
-        named: _Pairs = [(node, canonical[dialect.own_name(node.name)]) for node in nodes]
+    if all(software.node_name(node.name) in canonical for node in nodes) and len(nodes) == len(layers):
+        named: _Pairs = [(node, canonical[software.node_name(node.name)]) for node in nodes]
         return _checked(named, "layers carry ror-port's own names", witnesses=2)
-    by_order: _Pairs = list(zip_longest([node for node in graph.keras_order if node.kind], layers))
-    by_number = _by_number(nodes, layers, dialect)
+    by_order: _Pairs = list(zip_longest([node for node in graph.keras_order if node.parameters], layers))
+    by_number = _by_number(nodes, layers, software)
     verdicts = [
         _checked(pairs, evidence)
         for pairs, evidence in (
@@ -123,25 +131,26 @@ def _pair(graph: Graph, layers: Sequence[LayerShape], dialect: Dialect) -> _Pair
     return pairings[0]
 
 
-def _by_number(nodes: Sequence[Node], layers: Sequence[LayerShape], dialect: Dialect) -> _Pairs | None:
+def _by_number(nodes: Sequence[Node], layers: Sequence[LayerShape], software: Software) -> _Pairs | None:
     """Pairs by given names and by the numbers of automatic ones; None where a layer has neither."""
     given = {node.original_name: node for node in nodes if node.original_name}
-    automatic: dict[Kind, list[tuple[int, LayerShape]]] = {"conv": [], "batch_norm": [], "dense": []}
+    kinds = {prefix: kind for kind, prefix in software.automatic.items()}
+    automatic: dict[type[Layer], list[tuple[int, LayerShape]]] = {kind: [] for kind in weights.KINDS}
     pairs: _Pairs = []
     for layer in layers:
         if layer.name in given:
             pairs.append((given.pop(layer.name), layer))
             continue
-        match = re.fullmatch(r"(.+?)(?:_(\d{1,9}))?", layer.name)
-        kind = dialect.automatic.get(match[1]) if match else None
-        if match is None or kind is None:
+        found = re.fullmatch(r"(.+?)(?:_(\d{1,9}))?", layer.name)
+        kind = kinds.get(found[1]) if found else None
+        if found is None or kind is None:
             return None
-        automatic[kind].append((int(match[2] or 0), layer))
+        automatic[kind].append((int(found[2] or 0), layer))
     pairs.extend((node, None) for node in given.values())
     for kind, numbered in automatic.items():
-        expected = [node for node in nodes if node.kind == kind and not node.original_name]
-        found = [layer for _, layer in sorted(numbered, key=lambda item: item[0])]
-        pairs.extend(zip_longest(expected, found))
+        expected = [node for node in nodes if type(node.layer) is kind and not node.original_name]
+        sorted_layers = [layer for _, layer in sorted(numbered, key=lambda item: item[0])]
+        pairs.extend(zip_longest(expected, sorted_layers))
     return pairs
 
 
@@ -159,9 +168,9 @@ def _differences(pairs: _Pairs) -> Iterator[str]:
             yield f"the file's {quote(layer.name)} has no place in it"
         elif layer is None:
             yield f"{node.name} is missing"
-        elif node.kind != layer.kind:
-            kind = _KIND_NAMES[layer.kind] if layer.kind else "neither convolution, BatchNorm nor Dense"
-            yield f"{node.name} is a {_KIND_NAMES[node.kind]}, but {quote(layer.name)} is {kind}"  # type: ignore[index]
+        elif type(node.layer) is not layer.kind:
+            kind = layer.kind.__name__ if layer.kind else "of another kind"
+            yield f"{node.name} is {type(node.layer).__name__}, but {quote(layer.name)} is {kind}"
         else:
             expected = {parameter.role: parameter.shape for parameter in node.parameters}
             for role in dict.fromkeys((*expected, *layer.shapes)):

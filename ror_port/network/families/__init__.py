@@ -1,12 +1,12 @@
-"""The networks that ror-port knows. One module a family: configuration, graph, names, recognition."""
+"""The networks that are recognised by their tensors. One module a family: its graph, its names, its candidates."""
 
 from __future__ import annotations
 
-from ror_port.network.families.family import Network
+from ror_port.network.families.family import Family
 from ror_port.network.families.ror import RoR
 from ror_port.network.families.ror_wrn import RoRWRN
 from ror_port.network.families.wrn import WRN, WRN2016
 
-FAMILIES: tuple[type[Network], ...] = (RoRWRN, RoR, WRN, WRN2016)
+FAMILIES: tuple[type[Family], ...] = (RoRWRN, RoR, WRN, WRN2016)
 
-__all__ = ["FAMILIES", "WRN", "WRN2016", "Network", "RoR", "RoRWRN"]
+__all__ = ["FAMILIES", "WRN", "WRN2016", "Family", "RoR", "RoRWRN"]

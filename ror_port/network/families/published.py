@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-from ror_port.network.families import FAMILIES, WRN, WRN2016, Network, RoR, RoRWRN
+from ror_port.network.families import FAMILIES, WRN, WRN2016, Family, RoR, RoRWRN
 
-KNOWN: tuple[tuple[Network, str], ...] = (
+KNOWN: tuple[tuple[Family, str], ...] = (
     (RoR(1), ""),
     (RoR(2), ""),
     (RoR(3), ""),
@@ -30,7 +30,7 @@ PRE_ROR_164 = "Pre-RoR-3-164: 5.02 % error (arXiv 1608.02908)"
 """A depth that 6 N + 4 does not give: the paper's blocks are counted otherwise, so it is named, not built."""
 
 
-def size(network: Network) -> int:
+def size(network: Family) -> int:
     """Parameters, running statistics included."""
     return sum(math.prod(parameter.shape) for parameter in network.graph().parameters)
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-from ror_port.network.families.family import Counts, Network, Parts
+from ror_port.network.families.family import Counts, Family, Parts
 from ror_port.network.families.signature import LayerShape
 
 
-class RoR(Network):
+class RoR(Family):
     """RoR-3-(6 (9 N − 1) + 8): 9 N − 1 blocks in each of three stages; N 1, 2, 3 are RoR-3-56, -110, -164."""
 
     family = "RoR"
+    class_name, model_type = "RoR", "ror"
     original = "create_residual_of_residual(input_dim, nb_classes, N, dropout)"
 
     @property

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-from ror_port.network.families.family import Counts, Network, Parts
+from ror_port.network.families.family import Counts, Family, Parts
 from ror_port.network.families.signature import LayerShape
 
 
-class RoRWRN(Network):
+class RoRWRN(Family):
     """RoR-3-WRN-(6 N + 4)-k: N blocks in each of three stages. Width 1 is Pre-RoR."""
 
     family = "RoR-WRN"
+    class_name, model_type = "RoRWRN", "ror_wrn"
     original = "create_pre_residual_of_residual(input_dim, nb_classes, N, k, dropout)"
 
     @property

@@ -6,26 +6,25 @@ Zagoruyko & Komodakis, "Wide Residual Networks", arXiv 1605.07146.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from ror_port.network.families.family import Counts, Network, Parts
+from ror_port.network.families.family import Counts, Family, Parts
 from ror_port.network.families.signature import LayerShape
 
 
-@dataclass(frozen=True)
-class WRN(Network):
+class WRN(Family):
     """WRN-(6 N + 4)-k of the article (2017, Keras 2): no biases before a BatchNorm, strided convolutions.
 
     The repository's later revision trained with an L2 weight decay of 5e-4 on every kernel.
     """
 
     family = "WRN"
+    class_name, model_type = "WRN", "wrn"
     sets_norm = True
     original = "create_wide_residual_network(input_dim, nb_classes, N, k, dropout)"
 
-    epsilon: float = 1e-5
-    momentum: float = 0.1
+    epsilon = 1e-5
+    momentum = 0.1
 
     @property
     def name(self) -> str:
@@ -59,10 +58,11 @@ class WRN(Network):
         return _candidates(cls, layers)
 
 
-class WRN2016(Network):
+class WRN2016(Family):
     """WRN-(6 N + 4)-k of 2016 (Keras 1): biases everywhere, max-pooling, no BatchNorm behind the last block."""
 
     family = "WRN 2016"
+    class_name, model_type = "WRN2016", "wrn_2016"
     original = "create_wide_residual_network(input_dim, nb_classes, N, k, dropout)"
 
     @property
@@ -93,7 +93,7 @@ class WRN2016(Network):
         return _candidates(cls, layers)
 
 
-N = TypeVar("N", bound=Network)
+N = TypeVar("N", bound=Family)
 
 
 def _candidates(family: type[N], layers: Sequence[LayerShape]) -> Iterator[N]:

@@ -1,143 +1,165 @@
 """What every kind of layer provides: its settings, its shapes, and how each software spells it.
 
 A layer is an immutable description. It holds no weights and belongs to no framework: what it computes is its twin in
-`ror_port.theano`, what its weights are called is in `ror_port.mapping.weights`.
+`ror_port.theano`; what its weights are called, and how they lie, is in `ror_port.mapping.weights`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
-Shape = tuple[int | None, ...]
-"""Without the batch, in the order of axes that the graph has. None: a length that varies."""
+from ror_port.layout import Axes, Layout, PermuteFlattened, Shape
+
+if TYPE_CHECKING:
+    from ror_port.network.layers.settings import Settings
 
 DataFormat = Literal["channels_last", "channels_first"]
 
-Axes = tuple[int, ...]
-"""A permutation of the axes of a value without its batch: axis i of the new value is axis ``axes[i]`` of the old."""
+Arrangement = Axes | PermuteFlattened | None
+"""How a value lies in another graph than its own: with its axes permuted, as a vector that was flattened with its axes
+permuted, or as it is (None)."""
 
 
 class KerasLayer(NamedTuple):
-    """A stock layer of Keras 2 and 3. config: every setting that changes what it computes; without name and dtype."""
+    """A stock layer of Keras 2 and 3. config: every setting that changes what it computes, without name and dtype."""
 
     class_name: str
     config: Mapping[str, Any]
 
 
 class OnnxOperator(NamedTuple):
-    """An ONNX operator. constants: further inputs that are no weights, as (name, integers), behind the weights."""
+    """An ONNX operator. weights: the roles of those that it takes, where the layer has them.
+
+    constants: further inputs that are lists of integers; an empty one is left out. folds: whether the operator takes
+    two inputs and is applied to the first two, then to that and the third, and so on.
+    """
 
     kind: str
-    attributes: Mapping[str, Any]
-    constants: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    attributes: Mapping[str, Any] = {}
+    weights: Sequence[str] = ()
+    constants: Sequence[Sequence[int]] = ()
+    folds: bool = False
 
 
 class TorchCode(NamedTuple):
-    """Source text. module: an ``nn.Module`` expression, or None where the layer is a function call.
+    """PyTorch source text. module: an expression that makes an ``nn.Module``; None where the layer is a function call.
 
-    call: the expression in ``forward``; ``{x}`` stands for the first input, ``{xs}`` for all of them as a list, and
-    ``{module}`` for the module.
+    call: the expression in ``forward``, with ``{x}`` for the first input, ``{0}``, ``{1}`` … for each, ``{xs}`` for all
+    inputs separated by commas, and ``{module}`` for the module.
     """
 
     module: str | None
     call: str = "{module}({x})"
 
 
+class Assembly(Protocol):
+    """A graph under construction, in the place of one node."""
+
+    def add(self, suffix: str, layer: Layer, *inputs: str) -> str:
+        """A node called as the one that is replaced, with a suffix where that is not empty."""
+
+    def shape(self, name: str) -> Shape:
+        """Of the output of a node."""
+
+
 class Moved(NamedTuple):
     """A layer in another order of axes; see `ror_port.network.relayout`.
 
-    layer: with its settings translated. axes: what happened to the axes of its output; None where nothing did.
-    inputs: the axes that each input must come in; None is the old order.
+    layer: with its settings translated. inputs: the arrangement in which each input must come.
+    output: the arrangement in which the output comes. weights: role → how its weight changes, old → new canonical form.
     """
 
     layer: Layer
-    axes: Axes | None
-    inputs: tuple[Axes | None, ...]
+    inputs: tuple[Arrangement, ...]
+    output: Arrangement = None
+    weights: Mapping[str, Layout] = {}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One kind of layer and its settings. Subclasses are immutable and compare by value."""
+    """One kind of layer with its settings. Subclasses are immutable and compare by value.
+
+    Shapes are without the batch, in the order of axes that the graph has.
+    """
 
     keras: ClassVar[tuple[str, ...]] = ()
-    """Class names in stored architectures of Keras 1, 2 and 3, the one that Keras 3 has first."""
+    """Class names in stored architectures of Keras 1 to 3, today's first."""
+
+    keras_1: ClassVar[str | None] = None
+    """Its class in Keras 1, where that is another."""
 
     merges: ClassVar[bool] = False
-    """Whether it takes a list of inputs."""
+    """Whether it takes several inputs, in Keras as a list."""
 
     elementwise: ClassVar[bool] = False
-    """Whether each element of the output depends on the same element of its inputs alone: no axis matters."""
+    """Whether an element of the output depends on the same element of its inputs alone, so that no axis matters."""
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        """The layers that a stored configuration stands for, one after the other; the first has the weights."""
+        return [cls()]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The shape of the output. Raises ValueError where the inputs do not fit."""
         return inputs[0]
 
-    def weights(self, *inputs: Shape) -> Mapping[str, tuple[int, ...]]:
-        """Role → canonical shape, in the order in which Keras keeps them."""
+    def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
+        """Role → canonical shape, in the order in which Keras keeps them, for inputs of the given shapes."""
         return {}
 
-    def moved(self, data_format: DataFormat, inputs: Sequence[Axes | None], shapes: Sequence[Shape]) -> Moved:
-        """The layer where its inputs arrive with their axes permuted, or are wanted so.
+    def bound(self, *inputs: Shape) -> Self:
+        """The same layer with every setting in normal form, for inputs of the given shapes.
 
-        data_format: the order that the whole graph is brought to. inputs: axes of each input as it arrives.
-        shapes: of the inputs in the old order. The default suits layers that look at every element alike, if all
-        inputs arrive alike; else it asks for the old order.
+        Two layers that compute the same by other words become equal: axes count from the front, for example.
         """
-        alike = self.elementwise and len(set(inputs)) == 1
-        axes = inputs[0] if alike else None
-        return Moved(self, axes, (axes,) * len(inputs))
+        return self
 
-    def lowered(self, target: Literal["keras", "torch"], *inputs: Shape) -> Sequence[tuple[str, Layer]]:
-        """The same function as a chain of (suffix, layer) that the target has; the last one takes the weights."""
-        return [("", self)]
+    def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Layer:
+        """The layer with what its configuration leaves to the shapes of its weights in the file."""
+        return self
+
+    def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
+        """The layer in a graph whose images are brought to `target`.
+
+        arrived: the arrangements in which its inputs arrive there. inputs: their shapes in the old graph. A layer that
+        looks at every element alike takes them as they come, if all come alike; any other asks for the old order.
+        """
+        alike = arrived[0] if self.elementwise and len(set(arrived)) == 1 else None
+        return Moved(self, (alike,) * len(arrived), alike)
+
+    def for_keras(self, g: Assembly, *inputs: str) -> str:
+        """Adds the same function in layers that Keras 3 has; returns the name of the last of them.
+
+        That one has the suffix "". Weights stay in their order.
+        """
+        return g.add("", self, *inputs)
 
     def to_keras(self) -> KerasLayer:
         """The stock layer of Keras 2 and 3."""
         raise NotImplementedError(f"no Keras layer for {self}")
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
-        """PyTorch source text. inputs: shapes, channels_first."""
+        """PyTorch source text, for inputs of the given shapes, images channels_first."""
         raise NotImplementedError(f"no PyTorch code for {self}")
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
-        """ONNX operators, applied one after the other; the first takes the weights. inputs: shapes, channels_first."""
+        """ONNX operators, one after the other; the first takes the node's inputs. Shapes as for `to_torch`."""
         raise NotImplementedError(f"no ONNX operator for {self}")
 
 
-class Elementwise(Layer):
-    elementwise = True
+def axis_of(axis: int, shape: Shape) -> int:
+    """An axis as Keras counts it, with the batch as 0 or from the end, counted from the front.
+
+    Raises ValueError where there is no such axis.
+    """
+    found = axis + len(shape) + 1 if axis < 0 else axis
+    if not 0 < found <= len(shape):
+        raise ValueError(f"there is no axis {axis} in a value of shape {shape}")
+    return found
 
 
-IMAGE_AXES: Mapping[DataFormat, Axes] = {"channels_last": (1, 2, 0), "channels_first": (2, 0, 1)}
-"""How the axes of an image go to the data format from the other one."""
-
-
-@dataclass(frozen=True)
-class ImageLayer(Layer):
-    """A layer on images: (height, width, channels) where data_format is channels_last, else (channels, height, width)."""
-
-    data_format: DataFormat = field(default="channels_last", kw_only=True)
-
-    def moved(self, data_format: DataFormat, inputs: Sequence[Axes | None], shapes: Sequence[Shape]) -> Moved:
-        from dataclasses import replace
-
-        if self.data_format == data_format:
-            return Moved(self, None, (None,) * len(inputs))
-        axes = IMAGE_AXES[data_format]
-        return Moved(replace(self, data_format=data_format), axes, (axes,) * len(inputs))
-
-    def image(self, shape: Shape) -> tuple[int, int, int]:
-        """Height, width and channels of an input. Raises ValueError where it is no image."""
-        if len(shape) != 3:
-            raise ValueError(f"{type(self).__name__} takes images, not values of shape {shape}")
-        if self.data_format == "channels_first":
-            channels, height, width = shape
-        else:
-            height, width, channels = shape
-        return height, width, channels  # type: ignore[return-value]  # None only where sizes vary
-
-    def of_image(self, height: int, width: int, channels: int) -> Shape:
-        """The shape of an image in this data format."""
-        return (channels, height, width) if self.data_format == "channels_first" else (height, width, channels)
+def moved_axis(axis: int, arrangement: Arrangement) -> int:
+    """Where an axis, counted from the front with the batch as 0, lies in a value with its axes permuted."""
+    return 1 + arrangement.index(axis - 1) if isinstance(arrangement, tuple) else axis

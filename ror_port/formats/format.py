@@ -1,0 +1,142 @@
+"""The formats: one record each, from which everything follows that depends on a format.
+
+Readers, writers, endings, the choices of the command line, what runs a result, and how it is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from ror_port.formats.checkpoint import Checkpoint
+from ror_port.layout import Array
+from ror_port.mapping.engine import Note, unnoted
+from ror_port.network.families import Family
+from ror_port.network.graph import Graph, Parameter
+from ror_port.network.layers.layer import DataFormat
+
+Runtime = Literal["numpy", "tensorflow", "torch", "onnx"]
+Command = Literal["theano-to-tf", "to-torch", "to-onnx", "to-theano"]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is written to a file. graph: in the format's order of axes, in layers that it has.
+
+    parameters: canonical, in the order of the graph, each written as it comes. stated: what the file states of itself.
+    family: of the network, or None. note: is told of each tensor as it is written. folded: whether
+    BatchNormalizations were folded away.
+    """
+
+    graph: Graph
+    parameters: Iterable[tuple[Parameter, Array]]
+    dtype: str
+    stated: Mapping[str, Any]
+    family: Family | None = None
+    note: Note = unnoted
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Format:
+    """name: as the command line's --format calls it. kind: what `kind_of` tells by a file's content.
+
+    command: the one that writes it. suffix: of an output that the user gave no name. endings: what a given name may end
+    in; a format without endings is a folder. module: under `ror_port.formats`, with `write` and, where it is read,
+    `reader`. data_format: of its images; None where the user chooses. stock: whether it is made of Keras layers.
+    runtime: what runs it. reread: whether its tensors can be read again once they are written.
+    """
+
+    name: str
+    kind: str
+    command: Command
+    suffix: str
+    endings: tuple[str, ...]
+    module: str
+    writer: str
+    reader: str | None
+    runtime: Runtime
+    title: str
+    data_format: DataFormat | None = None
+    stock: bool = False
+    reread: bool = True
+
+    @property
+    def folder(self) -> bool:
+        return not self.endings
+
+    def write(self, target: Path, contents: Contents) -> None:
+        """Writes a file or a folder that does not exist. Raises OSError where the disk fails."""
+        write: Callable[[Path, Contents], None] = self._function(self.writer)
+        write(target, contents)
+
+    def read(self, path: Path) -> Checkpoint:
+        """Opens a file of this format that is not HDF5; those are told apart as they are described."""
+        assert self.reader is not None
+        read: Callable[[Path], Checkpoint] = self._function(self.reader)
+        return read(path)
+
+    def _function(self, name: str) -> Any:
+        return getattr(import_module(f"ror_port.formats.{self.module}"), name)  # imported where it is needed
+
+
+FORMATS = (
+    Format(
+        "keras", "keras", "theano-to-tf", ".keras", (".keras",), "keras_3", "write_archive", "read_archive",
+        "tensorflow", "Keras 3 model (.keras)", stock=True,
+    ),
+    Format(
+        "weights", "weights", "theano-to-tf", ".weights.h5", (".weights.h5",), "keras_3", "write_weights", None,
+        "tensorflow", "Keras 3 weights (.weights.h5)", data_format="channels_last", stock=True,
+    ),
+    Format(
+        "h5", "hdf5-model", "theano-to-tf", ".tf.h5", (".h5", ".hdf5"), "keras_hdf5", "write_model", None,
+        "tensorflow", "HDF5 for Keras 2 and 3", stock=True,
+    ),
+    Format(
+        "savedmodel", "savedmodel", "theano-to-tf", ".savedmodel", (), "savedmodel", "write", None,
+        "tensorflow", "TensorFlow SavedModel (a folder; needs TensorFlow)", stock=True, reread=False,
+    ),
+    Format(
+        "safetensors", "safetensors", "to-torch", "-torch", (), "pytorch", "write_folder", "read_safetensors",
+        "torch", "PyTorch folder: safetensors, config, definition, model card", data_format="channels_first",
+    ),
+    Format(
+        "pt", "pt", "to-torch", ".pt", (".pt", ".pth"), "pytorch", "write_state_dict", "read_state_dict",
+        "torch", "PyTorch state dict (needs PyTorch)", data_format="channels_first",
+    ),
+    Format(
+        "onnx", "onnx", "to-onnx", ".onnx", (".onnx",), "onnx", "write", "read",
+        "onnx", "ONNX", data_format="channels_first",
+    ),
+    Format(
+        "theano", "hdf5-weights", "to-theano", ".th.h5", (".h5", ".hdf5"), "keras_hdf5", "write_keras_1", None,
+        "numpy", "weights for Keras 1 on Theano (HDF5)", data_format="channels_first",
+    ),
+)  # fmt: skip
+"""Of each command the default first."""
+
+BY_NAME: Mapping[str, Format] = {format.name: format for format in FORMATS}
+BY_KIND: Mapping[str, Format] = {format.kind: format for format in FORMATS}
+
+
+def of_command(command: Command) -> tuple[Format, ...]:
+    return tuple(format for format in FORMATS if format.command == command)
+
+
+def named(name: str, formats: Sequence[Format] = FORMATS) -> Format | None:
+    """The first format that a file's name may stand for, or None."""
+    return next((format for format in formats if format.endings and name.endswith(format.endings)), None)
+
+
+def stem(source: Path) -> str:
+    """The name of a checkpoint without what only states that it is one."""
+    name = source.name or source.resolve().name
+    suffixes = {".safetensors", *(ending for format in FORMATS for ending in (format.suffix, *format.endings))}
+    for suffix in sorted(suffixes, key=len, reverse=True):
+        if name.endswith(suffix) and name != suffix:
+            return name.removesuffix(suffix)
+    return name

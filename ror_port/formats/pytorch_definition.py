@@ -1,0 +1,115 @@
+"""PyTorch source text for any graph: one ``nn.Module``, written to be read.
+
+Submodules are called as the layers, in the order of their use; ``forward`` has one line a layer, with the shape of its
+output behind it. The families of networks have definitions written by hand instead (`ror_port.models`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ror_port.layout import Shape
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Input
+
+CLASS_NAME = "Network"
+
+
+def definition(graph: Graph, names: Mapping[str, str], *, title: str, origin: str) -> str:
+    """The source text of a module that defines CLASS_NAME.
+
+    graph: channels_first. names: node → name of its module and variable. title, origin: for its docstring.
+    """
+    inputs = [names[node.name] for node in graph.inputs]
+    modules, lines = _body(graph, names)
+    given = "x" if len(inputs) == 1 else ", ".join(inputs)
+    arguments = ", ".join(f"{name}: Tensor" for name in given.split(", "))
+    several = len(graph.outputs) > 1
+    result = "tuple[Tensor, ...]" if several else "Tensor"
+    takes = ", ".join(_words(node.shape) for node in graph.inputs)
+    gives = ", ".join(_words(graph[name].shape) for name in graph.outputs)
+    return f'''"""{title}, written by ror-port from {origin}.
+
+Takes {takes}; returns {gives}: what Keras' ``predict`` gave.
+This file needs PyTorch, and safetensors to load and save.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+class {CLASS_NAME}(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+{modules}
+    def forward(self, {arguments}) -> {result}:
+{lines}
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "{CLASS_NAME}":
+        """The network with the weights of a folder that has model.safetensors, in evaluation mode."""
+        from safetensors.torch import load_file
+
+        weights = load_file(Path(folder) / "model.safetensors")
+        network = cls()
+        for tensor in weights.values():
+            network.to(tensor.dtype)
+            break
+        network.load_state_dict(weights)
+        return network.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the weights to a folder as `from_pretrained` reads them."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {{name: value.contiguous() for name, value in self.state_dict().items()}}
+        save_file(weights, folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps({{"architectures": ["{CLASS_NAME}"]}}) + "\\n")
+'''
+
+
+def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
+    """The lines of ``__init__`` and of ``forward``."""
+    modules: list[str] = []
+    lines: list[str] = []
+    order = [node for node in graph if not isinstance(node.layer, Input)]
+    single = len(graph.inputs) == 1
+    variables = {node.name: "x" if single else names[node.name] for node in graph.inputs}
+    if single and order and not _read_next(graph, graph.input, order[0]):
+        lines.append(f"        {names[graph.input.name]} = x  # {_size(graph.input.shape)}")
+        variables[graph.input.name] = names[graph.input.name]
+    for index, node in enumerate(order):
+        code = node.layer.to_torch(*graph.shapes(node))
+        if code.module is not None and node.shares is None:
+            modules.append(f"        self.{names[node.name]} = {code.module}")
+        sources = [variables[name] for name in node.inputs]
+        call = code.call.format(*sources, x=sources[0], xs=", ".join(sources), module=f"self.{names[node.owner]}")
+        last = index == len(order) - 1
+        follower = None if last else order[index + 1]
+        variable = "x" if _read_next(graph, node, follower) else names[node.name]
+        variables[node.name] = variable
+        lines.append(f"        {variable} = {call}  # {_size(node.shape)}")
+    outputs = ", ".join(variables[name] for name in graph.outputs)
+    lines.append(f"        return {outputs}")
+    return "".join(f"{line}\n" for line in modules), "\n".join(lines)
+
+
+def _read_next(graph: Graph, node: Node, follower: Node | None) -> bool:
+    """Whether a value is read by what follows at once and by nothing else, so that it needs no name of its own."""
+    readers = graph.readers[node.name]
+    if node.name in graph.outputs:
+        return follower is None and not readers and len(graph.outputs) == 1
+    return follower is not None and [reader.name for reader in readers] == [follower.name]
+
+
+def _size(shape: Shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def _words(shape: Shape) -> str:
+    return f"(batch, {', '.join(map(str, shape))})"

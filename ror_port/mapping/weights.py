@@ -1,0 +1,83 @@
+"""The weights of every kind of layer: what each software calls them, and how it orders their axes. One row a weight.
+
+Axis letters are those of `ror_port.layout`. A weight's axes in another software follow from these by the letters, see
+`ror_port.mapping.software`; so do the axes that Theano's kernels are flipped along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ror_port.network.layers import (
+    BatchNormalization,
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    Conv3DTranspose,
+    Dense,
+    DepthwiseConv2D,
+    Layer,
+    PReLU,
+)
+
+
+class Weight(NamedTuple):
+    """axes: canonical, as Keras 2 has them; empty where a layer's input decides how many there are. flips: whether Theano, which convolves, has the kernel rotated by 180°.
+
+    keras_1 … onnx: its name in each software, behind the name of its layer; in Keras 3 its number.
+    """
+
+    layer: type[Layer]
+    role: str
+    axes: str
+    flips: bool
+    keras_1: str
+    keras_2: str
+    keras_3: str
+    torch: str
+    onnx: str
+
+
+WEIGHTS = tuple(
+    Weight(*row)
+    for row in (
+        # layer              role                axes     flips  Keras 1             Keras 2             3    PyTorch         ONNX
+        (Conv1D,             "kernel",           "KIO",   True,  "W",                "kernel",           "0", "weight",       "kernel"),
+        (Conv1D,             "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (Conv2D,             "kernel",           "HWIO",  True,  "W",                "kernel",           "0", "weight",       "kernel"),
+        (Conv2D,             "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (Conv3D,             "kernel",           "DHWIO", True,  "W",                "kernel",           "0", "weight",       "kernel"),
+        (Conv3D,             "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (Conv2DTranspose,    "kernel",           "HWOI",  True,  "W",                "kernel",           "0", "weight",       "kernel"),
+        (Conv2DTranspose,    "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (Conv3DTranspose,    "kernel",           "DHWOI", True,  "W",                "kernel",           "0", "weight",       "kernel"),
+        (Conv3DTranspose,    "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (DepthwiseConv2D,    "depthwise_kernel", "HWIM",  False, "depthwise_kernel", "depthwise_kernel", "0", "weight",       "kernel"),
+        (DepthwiseConv2D,    "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (Dense,              "kernel",           "IO",    False, "W",                "kernel",           "0", "weight",       "kernel"),
+        (Dense,              "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (BatchNormalization, "gamma",            "C",     False, "gamma",            "gamma",            "0", "weight",       "gamma"),
+        (BatchNormalization, "beta",             "C",     False, "beta",             "beta",             "1", "bias",         "beta"),
+        (BatchNormalization, "moving_mean",      "C",     False, "running_mean",     "moving_mean",      "2", "running_mean", "moving_mean"),
+        (BatchNormalization, "moving_variance",  "C",     False, "running_std",      "moving_variance",  "3", "running_var",  "moving_variance"),
+        (PReLU,              "alpha",            "",      False, "alphas",           "alpha",            "0", "alpha",        "alpha"),
+    )
+)  # fmt: skip
+
+OPTIONAL = {"bias"}
+"""Roles that a layer may lack."""
+
+
+def of_layer(layer: type[Layer]) -> Mapping[str, Weight]:
+    """Role → row, in the order in which Keras keeps the weights of a layer."""
+    return _BY_LAYER.get(layer, {})
+
+
+_BY_LAYER: dict[type[Layer], dict[str, Weight]] = {}
+for _row in WEIGHTS:
+    _BY_LAYER.setdefault(_row.layer, {})[_row.role] = _row
+
+KINDS: tuple[type[Layer], ...] = tuple(_BY_LAYER)
+"""The kinds of layers that have weights."""

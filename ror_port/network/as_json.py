@@ -1,0 +1,89 @@
+"""A graph as plain JSON and back, exactly: what outputs state of a network that is no family's.
+
+Reading it trusts nothing: only layers that are known, with settings of the right types and of sane size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ror_port.errors import NotACheckpoint, quote
+from ror_port.network.graph import Graph, GraphBuilder
+from ror_port.network.layers import LAYERS, Layer
+from ror_port.network.layers.settings import MAX_LENGTH
+
+_BY_NAME = {layer.__name__: layer for layer in LAYERS}
+
+
+def to_json(graph: Graph) -> dict[str, Any]:
+    nodes = [
+        {
+            "name": node.name,
+            "layer": type(node.layer).__name__,
+            "settings": {setting.name: getattr(node.layer, setting.name) for setting in fields(node.layer)},
+            "inputs": list(node.inputs),
+            "shares": node.shares,
+        }
+        for node in graph
+    ]
+    return {"nodes": nodes, "outputs": list(graph.outputs)}
+
+
+def from_json(stated: Mapping[str, Any], where: str) -> Graph:
+    """Raises NotACheckpoint where it is not what `to_json` gives. where: how messages call it."""
+    g = GraphBuilder()
+    try:
+        for node in stated["nodes"]:
+            kind, name = _BY_NAME[node["layer"]], node["name"]
+            if not isinstance(name, str) or name in g.nodes:
+                raise ValueError(f"{quote(str(name))} is no name for a node")
+            layer = _layer(kind, node["settings"])
+            if (len(node["inputs"]) == 0) is not (kind.__name__ == "Input"):
+                raise ValueError(f"{quote(name)} has {len(node['inputs'])} inputs")
+            g.add(name, layer, *node["inputs"], shares=node.get("shares"))
+        outputs = stated["outputs"]
+        if not outputs or any(name not in g.nodes for name in outputs):
+            raise ValueError("its outputs are no nodes of it")
+        return g.finish(*outputs)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise NotACheckpoint(f"{where}: not a graph that ror-port wrote ({type(error).__name__}: {error})") from None
+
+
+def _layer(kind: type[Layer], settings: Mapping[str, Any]) -> Layer:
+    hints = get_type_hints(kind)
+    if set(settings) != {setting.name for setting in fields(kind)}:
+        raise ValueError(f"the settings of {kind.__name__} are others")
+    return kind(**{name: _value(value, hints[name], f"{kind.__name__}.{name}") for name, value in settings.items()})
+
+
+def _value(value: Any, hint: Any, where: str) -> Any:
+    """A value of the hinted type. Raises ValueError."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value in inner and not isinstance(value, bool):
+            return value
+    elif origin in (Union, UnionType):
+        for choice in inner:
+            try:
+                return _value(value, choice, where)
+            except ValueError:
+                continue
+    elif origin is tuple and isinstance(value, list | tuple):
+        if len(inner) == 2 and inner[1] is Ellipsis and len(value) < MAX_LENGTH:
+            return tuple(_value(item, inner[0], where) for item in value)
+        if len(inner) == len(value):
+            return tuple(_value(item, part, where) for item, part in zip(value, inner, strict=True))
+    elif (
+        (hint is NoneType and value is None)
+        or (hint is bool and isinstance(value, bool))
+        or (hint is int and type(value) is int and abs(value) < MAX_LENGTH)
+        or (hint is str and isinstance(value, str))
+    ):
+        return value
+    elif hint is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    raise ValueError(f"{where} is {quote(str(value))}")

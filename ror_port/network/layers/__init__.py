@@ -1,0 +1,68 @@
+"""The kinds of layers that are known: a file a family, each with its twin of the same name in `ror_port.theano`."""
+
+from __future__ import annotations
+
+from ror_port.network.layers.activation import ELU, Activation, PReLU, ReLU, Rescaling, Softmax
+from ror_port.network.layers.convolution import (
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    Conv3DTranspose,
+    DepthwiseConv2D,
+    SeparableConv2D,
+)
+from ror_port.network.layers.core import Dense, Dropout, Flatten, Input, Permute, RepeatVector, Reshape
+from ror_port.network.layers.layer import Layer
+from ror_port.network.layers.merge import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Merge,
+    Minimum,
+    Multiply,
+    Subtract,
+)
+from ror_port.network.layers.normalization import BatchNormalization
+from ror_port.network.layers.padding import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
+from ror_port.network.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
+from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
+
+LAYERS: tuple[type[Layer], ...] = (
+    Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, Rescaling,
+    Flatten, Reshape, Permute, RepeatVector, Dropout,
+    Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, Conv3DTranspose,
+    MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D,
+    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
+    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
+    ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D, Cropping2D, Cropping3D,
+    UpSampling1D, UpSampling2D, UpSampling3D,
+    BatchNormalization,
+    Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Merge,
+)  # fmt: skip
+"""Every kind of layer that a stored architecture may hold."""
+
+BY_KERAS_CLASS = {name: layer for layer in LAYERS for name in layer.keras}
+"""Class name in a stored architecture of Keras 1 to 3 → kind of layer."""

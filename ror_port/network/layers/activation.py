@@ -1,0 +1,282 @@
+"""Activation and Softmax, and layers that are functions of one element: ReLU, ELU, PReLU, Rescaling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+from ror_port.errors import UnknownNetwork
+from ror_port.layout import Layout, PermuteFlattened, Shape, Transpose
+from ror_port.network.layers.layer import (
+    Arrangement,
+    Assembly,
+    DataFormat,
+    KerasLayer,
+    Layer,
+    Moved,
+    OnnxOperator,
+    TorchCode,
+    axis_of,
+    moved_axis,
+)
+from ror_port.network.layers.settings import Settings
+
+
+class _Spelling(NamedTuple):
+    """torch: an expression of {x}. onnx: operator and attributes."""
+
+    torch: str
+    onnx: str
+    attributes: Mapping[str, float] = {}
+
+
+FUNCTIONS = {
+    "linear": _Spelling("{x}", "Identity"),
+    "relu": _Spelling("torch.relu({x})", "Relu"),
+    "tanh": _Spelling("torch.tanh({x})", "Tanh"),
+    "sigmoid": _Spelling("torch.sigmoid({x})", "Sigmoid"),
+    "hard_sigmoid": _Spelling("torch.clamp(0.2 * {x} + 0.5, 0.0, 1.0)", "HardSigmoid", {"alpha": 0.2, "beta": 0.5}),
+    "elu": _Spelling("nn.functional.elu({x})", "Elu"),
+    "selu": _Spelling("torch.selu({x})", "Selu"),
+    "softplus": _Spelling("torch.logaddexp({x}, torch.zeros_like({x}))", "Softplus"),
+    "softsign": _Spelling("nn.functional.softsign({x})", "Softsign"),
+    "exponential": _Spelling("torch.exp({x})", "Exp"),
+}
+"""Names of Keras 1 and 2. Their hard_sigmoid is clip(0.2 x + 0.5, 0, 1), which has another slope in Keras 3."""
+
+
+@dataclass(frozen=True)
+class Activation(Layer):
+    """A function of each element. function: a key of FUNCTIONS."""
+
+    keras = ("Activation",)
+    elementwise = True
+
+    function: str
+
+    def __post_init__(self) -> None:
+        if self.function not in FUNCTIONS:
+            raise ValueError(f"{self.function!r} is no activation that is known")
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        return activation(settings) or [cls("linear")]
+
+    def for_keras(self, g: Assembly, *inputs: str) -> str:
+        if self.function == "hard_sigmoid":
+            return g.add("", ReLU(max_value=1.0), g.add("scaled", Rescaling(0.2, 0.5), *inputs))
+        return g.add("", self, *inputs)
+
+    def to_keras(self) -> KerasLayer:
+        return KerasLayer("Activation", {"activation": self.function})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        return TorchCode(None, FUNCTIONS[self.function].torch)
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        spelling = FUNCTIONS[self.function]
+        return [OnnxOperator(spelling.onnx, spelling.attributes)]
+
+
+RELU = Activation("relu")
+
+
+@dataclass(frozen=True)
+class Rescaling(Layer):
+    """scale · x + offset."""
+
+    keras = ("Rescaling",)
+    elementwise = True
+
+    scale: float
+    offset: float = 0.0
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        return [cls(settings.number("scale"), settings.number("offset", default=0.0))]
+
+    def to_keras(self) -> KerasLayer:
+        return KerasLayer("Rescaling", {"scale": self.scale, "offset": self.offset})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        return TorchCode(None, f"({self.scale!r} * {{x}} + {self.offset!r})")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        raise UnknownNetwork("a Rescaling cannot be written to ONNX")
+
+
+@dataclass(frozen=True)
+class ReLU(Layer):
+    """max_value from there on; x from the threshold on; negative_slope · (x − threshold) below it."""
+
+    keras = ("ReLU", "LeakyReLU", "ThresholdedReLU")
+    elementwise = True
+
+    max_value: float | None = None
+    negative_slope: float = 0.0
+    threshold: float = 0.0
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        """LeakyReLU's slope is called alpha until Keras 3; ThresholdedReLU's threshold is theta."""
+        match settings.class_name:
+            case "LeakyReLU":
+                return [cls(negative_slope=settings.number("negative_slope", "alpha", default=0.3))]
+            case "ThresholdedReLU":
+                return [cls(threshold=settings.number("theta", default=1.0))]
+        most = settings.get("max_value")
+        return [
+            cls(
+                None if most is None else settings.number("max_value"),
+                settings.number("negative_slope", default=0.0),
+                settings.number("threshold", default=0.0),
+            )
+        ]
+
+    def to_keras(self) -> KerasLayer:
+        config = {"max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold}
+        return KerasLayer("ReLU", config)
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        below = "torch.zeros_like({x})"
+        if self.negative_slope:
+            below = (
+                f"{self.negative_slope!r} * ({{x}} - {self.threshold!r})"
+                if self.threshold
+                else (f"{self.negative_slope!r} * {{x}}")
+            )
+        above = "{x}" if self.max_value is None else f"{{x}}.clamp(max={self.max_value!r})"
+        edge = ">" if self.threshold else ">="
+        if not self.threshold and not self.negative_slope:
+            most = "" if self.max_value is None else f", {self.max_value!r}"
+            return TorchCode(None, f"torch.clamp({{x}}, 0.0{most})")
+        return TorchCode(None, f"torch.where({{x}} {edge} {self.threshold!r}, {above}, {below})")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        if self.max_value is None and not self.threshold:
+            if not self.negative_slope:
+                return [OnnxOperator("Relu")]
+            return [OnnxOperator("LeakyRelu", {"alpha": self.negative_slope})]
+        if self.max_value is None and not self.negative_slope and self.threshold >= 0:
+            return [OnnxOperator("ThresholdedRelu", {"alpha": self.threshold})]
+        raise UnknownNetwork(f"{self} cannot be written to ONNX")
+
+
+@dataclass(frozen=True)
+class ELU(Layer):
+    """x, or alpha · (exp(x) − 1) where that is negative."""
+
+    keras = ("ELU",)
+    elementwise = True
+
+    alpha: float = 1.0
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        return [cls(settings.number("alpha", default=1.0))]
+
+    def to_keras(self) -> KerasLayer:
+        return KerasLayer("ELU", {"alpha": self.alpha})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        return TorchCode(None, f"nn.functional.elu({{x}}, {self.alpha!r})")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        return [OnnxOperator("Elu", {"alpha": self.alpha})]
+
+
+@dataclass(frozen=True)
+class PReLU(Layer):
+    """x, or alpha · x where that is negative, with an alpha for each element but along shared_axes.
+
+    shared_axes: count the batch as 0. Keras 1.2.2 leaves them out of the configuration; the shape of alpha tells.
+    """
+
+    keras = ("PReLU",)
+
+    shared_axes: tuple[int, ...] = ()
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        stated = settings.get("shared_axes") or []
+        axes = [stated] if isinstance(stated, int) else stated
+        if not isinstance(axes, list) or any(isinstance(a, bool) or not isinstance(a, int) or a < 1 for a in axes):
+            raise settings.refuse(f"shared_axes is {stated!r}, which is not understood")
+        return [cls(tuple(axes))]
+
+    def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Layer:
+        if self.shared_axes or len(stored) != 1 or len(stored[0]) != len(inputs[0]):
+            return self
+        ones = zip(stored[0], inputs[0], strict=True)
+        return PReLU(tuple(i + 1 for i, (one, length) in enumerate(ones) if one == 1 and length > 1))
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
+        return {"alpha": tuple(1 if i + 1 in self.shared_axes else n for i, n in enumerate(inputs[0]))}
+
+    def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
+        (arrangement,) = arrived
+        if isinstance(arrangement, PermuteFlattened):
+            return Moved(self, (arrangement,), arrangement, {"alpha": Layout((arrangement,))})
+        if arrangement is None:
+            return Moved(self, (None,))
+        axes = tuple(sorted(moved_axis(axis, arrangement) for axis in self.shared_axes))
+        change = {"alpha": Layout((Transpose(arrangement),))}
+        return Moved(PReLU(axes), (arrangement,), arrangement, change)
+
+    def to_keras(self) -> KerasLayer:
+        return KerasLayer("PReLU", {"shared_axes": list(self.shared_axes) or None})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        (shape,) = self.weights(*inputs).values()
+        module = f'nn.ParameterDict({{{{"alpha": torch.zeros({shape})}}}})'.replace("{{", "{").replace("}}", "}")
+        return TorchCode(module, 'torch.where({x} >= 0, {x}, {module}["alpha"] * {x})')
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        return [OnnxOperator("PRelu", weights=("alpha",))]
+
+
+@dataclass(frozen=True)
+class Softmax(Layer):
+    """exp(x) / sum of exp(x) along an axis, which counts the batch as 0."""
+
+    keras = ("Softmax",)
+
+    axis: int = -1
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        axis = settings.get("axis", default=-1)
+        if isinstance(axis, bool) or not isinstance(axis, int):
+            raise settings.refuse(f"axis is {axis}; a whole number is expected")
+        return [cls(axis)]
+
+    def bound(self, *inputs: Shape) -> Self:
+        return replace(self, axis=axis_of(self.axis, inputs[0]))
+
+    def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
+        (arrangement,) = arrived
+        return Moved(replace(self, axis=moved_axis(self.axis, arrangement)), (arrangement,), arrangement)
+
+    def to_keras(self) -> KerasLayer:
+        return KerasLayer("Softmax", {"axis": self.axis})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        return TorchCode(None, f"torch.softmax({{x}}, {self.axis})")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        return [OnnxOperator("Softmax", {"axis": self.axis})]
+
+
+def activation(settings: Settings) -> list[Layer]:
+    """The layers that a setting ``activation`` stands for: none for linear, which is the default."""
+    value = settings.get("activation", default="linear")
+    if value in ("linear", None):
+        return []
+    if value == "softmax":
+        return [Softmax()]
+    if value == "hard_sigmoid" and settings.session.version >= (3,):
+        raise settings.refuse("the hard_sigmoid of Keras 3, which has another slope, is not supported")
+    if not isinstance(value, str) or value not in FUNCTIONS:
+        raise settings.refuse(f"the activation {value!r} is not supported")
+    return [Activation(value)]

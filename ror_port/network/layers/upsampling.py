@@ -1,0 +1,61 @@
+"""UpSampling1D, UpSampling2D and UpSampling3D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ror_port.layout import Shape
+from ror_port.network.layers.layer import KerasLayer, Layer, OnnxOperator, TorchCode
+from ror_port.network.layers.settings import Settings
+from ror_port.network.layers.spatial import Sizes, Spatial
+
+
+@dataclass(frozen=True)
+class UpSampling(Spatial):
+    """Every element so many times along each spatial axis."""
+
+    size: Sizes
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        settings.choice("interpolation", choices=("nearest",), default="nearest")
+        size = settings.sizes(cls.rank, "size", "length", default=2)
+        return [cls(size, data_format=cls.format_of(settings))]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        lengths = self.lengths(inputs[0])
+        return self.shaped([n * times for n, times in zip(lengths, self.size, strict=True)], self.channels(inputs[0]))
+
+    def to_keras(self) -> KerasLayer:
+        if self.rank == 1:
+            return KerasLayer("UpSampling1D", {"size": self.size[0]})
+        return KerasLayer(type(self).__name__, {"size": list(self.size), "data_format": self.data_format})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        axes = [1] if self.rank == 1 else range(2, self.rank + 2)
+        repeats = "".join(f".repeat_interleave({n}, {axis})" for n, axis in zip(self.size, axes, strict=True) if n > 1)
+        return TorchCode(None, f"{{x}}{repeats}")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        sizes = list(self.output_shape(*inputs))
+        attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        axes = [1] if self.rank == 1 else list(range(2, self.rank + 2))
+        lengths = sizes[:1] if self.rank == 1 else sizes[1:]
+        resize = OnnxOperator("Resize", {**attributes, "axes": axes}, constants=[(), (), tuple(lengths)])
+        return [resize]
+
+
+class UpSampling1D(UpSampling):
+    rank = 1
+    keras = ("UpSampling1D",)
+
+
+class UpSampling2D(UpSampling):
+    rank = 2
+    keras = ("UpSampling2D",)
+
+
+class UpSampling3D(UpSampling):
+    rank = 3
+    keras = ("UpSampling3D",)

@@ -1,0 +1,404 @@
+"""A stored architecture, the JSON of Keras 1, 2 or 3, as a graph. It is data: nothing in it is ever run.
+
+Every setting that changes the function and every edge is followed, or refused by name. Nested models are taken apart
+into the layers they are made of; a layer that is used at several places becomes as many nodes that share its weights.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
+from ror_port.layout import Shape
+from ror_port.mapping.software import snake_case
+from ror_port.network.graph import Graph, GraphBuilder, Parameter
+from ror_port.network.layers import BY_KERAS_CLASS, Activation, Input, Layer, Softmax
+from ror_port.network.layers.layer import DataFormat
+from ror_port.network.layers.settings import DATA_FORMATS, Session, Settings
+from ror_port.safety import limits
+
+Json = Mapping[str, Any]
+
+Shapes = Mapping[str, Sequence[Shape]]
+"""Layer of a file → shapes of its weights."""
+
+MODELS = ("Sequential", "Model", "Functional")
+STATISTICS = ("moving_mean", "moving_variance")
+
+
+class Stated(NamedTuple):
+    """A stored architecture. layers: node → layer of the file that has its weights; frozen: nodes that are not trained.
+
+    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many.
+    """
+
+    graph: Graph
+    layers: Mapping[str, str]
+    frozen: frozenset[str] = frozenset()
+
+    def parameters_of_layers(self) -> dict[str, list[Parameter]]:
+        """Layer of the file → parameters in the order in which Keras keeps them: first those that are trained."""
+        found: dict[str, list[Parameter]] = {}
+        for parameter in self.graph.parameters:
+            found.setdefault(self.layers[parameter.node], []).append(parameter)
+        for parameters in found.values():
+            parameters.sort(key=lambda p: p.role in STATISTICS or p.node in self.frozen)
+        return found
+
+
+def stated_graph(config: Json, shapes: Shapes, *, theano: bool, version: tuple[int, ...], where: str) -> Stated:
+    """The graph of a model's JSON. theano, version: of the Keras session that wrote it. where: how messages call it.
+
+    shapes: of the weights in the file, for what a configuration leaves to them.
+
+    Raises NotACheckpoint where it is no such JSON, UnknownNetwork where it has what is not supported.
+    """
+    if config.get("class_name") not in MODELS:
+        kind = quote(str(config.get("class_name")))
+        if not isinstance(config.get("config"), dict | list):
+            raise NotACheckpoint(f"{where}: not the JSON of a Keras model")
+        raise UnknownNetwork(f"{where}: a model of class {kind}; Sequential and Model are supported")
+    assembly = _Assembly(shapes, Session(theano, version, _session_format(config, theano)), where)
+    outputs = assembly.model(config, None, _Place("", None, False, 0), None)
+    graph = assembly.g.finish(*outputs)
+    used = graph.until(*graph.outputs)
+    if len(used.inputs) < len(graph.inputs):
+        raise NotACheckpoint(f"{where}: an input that leads to no output")
+    return Stated(used, {n: layer for n, layer in assembly.layers.items() if n in used}, frozenset(assembly.frozen))
+
+
+def _session_format(config: Json, theano: bool) -> DataFormat:
+    """The data format of layers that state none: that of the first layer which does, else usual for the backend."""
+    waiting: list[Any] = [config]
+    steps = 0
+    while waiting and steps < limits.MAX_LAYERS:
+        item = waiting.pop(0)
+        steps += 1
+        inner = item.get("config") if isinstance(item, dict) else None
+        if isinstance(inner, dict):
+            stated = inner.get("data_format", inner.get("dim_ordering"))
+            if isinstance(stated, str) and stated in DATA_FORMATS:
+                return DATA_FORMATS[stated]
+            inner = inner.get("layers")
+        if isinstance(inner, list):
+            waiting = [*inner, *waiting]
+    return "channels_first" if theano else "channels_last"
+
+
+class _Place(NamedTuple):
+    """Where a layer stands. prefix: of node names. owner: the outermost layer, which has the weights in the file.
+
+    frozen: whether it is not trained. depth: of nesting.
+    """
+
+    prefix: str
+    owner: str | None
+    frozen: bool
+    depth: int
+
+
+class _Assembly:
+    """A graph under construction from stored layers."""
+
+    def __init__(self, shapes: Shapes, session: Session, where: str) -> None:
+        self.shapes, self.session, self.where = shapes, session, where
+        self.g = GraphBuilder()
+        self.layers: dict[str, str] = {}
+        self.frozen: set[str] = set()
+        self.unnamed: dict[int, str] = {}
+        """Identity of a model within a Sequential of Keras 1, which states no name → the layer of the file it is."""
+
+    def refuse(self, problem: str) -> UnknownNetwork:
+        return UnknownNetwork(f"{self.where}: {problem}")
+
+    def broken(self, problem: str) -> NotACheckpoint:
+        return NotACheckpoint(f"{self.where}: {problem}")
+
+    def name(self, layer: Json) -> str:
+        """What a layer is called. A Sequential within one of Keras 1 states no name: it is the next in the file."""
+        name = _stated_name(layer)
+        if name is None and layer["class_name"] in MODELS:
+            return self.unnamed.setdefault(id(layer), f"sequential_{len(self.unnamed)}")
+        if name is None:
+            raise self.broken(f"a {quote(layer['class_name'])} layer without a name")
+        return name
+
+    def name_models(self, layers: Sequence[Json]) -> None:
+        """Gives models that state no name those layers of the file that no other layer is called, in order."""
+        stated = {_stated_name(layer) for layer in layers}
+        left = [name for name in self.shapes if name not in stated]
+        for layer in layers:
+            if _stated_name(layer) is None and layer["class_name"] in MODELS and left:
+                self.unnamed[id(layer)] = left.pop(0)
+
+    def model(self, config: Json, inputs: Sequence[str] | None, place: _Place, shared: str | None) -> list[str]:
+        """Adds a model; returns the nodes of its outputs.
+
+        inputs: nodes that it is applied to, or None for the outermost one, which gets inputs of its own.
+        shared: prefix of an earlier use whose weights it has.
+        """
+        if place.depth > limits.MAX_NESTING:
+            raise UnsafeFile(f"{self.where}: models nested more than {limits.MAX_NESTING} deep")
+        inner = config.get("config")
+        layers = inner if isinstance(inner, list) else inner.get("layers") if isinstance(inner, dict) else None
+        if not isinstance(layers, list) or not layers or not all(_is_layer(layer) for layer in layers):
+            raise self.broken("not the JSON of a Keras model")
+        if len(layers) > limits.MAX_LAYERS:
+            raise UnsafeFile(f"{self.where}: {len(layers)} layers; the limit is {limits.MAX_LAYERS}")
+        if config["class_name"] == "Sequential":
+            return [self._sequential(layers, inputs, place, shared)]
+        assert isinstance(inner, dict)
+        return self._functional(inner, layers, inputs, place, shared)
+
+    def _sequential(
+        self, layers: Sequence[Json], inputs: Sequence[str] | None, place: _Place, shared: str | None
+    ) -> str:
+        first, rest = layers[0], list(layers)
+        if place.owner is None:
+            self.name_models(layers)
+        if first["class_name"] == "Merge" and "layers" in first["config"]:
+            current = [self._branches(rest.pop(0), inputs, place, shared)]
+        elif inputs is not None:
+            current = list(inputs)
+            if first["class_name"] == "InputLayer":
+                rest.pop(0)
+        elif first["class_name"] == "InputLayer":
+            current = self._call(rest.pop(0), 0, [], place, shared)
+        else:
+            current = [self._input(first, place)]
+        for layer in rest:
+            current = self._call(layer, 0, current, place, shared)
+        (output,) = current
+        return output
+
+    def _branches(self, merge: Json, inputs: Sequence[str] | None, place: _Place, shared: str | None) -> str:
+        """Keras 1's Merge in front of a Sequential holds whole models, each with inputs of its own.
+
+        A model that it holds several times is one, whose weights are in the file once.
+        """
+        branches = merge["config"]["layers"]
+        if not isinstance(branches, list) or not all(_is_layer(b) and b["class_name"] in MODELS for b in branches):
+            raise self.broken("a Merge whose branches are no models")
+        if inputs is not None:
+            raise self.refuse("a nested model that begins with a Merge is not supported")
+        outputs: list[str] = []
+        seen: dict[str, str] = {}
+        for branch in branches:
+            name = self.name(branch)
+            if name in seen:
+                outputs.append(seen[name])
+                continue
+            (output,) = self.model(branch, None, place._replace(depth=place.depth + 1), shared)
+            seen[name] = output
+            outputs.append(output)
+        plain = {**merge, "config": {k: v for k, v in merge["config"].items() if k != "layers"}}
+        (output,) = self._call(plain, 0, outputs, place, shared)
+        return output
+
+    def _input(self, first: Json, place: _Place) -> str:
+        """The input of a Sequential, whose first layer states its shape; of a nested model its first layer does."""
+        inner: Any = first
+        while inner["class_name"] in MODELS:
+            layers = inner["config"] if isinstance(inner["config"], list) else inner["config"].get("layers")
+            if not isinstance(layers, list) or not layers or not _is_layer(layers[0]):
+                raise self.broken("not the JSON of a Keras model")
+            inner = layers[0]
+        shape = inner["config"].get("batch_input_shape", inner["config"].get("batch_shape"))
+        if shape is None:
+            raise self.refuse(f"layer {quote(self.name(first))}: no input shape is stated")
+        name = f"{self.name(first)}_input"
+        layer = {"class_name": "InputLayer", "config": {"name": name, "batch_input_shape": shape}}
+        (node,) = self._call(layer, 0, [], place, None)
+        return node
+
+    def _functional(
+        self,
+        inner: Json,
+        layers: Sequence[Json],
+        inputs: Sequence[str] | None,
+        place: _Place,
+        shared: str | None,
+    ) -> list[str]:
+        by_name = {self.name(layer): layer for layer in layers}
+        if len(by_name) < len(layers):
+            raise self.broken("two layers of one name")
+        calls = {name: self._calls(layer) for name, layer in by_name.items()}
+        ends = [self._tensor(tensor, by_name) for tensor in _tensors(inner.get("output_layers"))]
+        begins = [self._tensor(tensor, by_name) for tensor in _tensors(inner.get("input_layers"))]
+        names = [begin.layer for begin in begins]
+        if not ends or len(set(names)) < len(names):
+            raise self.broken("no outputs, or inputs that are listed twice")
+        loose = {name for name, layer in by_name.items() if layer["class_name"] == "InputLayer"} ^ set(names)
+        if loose:
+            raise self.broken(f"{quote(min(loose))} is an input, or is called one, and not both")
+        values: dict[tuple[str, int], list[str]] = {}
+        if inputs is None:
+            values |= {(name, 0): self._call(by_name[name], 0, [], place, shared) for name in names}
+        elif len(inputs) != len(names):
+            raise self.broken(f"a nested model of {len(names)} inputs is applied to {len(inputs)}")
+        else:
+            values |= {(name, 0): [node] for name, node in zip(names, inputs, strict=True)}
+        sources = {
+            (name, number): [self._tensor(tensor, by_name) for tensor in call]
+            for name, made in calls.items()
+            for number, call in enumerate(made)
+        }
+        for name, number in self._in_order(sources, values):
+            taken = [self._value(source, values) for source in sources[name, number]]
+            values[name, number] = self._call(by_name[name], number, taken, place, shared)
+        return [self._value(end, values) for end in ends]
+
+    def _value(self, tensor: _Tensor, values: Mapping[tuple[str, int], list[str]]) -> str:
+        outputs = values.get((tensor.layer, tensor.call))
+        if outputs is None or tensor.output >= len(outputs):
+            raise self.broken(f"there is no output {tensor.output} of call {tensor.call} of {quote(tensor.layer)}")
+        return outputs[tensor.output]
+
+    def _in_order(
+        self, sources: Mapping[tuple[str, int], Sequence[_Tensor]], given: Mapping[tuple[str, int], Any]
+    ) -> Iterator[tuple[str, int]]:
+        """Calls so that each comes behind what it reads, else in the order of the file."""
+        keys = [key for key in sources if key not in given]
+        position = {key: index for index, key in enumerate(keys)}
+        waiting: dict[tuple[str, int], int] = {}
+        readers: dict[tuple[str, int], list[tuple[str, int]]] = {key: [] for key in keys}
+        for key in keys:
+            needed = {(tensor.layer, tensor.call) for tensor in sources[key]} - given.keys()
+            waiting[key] = len(needed)
+            for source in needed:
+                if source not in position:
+                    raise self.broken(f"there is no call {source[1]} of layer {quote(source[0])}")
+                readers[source].append(key)
+        ready = [position[key] for key in keys if not waiting[key]]
+        done = 0
+        while ready:
+            key = keys[heapq.heappop(ready)]
+            done += 1
+            yield key
+            for reader in readers[key]:
+                waiting[reader] -= 1
+                if not waiting[reader]:
+                    heapq.heappush(ready, position[reader])
+        if done < len(keys):
+            name, _ = next(key for key in keys if waiting[key])
+            raise self.broken(f"layer {quote(name)} depends on itself")
+
+    def _calls(self, layer: Json) -> list[list[Any]]:
+        """The tensors that each use of a layer reads."""
+        name, nodes = self.name(layer), layer.get("inbound_nodes", [])
+        if not isinstance(nodes, list) or len(nodes) > limits.MAX_LAYERS:
+            raise self.broken(f"layer {quote(name)}: its inbound_nodes are no list, or too many")
+        if not nodes and layer["class_name"] != "InputLayer":
+            raise self.broken(f"layer {quote(name)} has no inputs")
+        return [
+            _keras_3_tensors(node, self.where, name) if isinstance(node, dict) else _tensors(node) for node in nodes
+        ]
+
+    def _tensor(self, stated: Any, layers: Mapping[str, Json]) -> _Tensor:
+        """A tensor [layer, node, output], in Keras 2 with the arguments of the call as a fourth."""
+        match stated:
+            case [str() as name, int() as node, int() as output, *rest] if (
+                rest in ([], [{}]) and min(node, output) >= 0
+            ):
+                if name not in layers:
+                    raise self.broken(f"there is no layer {quote(name)}")
+                nested = layers[name]["class_name"] in MODELS and self.session.version < (3,)
+                return _Tensor(name, node - nested, output)  # a model has used up its node 0 on itself
+            case [str() as name, int(), int(), _]:
+                raise self.refuse(f"a call of {quote(name)} with arguments is not supported")
+        raise self.broken(f"{quote(str(stated))} where a tensor [layer, node, output] is expected")
+
+    def _call(self, layer: Json, number: int, inputs: Sequence[str], place: _Place, shared: str | None) -> list[str]:
+        """Adds one use of a layer or nested model; returns its outputs. number: of the use, from 0."""
+        name = self.name(layer)
+        frozen = (
+            place.frozen or layer["config"].get("trainable", True) is False
+            if isinstance(layer["config"], dict)
+            else place.frozen
+        )
+        path = f"{place.prefix}{name}"
+        again = f"@{number + 1}" if number else ""
+        if layer["class_name"] in MODELS:
+            inside = _Place(f"{path}{again}/", place.owner or name, frozen, place.depth + 1)
+            return self.model(layer, inputs, inside, f"{shared or place.prefix}{name}/" if number or shared else None)
+        where = f"{self.where}: layer {quote(name)}"
+        sources = list(inputs)
+        for index, part in enumerate(self._parts(layer, where)):
+            suffix = f"/{_part(part)}" if index else ""
+            node = f"{path}{again}{suffix}"
+            if node in self.g.nodes:
+                raise self.broken(f"two layers are called {quote(name)}")
+            if not isinstance(part, Input) and (len(sources) != 1 if not part.merges else len(sources) < 2):
+                raise self.broken(f"layer {quote(name)} has {len(sources)} inputs")
+            owner = f"{shared or place.prefix}{name}{suffix}" if number or shared else None
+            try:
+                sizes = [self.g.nodes[source].shape for source in sources]
+                part = part.fitted(self.shapes.get(place.owner or name, ()) if not place.owner else (), *sizes)
+                self.g.add(node, part, *sources, shares=owner)
+            except (ValueError, IndexError) as error:
+                raise UnknownNetwork(f"{where}: {error}") from None
+            self.layers[node] = place.owner or name
+            if frozen:
+                self.frozen.add(node)
+            if len(self.g.nodes) > 4 * limits.MAX_LAYERS:
+                raise UnsafeFile(f"{self.where}: more than {4 * limits.MAX_LAYERS} uses of layers")
+            sources = [node]
+        return sources
+
+    def _parts(self, layer: Json, where: str) -> list[Layer]:
+        """The layers that one stored layer stands for."""
+        kind = layer["class_name"]
+        if kind == "Lambda":
+            raise UnknownNetwork(f"{where}: a Lambda layer, which is Python code; ror-port runs no code from a file")
+        if kind not in BY_KERAS_CLASS:
+            raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported")
+        settings = Settings(kind, layer["config"], self.session, where)
+        parts = list(BY_KERAS_CLASS[kind].from_keras(settings))
+        settings.finish()
+        return parts
+
+
+class _Tensor(NamedTuple):
+    layer: str
+    call: int
+    output: int
+
+
+def _is_layer(layer: Any) -> bool:
+    if not isinstance(layer, dict) or not isinstance(layer.get("class_name"), str):
+        return False
+    config = layer.get("config")
+    return isinstance(config, dict) or (isinstance(config, list) and layer["class_name"] in MODELS)
+
+
+def _stated_name(layer: Json) -> str | None:
+    config = layer["config"]
+    name = layer.get("name", config.get("name") if isinstance(config, dict) else None)
+    return name if isinstance(name, str) and 0 < len(name) <= limits.MAX_NAME else None
+
+
+def _part(layer: Layer) -> str:
+    """What a further layer is called that one stored layer stands for."""
+    return "activation" if isinstance(layer, Activation | Softmax) else snake_case(type(layer).__name__)
+
+
+def _tensors(stated: Any) -> list[Any]:
+    """A list of tensors; Keras 3 writes a single one without the list."""
+    if isinstance(stated, list) and stated and isinstance(stated[0], str):
+        return [stated]
+    return stated if isinstance(stated, list) else []
+
+
+def _keras_3_tensors(node: Json, where: str, name: str) -> list[Any]:
+    args, kwargs = node.get("args"), node.get("kwargs")
+    idle = isinstance(kwargs, dict) and all(value is None for value in kwargs.values())
+    if not isinstance(args, list) or len(args) != 1 or not (idle or kwargs is None):
+        raise UnknownNetwork(f"{where}: layer {quote(name)} is called with arguments that are not supported")
+    tensors = args[0] if isinstance(args[0], list) else args
+    histories = []
+    for tensor in tensors:
+        config = tensor.get("config") if isinstance(tensor, dict) else None
+        histories.append(config.get("keras_history") if isinstance(config, dict) else None)
+    return histories
