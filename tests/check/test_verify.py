@@ -38,8 +38,8 @@ def expectation(port: Port, count: int = 2, per_layer: bool = False) -> Expectat
 )
 def test_what_is_right_passes_layer_by_layer(genuine, tmp_path, name, kind) -> None:
     source = genuine(name)
-    says = {"epsilon": source.epsilon} if "1.1.0" in name else {"size": 64} if "64x64" in name else {}
-    with load(source.weights, **says) as port:
+    given = {"epsilon": source.epsilon} if "1.1.0" in name else {"size": 64} if "64x64" in name else {}
+    with load(source.weights, **given) as port:
         save(port, tmp_path / f"net{kind}", verify=False)
         found = verify(expectation(port, per_layer=True), tmp_path / f"net{kind}")
         weighted = {node.name for node in port.graph if node.parameters}
@@ -48,7 +48,7 @@ def test_what_is_right_passes_layer_by_layer(genuine, tmp_path, name, kind) -> N
     assert found.faulty_layers == ()
     assert {layer.node for layer in found.layers if layer.isolated is not None} == weighted
     assert {layer.node for layer in found.layers if layer.end_to_end is not None} >= weighted
-    assert found.difference.relative_l2 <= 1.4 * found.tolerance.noise  # what tolerances.MARGIN's reason says
+    assert found.difference.relative_l2 <= 1.4 * found.tolerance.noise  # as the docstring of tolerances.MARGIN states
 
 
 def unflipped(port: Port) -> Port:
@@ -102,7 +102,7 @@ PLANTED = {
     ),
     "strided convolutions padded as in TensorFlow": ("wrn-16-2_keras-2.2.4", {}, padded),
 }
-"""Mistake → the fixture it can be made with, what to say of it, and a port that makes it."""
+"""Mistake → the fixture it can be made with, what is stated about it, and a port that makes it."""
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ PLANTED = {
     [("kernels not flipped", kind) for kind in ENDINGS] + [(mistake, ".onnx") for mistake in list(PLANTED)[1:]],
 )
 def test_a_planted_mistake_is_named(genuine, tmp_path, mistake, kind) -> None:
-    name, says, plant = PLANTED[mistake]
-    with load(genuine(name).weights, **says) as port:
+    name, given, plant = PLANTED[mistake]
+    with load(genuine(name).weights, **given) as port:
         save(plant(port), tmp_path / f"net{kind}", verify=False)
         proof = certificate.prove(port, [tmp_path / f"net{kind}"], Inputs(count=2), per_layer=True)
         made = proof.as_json(tmp_path)
@@ -161,7 +161,7 @@ def test_what_no_known_mistake_explains_is_not_explained(genuine) -> None:
 
 
 def test_one_wrong_layer_is_found_among_all(genuine, tmp_path) -> None:
-    """A cause is told from its consequences: everything behind it differs, it alone differs in isolation."""
+    """A cause is distinguished from its consequences: everything behind it differs, but only it in isolation."""
     with load(genuine(PRE_ROR[0]).weights) as port:
         tensor = port.stored["stage2/block1/conv2/kernel"]
         broken = tensor._replace(read=lambda: tensor.read() * np.float32(1.01))
@@ -175,7 +175,7 @@ def test_one_wrong_layer_is_found_among_all(genuine, tmp_path) -> None:
 
 
 def test_recorded_outputs_tell_the_epsilon(genuine, tmp_path) -> None:
-    """The file of Keras 1.1.0 does not say that its epsilon is 1e-5; what it computed then does."""
+    """The file of Keras 1.1.0 does not record that its epsilon is 1e-5; what it computed then determines it."""
     source = genuine(PRE_ROR[1])
     record = source.record()
     np.save(tmp_path / "x.npy", record["images"])
