@@ -92,7 +92,7 @@ class Keras(Runtime):
     """A Keras 3 model. layers: node → layer name, where it is not our own."""
 
     def __init__(self, model: Any, graph: Graph, layers: Mapping[str, str]) -> None:
-        self.keras = frameworks.keras()
+        framework = frameworks.keras()
         self.model, self.graph = model, graph
         self.signature = Signature.of(graph)
         self.dtype = model.inputs[0].dtype
@@ -103,17 +103,17 @@ class Keras(Runtime):
         self.channels_first = tuple(model.inputs[0].shape[1:]) == NHWC_TO_NCHW.shape((1, *self.signature.image))[1:]
         scores = model.get_layer(self.layers[scores_node(graph, probabilities=False)])
         self.probabilities = scores.activation.__name__ != "linear"
-        self.scores = model if self.probabilities else self.keras.Model(model.inputs[0], scores.output)
-        backend = self.keras.backend.backend()
+        self.scores = model if self.probabilities else framework.Model(model.inputs[0], scores.output)
+        backend = framework.backend.backend()
         if backend == "tensorflow":
             tensorflow = frameworks.tensorflow()
             if self.channels_first and not tensorflow.config.list_physical_devices("GPU"):
                 raise MissingExtra("TensorFlow has no channels_first convolution on a CPU")
             backend = f"TensorFlow {tensorflow.__version__}"
-        self.name = f"Keras {self.keras.__version__} on {backend}"
+        self.name = f"Keras {framework.__version__} on {backend}"
 
     def _out(self, tensor: Any) -> Array:
-        array = self.keras.ops.convert_to_numpy(tensor)
+        array = frameworks.keras().ops.convert_to_numpy(tensor)
         return _last(array) if self.channels_first else array
 
     def _in(self, x: Array) -> Array:
@@ -124,7 +124,9 @@ class Keras(Runtime):
 
     def outputs(self, images: Array, nodes: Iterable[str]) -> dict[str, Array]:
         wanted = [node for node in nodes if node in self.layers]
-        model = self.keras.Model(self.model.inputs[0], [self.model.get_layer(self.layers[n]).output for n in wanted])
+        model = frameworks.keras().Model(
+            self.model.inputs[0], [self.model.get_layer(self.layers[n]).output for n in wanted]
+        )
         return {n: self._out(output) for n, output in zip(wanted, model(self._in(images)), strict=True)}
 
     def layer(self, node: str, x: Array) -> Array | None:

@@ -1,4 +1,4 @@
-"""Several calls at once, each in another process, whose output and exit code are returned."""
+"""Several pieces of work at once, each in another process, which hands back what it said."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call printed, and its exit code; None where it was not done because a worker was killed."""
+    """What one call wrote, and its exit code; None where it was not done because a worker was killed."""
 
     out: str = ""
     err: str = ""
