@@ -229,7 +229,7 @@ def broken(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "says"),
+    ("kind", "error", "message"),
     [
         ("wrong size", NotACheckpoint, "images of 28×28×3; the network takes 32×32×3"),
         ("label out of range", NotACheckpoint, "labels from 7 to 10; the network has 10 classes"),
@@ -245,8 +245,8 @@ def broken(folder: Path, kind: str) -> Path:
         ("half a record", UnreadableFile, "neither CIFAR-10"),
     ],
 )
-def test_data_that_do_not_fit_get_one_line(tmp_path, kind, error, says) -> None:
-    with pytest.raises(error, match=says):
+def test_data_that_do_not_fit_get_one_line(tmp_path, kind, error, message) -> None:
+    with pytest.raises(error, match=message):
         open_dataset(broken(tmp_path, kind), SHAPE, 10)
 
 
