@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts f
     from ror_port.check.expectation import EpsilonEffect
     from ror_port.check.verify import Verification
     from ror_port.formats.format import Dtype
-    from ror_port.network.layers.layer import DataFormat
+    from ror_port.layout import DataFormat
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def load(
     BatchNorms. size: height and width of an image in pixels. sha256: of the file, compared before anything in it is
     interpreted. bad_values: admit NaN, infinities and negative variances. ordering: channels first ("th") or last
     ("tf"), of layers for which the file states none. architecture: a file with the model as JSON or YAML, for weights
-    that come without; where none is given, the one file beside them that fits is taken.
+    that come without; by default the one beside them that fits.
 
     Raises UsageError, UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    where = str(architecture) if architecture is not None else None
-    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, ordering, where))
+    beside = Path(architecture) if architecture is not None else None
+    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering))
 
 
 def planned(

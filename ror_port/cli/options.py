@@ -65,8 +65,8 @@ def reading_options(command: Command) -> Command:
         size: int | None,
         sha256: str | None,
         bad_values: bool,
+        architecture: Path | None,
         ordering: str | None,
-        architecture: str | None,
         as_json: bool,
         debug: bool,
         **others: Any,
@@ -75,7 +75,7 @@ def reading_options(command: Command) -> Command:
         from ror_port.source.provenance import Given
 
         try:
-            given = Given(backend, keras, epsilon, size, sha256, bad_values, ordering, architecture)
+            given = Given(backend, keras, epsilon, size, sha256, bad_values, architecture, ordering)
         except UsageError as error:
             raise click.UsageError(error.for_command()) from None
         command(reading=Reading(given, as_json, debug), **others)
@@ -118,9 +118,9 @@ def reading_options(command: Command) -> Command:
         ),
         click.option(
             "--architecture",
-            type=click.Path(),
+            type=PATH,
             metavar="FILE",
-            help="The model as JSON or YAML, for weights that come without. Default: the one file beside that fits.",
+            help="The model as JSON or YAML, for weights that come without.  [default: the one beside them that fits]",
         ),
         click.option(
             "--allow-bad-values",

@@ -13,11 +13,10 @@ from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import Contents, Dtype, Format, Settings
-from ror_port.layout import Array
+from ror_port.layout import Array, DataFormat
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Conv2D
-from ror_port.network.layers.layer import DataFormat
 from ror_port.source.port import Port
 
 Parameters = Iterable[tuple[Parameter, Array]]
@@ -89,7 +88,7 @@ def write(
         contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn)
         format.write(stage, contents)
         if format.reread and not fold_bn:  # folded weights are others than the file's parameters
-            ledger.compare(stage, format.name, stated.get("graph"))
+            ledger.compare(stage, stated.get("graph"))
         check(stage)
         port.checkpoint.check_unchanged()
     return Output(str(target), format.name, size(target), sha256(target))

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
-from ror_port.layout import Shape
+from ror_port.layout import DataFormat, Shape
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
 from ror_port.network.layers import BY_KERAS_CLASS, Activation, Input, Layer, Softmax
-from ror_port.network.layers.layer import DataFormat
 from ror_port.network.layers.settings import DATA_FORMATS, Session, Settings
 from ror_port.safety import limits
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ror_port.errors import UnknownNetwork, quote
-from ror_port.network.layers.layer import DataFormat
+from ror_port.layout import DataFormat
 
 MAX_LENGTH = 1 << 16
 """Of a side, a kernel, a stride or a number of filters in a stored configuration."""
