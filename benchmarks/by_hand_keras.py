@@ -1,6 +1,6 @@
 """What one would write by hand with Keras on TensorFlow: build the network, load, flip, set the weights, save.
 
-    tensorflow_script.py WEIGHTS.h5 OUT.keras
+    by_hand_keras.py WEIGHTS.h5 OUT.keras
 
 The network is the definition that ror-port ships (`ror_port/models/networks_keras.py`), which is stock Keras code.
 Keras 1 kept a file's layers in the order of ``model.layers``, which is today's order too, so that they can be paired

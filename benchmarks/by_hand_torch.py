@@ -17,7 +17,7 @@ with h5py.File(sys.argv[1], "r") as file:
         group = file[layer]
         for name in group.attrs["weight_names"]:
             tensor = group[name][()]
-            if tensor.ndim == 4:  # PyTorch keeps (out, in, rows, columns) as Theano did
+            if tensor.ndim == 4:  # PyTorch keeps (out, in, height, width) as Theano did
                 tensor = tensor[:, :, ::-1, ::-1].copy()
             elif tensor.ndim == 2:  # and a Dense kernel as (out, in)
                 tensor = tensor.T.copy()

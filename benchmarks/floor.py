@@ -1,8 +1,9 @@
-"""The floor: h5py and NumPy alone read a Keras 1 file, flip and transpose its kernels, and write them for Keras 2.
+"""The least that a conversion costs: with h5py and NumPy alone.
 
     floor.py WEIGHTS.h5 OUT.h5
 
-It knows no network and checks nothing; the result is a bag of right numbers under the old names.
+Reads a Keras 1 file, flips and transposes its kernels, and writes them for Keras 2. It knows no network and checks
+nothing; the tensors keep their old names.
 """
 
 import os
@@ -20,6 +21,6 @@ with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as new:
         group.attrs["weight_names"] = names
         for name in names:
             tensor = old[layer][name][()]
-            if tensor.ndim == 4:  # Theano's (out, in, rows, columns), flipped → (rows, columns, in, out)
+            if tensor.ndim == 4:  # Theano's (out, in, height, width), flipped → (height, width, in, out)
                 tensor = tensor[:, :, ::-1, ::-1].transpose(2, 3, 1, 0).copy()
             group[name] = tensor

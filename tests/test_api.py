@@ -36,8 +36,8 @@ def disturb(monkeypatch, scale: float) -> None:
     """Lets writers, and not the reference, have kernels that are off by random factors."""
     genuine_parameters, rng = Port.parameters, np.random.default_rng(0)
 
-    def parameters(self):
-        for parameter, array in genuine_parameters(self):
+    def parameters(self, moved=None):
+        for parameter, array in genuine_parameters(self, moved):
             if parameter.role == "kernel":
                 array = array * (1 + scale * rng.standard_normal(array.shape)).astype(array.dtype)
             yield parameter, array

@@ -198,6 +198,8 @@ class Keras(Runtime):
 
     def outputs(self, inputs: Arrays, nodes: Iterable[str]) -> dict[str, Array]:
         wanted = [node for node in nodes if node in self.tensors]
+        if not wanted:
+            return {}
         found = self._compute([self.tensors[node] for node in wanted], self.model.inputs, self.axes.inputs(inputs))
         return {node: self.axes.found(node, array) for node, array in zip(wanted, found, strict=True)}
 
@@ -418,6 +420,8 @@ class Onnx(Runtime):
         if self.axes is None:
             return {}
         wanted = [node for node in nodes if node in self.nodes]
+        if not wanted:
+            return {}
         found = self._run(onnx.with_outputs(self.model, wanted), self._inputs(inputs))
         return {node: self.axes.found(node, output) for node, output in zip(wanted, found, strict=True)}
 

@@ -28,10 +28,11 @@ class Ledger:
 
     def __init__(self) -> None:
         self.digests: dict[str, Digest] = {}
+        self.names: dict[str, str] = {}
 
     def note(self, parameter: Parameter, array: Array) -> None:
         """Called by writers with each tensor as they write it."""
-        self.digests[_key(parameter)] = _digest(array)
+        self.digests[_key(parameter)], self.names[_key(parameter)] = _digest(array), parameter.name
 
     def compare(self, written: Path, graph: Mapping[str, Any] | None = None) -> None:
         """Raises OutputError where a file or a folder does not hold exactly the tensors that were noted.
@@ -44,9 +45,10 @@ class Ledger:
             raise OutputError(f"what was written cannot be read again, and is not kept: {error}") from error
         wrong = [name for name in self.digests.keys() | found.keys() if self.digests.get(name) != found.get(name)]
         if wrong:
+            first = self.names.get(min(wrong), min(wrong))
             raise OutputError(
-                f"{written}: {len(wrong)} tensors differ from what was to be written, {min(wrong)} first; the disk may "
-                "be failing; nothing was kept"
+                f"{written}: {len(wrong)} tensors differ from what was to be written, {first} first; the disk may be "
+                "failing; nothing was kept"
             )
 
 

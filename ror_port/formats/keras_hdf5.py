@@ -22,7 +22,9 @@ from ror_port.formats.hdf5 import writer as hdf5_writer
 from ror_port.formats.json_text import json_object
 from ror_port.mapping.convention import TENSORFLOW, THEANO
 from ror_port.mapping.engine import bind, laid_out
-from ror_port.mapping.software import KERAS_2, keras_1_layer_names
+from ror_port.mapping.software import KERAS_1, KERAS_2, keras_1_layer_names
+from ror_port.network.graph import Graph
+from ror_port.network.layers import Activation, Softmax
 from ror_port.safety import limits
 
 
@@ -107,12 +109,13 @@ def write_model(path: Path, contents: Contents) -> None:
 
 
 def write_keras_1(path: Path, contents: Contents) -> None:
-    """Weights as Keras 1 on Theano saves them in a fresh session: its names and layouts, dim ordering "th".
+    """Weights as Keras 1 on Theano saves them: its names and layouts, dim ordering "th".
 
-    They load into a network made by the authors' code, by order or by name.
+    They load into a network made by the authors' code, by order or by name. Layers of a family are called as in a fresh
+    session, those of any other network as in its stored architecture.
     """
     graph = contents.graph
-    names = keras_1_layer_names(graph)
+    names = keras_1_layer_names(graph) if contents.family else _stated_layer_names(graph)
     entries = {entry.parameter.name: entry for entry in bind(THEANO, graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         file.text("ror_port", json.dumps(contents.stated))
@@ -122,3 +125,14 @@ def write_keras_1(path: Path, contents: Contents) -> None:
             file.group(layer).names("weight_names", [name.removeprefix(f"{layer}/") for name in foreign])
         for name, array in laid_out(entries.values(), contents.parameters, contents.dtype, contents.note):
             file.dataset(name, array)
+
+
+def _stated_layer_names(graph: Graph) -> dict[str, str]:
+    """Node → name of its layer, without what is a part or a further use of another layer."""
+    names = KERAS_1.names(graph)
+    return {
+        node.name: names[node.name]
+        for node in graph.keras_order
+        if node.owner == node.name
+        and (node.parameters or not isinstance(node.layer, Activation | Softmax) or "/" not in node.name)
+    }

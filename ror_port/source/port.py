@@ -336,7 +336,10 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None)
     norm = provenance.batch_norm(checkpoint, padding.graph, family, origin, given, stated is not None)
     graph = norm.graph
-    compare_with_graph(checkpoint, family.name if family else "the network", graph)
+    as_stored = provenance.batch_norm(
+        checkpoint, padding.graph, family, origin, replace(given, epsilon=None), stated is not None
+    ).graph
+    compare_with_graph(checkpoint, family.name if family else "the network", as_stored)
     states = stated is not None and not checkpoint.writer
     ordering = provenance.ordering(
         checkpoint, graph, origin, theano, states, stated is not None and stated.format_assumed, given

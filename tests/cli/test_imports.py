@@ -20,7 +20,7 @@ COMMANDS = {
     "to-torch WEIGHTS -o OUT --no-verify": CONVERTING | {"safetensors"},
     "to-onnx WEIGHTS -o OUT.onnx --no-verify": CONVERTING | {"onnx", "google", "ml_dtypes", "typing_extensions"},
     "to-theano WEIGHTS -o OUT.h5 --no-verify": CONVERTING,
-    "list": STARTING,
+    "list": STARTING | {"numpy"},  # the graphs, whose parameters it counts
 }
 """Command → all that it may import besides the standard library: no framework, no rich."""
 

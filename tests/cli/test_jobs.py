@@ -112,8 +112,8 @@ def test_an_interrupted_run_leaves_nothing(pre_ror, tmp_path, number, call, nth)
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        told = process.communicate()  # until every process has closed its end
-    assert (process.returncode, *told) == (128 + number, "", "")
+        output = process.communicate()  # until every process has closed its end
+    assert (process.returncode, *output) == (128 + number, "", "")
     assert not out.exists() or os.listdir(out) == []
 
 

@@ -83,6 +83,7 @@ class BatchNormalization(Layer):
         for name in ("renorm", "virtual_batch_size", "synchronized"):
             if settings.get(name):
                 raise settings.refuse(f"{name} is not supported")
+        settings.read.update(("renorm_clipping", "renorm_momentum"))  # of renorm
         rule = norm_rule(settings.session.version)
         epsilon = settings.number("epsilon", default=rule.epsilon)
         momentum = settings.number("momentum", default=rule.momentum)
