@@ -20,9 +20,10 @@ from ror_port.layout import Array, PermuteFlattened
 from ror_port.mapping import weights
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Flatten, Layer
-from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.network.layers.normalization import NORM_RULES, Divisor
+from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.source.port import Port
+from ror_port.source.provenance import dotted, last_of
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,27 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """Something that goes wrong with such files. Mistakes of one subject exclude each other."""
+    """Something that goes wrong with such files. Mistakes that share a subject exclude each other.
 
-    subject: str
+    option: what reads the file so, on the command line; None for what is no matter of reading it.
+    """
+
+    subjects: frozenset[str]
     name: str
     make: Callable[[Case], Case]
+    option: str | None = None
 
 
 @dataclass(frozen=True)
 class Explanation:
     """mistakes: names of those that, made together, explain a difference. before, after: without and with them.
 
+    options: those of the command line under which the file is read so, where all of them are matters of reading it.
     Of several outputs before, after and tolerance are those of the one that is furthest from what is expected.
     """
 
     mistakes: tuple[str, ...]
+    options: tuple[str, ...]
     before: Difference
     after: Difference
     tolerance: float
@@ -153,9 +160,9 @@ def _padded(graph: Graph, padding: Padding) -> Graph:
     return graph.map(change)
 
 
-def _divided(graph: Graph, divisor: Divisor) -> Graph:
-    """The graph with BatchNorms that divide by something else."""
-    return graph.map(lambda layer: replace(layer, divisor=divisor) if isinstance(layer, BatchNormalization) else layer)
+def _normalised(graph: Graph, **settings: Any) -> Graph:
+    """The graph with settings of all its BatchNorms changed."""
+    return graph.map(lambda layer: replace(layer, **settings) if isinstance(layer, BatchNormalization) else layer)
 
 
 _DIVISORS: dict[Divisor, str] = {
@@ -171,30 +178,45 @@ def mistakes(port: Port) -> Iterator[Mistake]:
     rows = [weights.of_layer(type(parameter.layer))[parameter.role] for parameter in graph.parameters]
     if any(row.flips for row in rows):
         flipped = "kernels not flipped" if port.convention.theano else "kernels flipped that should not be"
-        yield Mistake("flip", flipped, _flipped)
+        other = "tensorflow" if port.convention.theano else "theano"
+        yield Mistake(frozenset({"flip"}), flipped, _flipped, f"--source-backend {other}")
     if any({"H", "W"} <= set(row.axes) for row in rows):
-        yield Mistake("axes", "height and width of the kernels exchanged", _weights(_transposed))
+        yield Mistake(frozenset({"axes"}), "height and width of the kernels exchanged", _weights(_transposed))
     taken = common_epsilon(graph)
     if taken is not None:
         for epsilon in sorted({rule.epsilon for rule in NORM_RULES} - {taken}):
             name = f"BatchNorm epsilon {epsilon:g} instead of {taken:g}"
-            yield Mistake("epsilon", name, _graph(partial(with_epsilon, epsilon=epsilon)))
+            make = _graph(partial(with_epsilon, epsilon=epsilon))
+            yield Mistake(frozenset({"epsilon"}), name, make, f"--bn-epsilon {epsilon:g}")
     divisors = {layer.divisor for layer in layers if isinstance(layer, BatchNormalization)}
-    for divisor, name in _DIVISORS.items() if divisors else ():
-        if divisors != {divisor}:
-            yield Mistake("deviation", name, _graph(partial(_divided, divisor=divisor)))
+    seen: set[Divisor] = set()
+    for rule in NORM_RULES if divisors else ():
+        if divisors == {rule.divisor}:
+            continue
+        name, version = _DIVISORS[rule.divisor], dotted(last_of(rule))
+        if taken is None or taken != rule.epsilon:  # what a version divides by, and its epsilon, are one mistake
+            whole = f"BatchNorm of Keras {version} ({rule.divisor}, epsilon {rule.epsilon:g})"
+            subjects = frozenset({"divisor", "epsilon"})
+            make = _graph(partial(_normalised, divisor=rule.divisor, epsilon=rule.epsilon))
+            yield Mistake(subjects, whole, make, f"--source-keras {version}")
+        if rule.divisor not in seen:
+            seen.add(rule.divisor)
+            option = f"--source-keras {version}" + (f" --bn-epsilon {taken:g}" if taken is not None else "")
+            yield Mistake(frozenset({"divisor"}), name, _graph(partial(_normalised, divisor=rule.divisor)), option)
     if any(_other_order(graph, parameter) for parameter in graph.parameters):
         name = "rows of the Dense kernel not permuted for the order of Flatten"
-        yield Mistake("rows", name, _weights(_reordered))
+        yield Mistake(frozenset({"rows"}), name, _weights(_reordered))
     for padding, name in _PADDINGS.items():
         if _padded(graph, padding) != graph:
-            yield Mistake("padding", name, _graph(partial(_padded, padding=padding)))
+            yield Mistake(frozenset({"padding"}), name, _graph(partial(_padded, padding=padding)))
     images = [node.shape for node in port.channels_last.graph.inputs if len(node.shape) == 3]
     if any(channels == 3 for *_, channels in images):
-        yield Mistake("channels", "RGB and BGR exchanged", _images(lambda x: x[..., ::-1] if x.shape[-1] == 3 else x))
+        yield Mistake(
+            frozenset({"channels"}), "RGB and BGR exchanged", _images(lambda x: x[..., ::-1] if x.shape[-1] == 3 else x)
+        )
     if images:
-        yield Mistake("scale", "pixels not divided by 255", _images(lambda x: x * 255.0))
-        yield Mistake("scale", "pixels divided by 255 twice", _images(lambda x: x / 255.0))
+        yield Mistake(frozenset({"scale"}), "pixels not divided by 255", _images(lambda x: x * 255.0))
+        yield Mistake(frozenset({"scale"}), "pixels divided by 255 twice", _images(lambda x: x / 255.0))
 
 
 _PADDINGS: dict[Padding, str] = {
@@ -225,7 +247,7 @@ def explain(
     worst = furthest(before, tolerances)
     known = list(mistakes(port))
     singles = [(mistake,) for mistake in known]
-    pairs = [pair for pair in combinations(known, 2) if pair[0].subject != pair[1].subject]
+    pairs = [pair for pair in combinations(known, 2) if not pair[0].subjects & pair[1].subjects]
     for candidates in (singles, pairs):
         found = []
         for made in progress.track(candidates, len(candidates), "trying known mistakes"):
@@ -235,7 +257,9 @@ def explain(
             after = expectation.differences(scores, wrong.scores(softmax))
             if all(difference.relative_l2 <= limit for difference, limit in zip(after, tolerances, strict=True)):
                 names = tuple(mistake.name for mistake in made)
-                found.append(Explanation(names, before[worst], after[worst], tolerances[worst]))
+                options = tuple(mistake.option for mistake in made if mistake.option is not None)
+                options = options if len(options) == len(made) else ()
+                found.append(Explanation(names, options, before[worst], after[worst], tolerances[worst]))
         if found:
             return min(found, key=lambda explanation: explanation.after.relative_l2)
     return None

@@ -48,10 +48,19 @@ class Stated(NamedTuple):
         return found
 
 
-def stated_graph(config: Json, shapes: Shapes, *, theano: bool, version: tuple[int, ...], where: str) -> Stated:
+def stated_graph(
+    config: Json,
+    shapes: Shapes,
+    *,
+    theano: bool,
+    version: tuple[int, ...],
+    where: str,
+    data_format: DataFormat | None = None,
+) -> Stated:
     """The graph of a model's JSON. theano, version: of the Keras session that wrote it. where: how messages call it.
 
-    shapes: of the weights in the file, for what a configuration leaves to them.
+    shapes: of the weights in the file, for what a configuration leaves to them. data_format: of layers that state none,
+    where the usual one is not meant.
 
     Raises NotACheckpoint where it is no such JSON, UnknownNetwork where it has what is not supported.
     """
@@ -60,7 +69,7 @@ def stated_graph(config: Json, shapes: Shapes, *, theano: bool, version: tuple[i
         if not isinstance(config.get("config"), dict | list):
             raise NotACheckpoint(f"{where}: not the JSON of a Keras model")
         raise UnknownNetwork(f"{where}: a model of class {kind}; Sequential and Model are supported")
-    assembly = _Assembly(shapes, Session(theano, version, _session_format(config, theano)), where)
+    assembly = _Assembly(shapes, Session(theano, version, data_format or _session_format(config, theano)), where)
     outputs = assembly.model(config, None, _Place("", None, False, 0), None)
     graph = assembly.g.finish(*outputs)
     used = graph.until(*graph.outputs)

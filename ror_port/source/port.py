@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ror_port import __version__
-from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, printable, quote
+from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, UsageError, printable, quote
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import SAME, Array
@@ -32,7 +32,7 @@ from ror_port.source import provenance
 from ror_port.source.architecture import beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
-from ror_port.source.provenance import Basis, Fact, Given
+from ror_port.source.provenance import ORDERINGS, USUAL, Alternative, Assumed, Basis, Fact, Given, alternatives
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -201,6 +201,22 @@ class Port:
         output = self.graph.output.name
         return self.outputs(images, output)[output]
 
+    def alternatives(self) -> Iterator[tuple[Alternative, Port]]:
+        """What the facts that are assumed could be instead, each with the port of the same file under it.
+
+        Those that the file contradicts are left out.
+        """
+        for fact in self.facts:
+            for alternative in alternatives(fact, self.given):
+                try:
+                    yield alternative, _understood(self.checkpoint, alternative.given, alternative.assumed)
+                except RorPortError:
+                    continue
+
+    @property
+    def assumptions(self) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.facts if fact.basis == "assumed")
+
     def network_statement(self) -> dict[str, Any]:
         """What outputs state of the network: its family and settings."""
         if self.family is None:
@@ -310,17 +326,46 @@ def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownN
     return understand(checkpoint, given)
 
 
-def understand(checkpoint: Checkpoint, given: Given) -> Port:
+def understand(checkpoint: Checkpoint, given: Given, assumed: Assumed = USUAL) -> Port:
     """Finds out what an opened checkpoint is; the Port closes it. Errors as of `load`.
 
     A stated architecture is what is ported. A family lends it names and definitions, where it is that family's network
     in every setting and edge. Without one, the network is the family's that the tensors fit.
     """
+    port = _understood(checkpoint, given, assumed)
+    if given.keras and port.checkpoint.writer is None:
+        _ensure_decided(port, given.keras)
+    return port
+
+
+def _ensure_decided(port: Port, text: str) -> None:
+    """Raises UsageError where a version as the user states it stands for several that read the file differently."""
+    given = port.given
+    versions = provenance.eras(text)
+    for version in versions if len(versions) > 1 else ():
+        try:
+            other = _understood(port.checkpoint, replace(given, keras=provenance.dotted(version)), USUAL)
+            alike = other.graph.nodes == port.graph.nodes and other.convention == port.convention
+        except RorPortError:
+            alike = False
+        if alike:
+            continue
+        if any(isinstance(node.layer, BatchNormalization) for node in port.graph) and version < (1, 2):
+            raise UsageError(
+                f"{text} does not decide what BatchNormalization divides by; state one of {provenance.norm_choices()}",
+                "keras",
+            )
+        choices = ", ".join(map(provenance.dotted, versions))
+        raise UsageError(f"{text} does not decide between {choices}, which read this file differently", "keras")
+
+
+def _understood(checkpoint: Checkpoint, given: Given, assumed: Assumed) -> Port:
     origin = provenance.origin(checkpoint, given)
     backend = provenance.backend(checkpoint, given)
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
-    stated = _stated(checkpoint, theano, origin.version)
+    stated = _stated(checkpoint, theano, origin.version, assumed.data_format)
+    unstated = _unstated(checkpoint, theano, origin.version, stated, convention)
     found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
     understood = _Understood(None, Graph((), ()), {}, "", (), {})
     if isinstance(found, Recognition):
@@ -331,7 +376,7 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
         assert stated is not None
         understood = _as_stated(checkpoint, stated, convention, understood.difference)
     family = understood.family
-    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None)
+    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, assumed.padding)
     norm = provenance.batch_norm(checkpoint, padding.graph, family, origin, given, stated is not None)
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", graph)
@@ -342,6 +387,7 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
         *([origin.fact] if origin.fact else []),
         backend,
         *([ordering] if ordering else []),
+        *([unstated] if unstated else []),
         *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *understood.facts,
         *padding.facts,
@@ -350,18 +396,56 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
 
 
-def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...]) -> Stated | None:
-    """The architecture that a file states, in Keras' words or in our own."""
+def _stated(
+    checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], data_format: DataFormat | None
+) -> Stated | None:
+    """The architecture that a file states, in Keras' words or in our own. data_format: of layers that state none."""
     if checkpoint.config is not None:
         where = f"{checkpoint.path}: {checkpoint.config_where}"
-        version = provenance.version_of(checkpoint.config) or version
+        version = provenance.version_of(checkpoint.config, where) or version
         shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
-        return stated_graph(checkpoint.config, shapes, theano=theano, version=version, where=where)
+        return stated_graph(
+            checkpoint.config, shapes, theano=theano, version=version, where=where, data_format=data_format
+        )
     if "graph" in checkpoint.stated:
         graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
         names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)
         return Stated(graph, names)
     return None
+
+
+def _unstated(
+    checkpoint: Checkpoint,
+    theano: bool,
+    version: tuple[int, ...],
+    stated: Stated | None,
+    convention: Convention,
+) -> Fact | None:
+    """The data format of layers whose configuration states none; None where there are no such layers.
+
+    They are found by reading the architecture under both.
+    """
+    if stated is None or checkpoint.config is None or checkpoint.writer:
+        return None
+    graphs: dict[DataFormat, Graph | None] = {}
+    for data_format in ORDERINGS:
+        try:
+            other = _stated(checkpoint, theano, version, data_format)
+            assert other is not None
+            _as_stated(checkpoint, other, convention, "")
+            graphs[data_format] = other.graph
+        except RorPortError:
+            graphs[data_format] = None
+    if all(graph is not None and graph.nodes == stated.graph.nodes for graph in graphs.values()):
+        return None
+    taken = next((name for name, graph in graphs.items() if graph and graph.nodes == stated.graph.nodes), None)
+    if taken is None:
+        return None
+    name, value = provenance.UNSTATED, taken
+    if graphs[provenance.opposite(taken)] is None:
+        return Fact(name, value, "inferred", "the shapes fit under no other")
+    evidence = "usual with Theano" if theano else "usual with TensorFlow"
+    return Fact(name, value, "assumed", "the first layer that states one, else " + evidence)
 
 
 class _Understood(NamedTuple):
