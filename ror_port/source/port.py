@@ -19,7 +19,7 @@ from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import SAME, Array
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
-from ror_port.mapping.software import KERAS_2, PYTORCH, Software, by_order, torch_names
+from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, Software, by_order, torch_names
 from ror_port.network.as_json import from_json
 from ror_port.network.families import Family
 from ror_port.network.families.signature import LayerShape
@@ -377,7 +377,10 @@ def _understood(checkpoint: Checkpoint, given: Given, assumed: Assumed) -> Port:
         understood = _as_stated(checkpoint, stated, convention, understood.difference)
     family = understood.family
     padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, assumed.padding)
-    norm = provenance.batch_norm(checkpoint, padding.graph, family, origin, given, stated is not None)
+    by_name = found.by_name if isinstance(found, Recognition) and origin.software is KERAS_1 else None
+    norm = provenance.batch_norm(
+        checkpoint, padding.graph, family, origin, given, stated=stated is not None, by_name=by_name
+    )
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", graph)
     states = stated is not None and not checkpoint.writer

@@ -170,7 +170,7 @@ def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:
     match fact.name:
         case "BatchNorm divides by":
             for rule in NORM_RULES:
-                if rule.divisor != fact.value:
+                if rule.divisor not in (fact.value, LATEST.divisor):
                     version = last_of(rule)
                     value = f"{rule.divisor} (Keras {'up to ' if version[2] > rule.since[2] else ''}{dotted(version)})"
                     option = f"--source-keras {dotted(version)}"
@@ -428,15 +428,28 @@ def _padded_as_tensorflow(layer: Layer) -> Layer:
 
 
 def batch_norm(
-    checkpoint: Checkpoint, graph: Graph, family: Family | None, of: Origin, given: Given, stated: bool
+    checkpoint: Checkpoint,
+    graph: Graph,
+    family: Family | None,
+    of: Origin,
+    given: Given,
+    *,
+    stated: bool,
+    by_name: bool | None,
 ) -> Settled:
-    """Rule, epsilon and momentum: as recorded, else by the network's definition, else Keras' defaults."""
+    """Rule, epsilon and momentum: as recorded, else by the network's definition, else Keras' defaults.
+
+    stated: whether an architecture is. by_name: see `Recognition`; the order of layers changed together with the rule.
+    """
     norms = [node.layer for node in graph if isinstance(node.layer, BatchNormalization)]
     if not norms:
         return Settled(graph, ())
     known = bool(of.version) and checkpoint.writer in (None, "Keras 3")
     later = of.software is KERAS_2 and not of.version
     rule = norm_rule(of.version)
+    unknown = not (of.version or checkpoint.stated_network or later)
+    if unknown and by_name:
+        rule = NORM_RULES[0]
     if of.version:
         software = "Keras " + ".".join(map(str, of.version)) if known else str(checkpoint.writer)
         about = Fact(RULE, rule.divisor, "inferred", software)
@@ -444,6 +457,11 @@ def batch_norm(
         about = Fact(RULE, rule.divisor, "recorded", checkpoint.stated_where)
     elif later:
         about = Fact(RULE, rule.divisor, "inferred", "Keras 2")
+    elif by_name:
+        evidence = "the file lists layers of one depth by name, as up to Keras 1.0.7; another rule in 1.0.7"
+        about = Fact(RULE, rule.divisor, "assumed", evidence, "--source-keras 1.0.7")
+    elif by_name is False:
+        about = Fact(RULE, rule.divisor, "inferred", "the file lists layers as Keras does since 1.0.8")
     else:
         evidence = "since Keras 1.0.8; another rule before"
         about = Fact(RULE, rule.divisor, "assumed", evidence, "--source-keras 1.0.6 or 1.0.7")
@@ -464,8 +482,8 @@ def batch_norm(
         graph = _normalised(graph, epsilon=rule.epsilon, momentum=rule.momentum)
         evidence = f"default since Keras 1.2.0; {OTHER_EPSILON:g} in 1.0.8 to 1.1.2"
         fact = Fact(name, repr(rule.epsilon), "assumed", evidence, option)
-        if known or later:
-            which = "that Keras" if known else "Keras 2"
+        if known or later or (unknown and by_name):
+            which = "that Keras" if known else "Keras 2" if later else "Keras up to 1.0.7"
             fact = Fact(name, repr(rule.epsilon), "inferred", f"default of {which}", option)
     if given.epsilon is not None:
         recorded = f"; the file records {fact.value}" if fact.basis == "recorded" else ""
