@@ -217,6 +217,8 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
         lines += ["", f"{verdict}  {record['file']}, recorded in Theano, against the reference"]
         lines.append(f"  {_figures(record['difference'], record['tolerance'])}")
         lines += _reading(record) if _answer(record) else _explanation(record)
+        if record["passed"] and assumed:
+            lines.append("  which confirms what is assumed")
     for artifact in certificate["artifacts"]:
         lines += ["", _headline(artifact)]
         if artifact["reason"]:
@@ -232,7 +234,8 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
             lines += _layers(artifact)
         if artifact["passed"] is False:
             lines += _explanation(artifact)
-    if effects := certificate["sensitivity"]:
+    decided = record and (record["passed"] or _answer(record))
+    if (effects := certificate["sensitivity"]) and not decided:
         lines += ["", *effects_text(effects)]
     if out:
         lines.append(f"wrote {out} and {out.with_suffix('.html').name}")
