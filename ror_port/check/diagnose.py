@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -265,15 +265,21 @@ def explain(
     return None
 
 
+Statistic = Literal["variances", "standard deviations"]
+"""What Keras kept as the running variance; standard deviations up to 1.0.6."""
+
+
 @dataclass(frozen=True)
 class Misfit:
     """How far the statistics that a hypothesis produces lie from the running ones in the file.
 
-    layers: BatchNorm → divergence of each channel, that of Kullback and Leibler between two normal distributions with
-    the mean and the variance of the batch, and with the running ones; 0 where they agree.
+    statistic: what the latter are taken for. layers: BatchNorm → divergence of each channel, that of Kullback and
+    Leibler between two normal distributions with the mean and the variance of the batch, and with the running ones; 0
+    where they agree.
     """
 
     true_convolution: bool
+    statistic: Statistic
     layers: dict[str, NDArray[np.float64]]
 
     @property
@@ -287,83 +293,120 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Training:
-    """What the running statistics tell of the convolution that a network was trained with."""
+    """What the running statistics tell of the Keras that a network was trained in.
 
-    as_taken: Misfit
-    otherwise: Misfit
+    hypotheses: each convolution with each kind of statistic; the first is how the file is read.
+    """
+
+    hypotheses: tuple[Misfit, ...]
+
+    @property
+    def as_taken(self) -> Misfit:
+        return self.hypotheses[0]
 
     @property
     def best(self) -> Misfit:
-        return min(self.as_taken, self.otherwise, key=lambda misfit: misfit.mean)
+        return min(self.hypotheses, key=lambda misfit: misfit.mean)
 
     @property
     def other(self) -> Misfit:
-        return self.otherwise if self.best is self.as_taken else self.as_taken
+        """The best one, but with the other convolution."""
+        best = self.best
+        return next(m for m in self.hypotheses if m.statistic == best.statistic and m is not best)
+
+    @property
+    def other_statistic(self) -> Misfit:
+        """The best one, but with the other kind of statistic."""
+        best = self.best
+        return next(m for m in self.hypotheses if m.true_convolution == best.true_convolution and m is not best)
+
+    def votes_against(self, other: Misfit) -> int:
+        """Channels that fit better under the best hypothesis than under another."""
+        return int((self.best.channels < other.channels).sum())
+
+    def deviations_from(self, other: Misfit) -> float:
+        """How many standard deviations of a fair coin the votes lie above one half."""
+        n = len(self.best.channels)
+        return float((self.votes_against(other) - n / 2) / (n / 4) ** 0.5)
 
     @property
     def votes(self) -> int:
-        """Channels that fit better under the best hypothesis than under the other."""
-        return int((self.best.channels < self.other.channels).sum())
+        return self.votes_against(self.other)
 
     @property
     def deviations(self) -> float:
-        """How many standard deviations of a fair coin the votes lie above one half."""
-        n = len(self.best.channels)
-        return float((self.votes - n / 2) / (n / 4) ** 0.5)
+        return self.deviations_from(self.other)
 
     @property
     def verdict(self) -> str:
-        """ "theano", "not theano", or "inconclusive"."""
+        """On the convolution: "theano", "not theano", or "inconclusive"."""
         if self.best.mean > limits.STATISTICS_FIT or self.deviations < limits.STATISTICS_VOTES:
             return "inconclusive"
         return "theano" if self.best.true_convolution else "not theano"
 
+    @property
+    def statistic(self) -> str:
+        """What the running statistics are: "variances", "standard deviations", or "inconclusive"."""
+        against = self.deviations_from(self.other_statistic)
+        if self.best.mean > limits.STATISTICS_FIT or against < limits.STATISTICS_VOTES:
+            return "inconclusive"
+        return self.best.statistic
+
     def as_json(self) -> dict[str, Any]:
         return {
             "verdict": self.verdict,
+            "statistic": self.statistic,
             "channels": len(self.best.channels),
             "votes": self.votes,
             "deviations": self.deviations,
             "hypotheses": [
                 {
                     "true_convolution": misfit.true_convolution,
+                    "statistic": misfit.statistic,
                     "taken": misfit is self.as_taken,
                     "divergence": misfit.mean,
                     "layers": {name: float(values.mean()) for name, values in misfit.layers.items()},
                 }
-                for misfit in (self.as_taken, self.otherwise)
+                for misfit in self.hypotheses
             ],
         }
 
 
 def training(port: Port, images: Array) -> Training:
-    """Compares the statistics of unlabelled images under both convolutions with the running ones in the file.
+    """Compares the statistics of unlabelled images under both convolutions with the running ones in the file, and
+    takes these for variances and for standard deviations.
 
     images: (batch, height, width, channels), of the kind the network was trained on and scaled as then. Every
     BatchNorm normalises by its batch, as it did when the running statistics were collected.
     """
     tensors, convention = port.tensors(), port.convention
     other = replace(port, convention=replace(convention, theano=not convention.theano))
-    return Training(_misfit(port, tensors, images), _misfit(other, tensors, images))
+    return Training((*_misfits(port, tensors, images), *_misfits(other, tensors, images)))
 
 
-def _misfit(port: Port, tensors: Tensors, images: Array) -> Misfit:
+def _misfits(port: Port, tensors: Tensors, images: Array) -> tuple[Misfit, Misfit]:
+    """Of one convolution, with what the running statistics are taken for by the port first."""
     tiny = np.finfo(np.float32).tiny
     graph = port.channels_last.graph  # whose axes the outputs have
     norms: dict[str, list[tuple[str, BatchNormalization]]] = {}
     for node in port.graph:
         if isinstance(node.layer, BatchNormalization):
             norms.setdefault(node.inputs[0], []).append((node.name, node.layer))
-    layers = {}
+    taken: tuple[Statistic, Statistic] = ("variances", "standard deviations")
+    if any(layer.divisor == "std + epsilon" for found in norms.values() for _, layer in found):
+        taken = taken[1], taken[0]
+    layers: dict[Statistic, dict[str, NDArray[np.float64]]] = {statistic: {} for statistic in taken}
     for source, output in port.run(images, tensors=tensors, training=True):
-        for name, layer in norms.get(source, ()):
+        for name, _ in norms.get(source, ()):
             moved = graph[name].layer
             assert isinstance(moved, BatchNormalization)
             others = tuple(axis for axis in range(output.ndim) if axis != moved.axis % output.ndim)
             mean, variance = output.mean(axis=others), output.var(axis=others)
             stored = {role: np.asarray(tensor, np.float64) for role, tensor in tensors[name].items()}
-            running = stored["moving_variance"] ** (2 if layer.divisor == "std + epsilon" else 1) + tiny
-            ratio = (variance + tiny) / running
-            shift = (mean - stored["moving_mean"]) ** 2 / running
-            layers[name] = (ratio + shift - 1 - np.log(ratio)) / 2
-    return Misfit(port.convention.theano, layers)
+            for statistic in taken:
+                running = stored["moving_variance"] ** (2 if statistic == "standard deviations" else 1) + tiny
+                ratio = (variance + tiny) / running
+                shift = (mean - stored["moving_mean"]) ** 2 / running
+                layers[statistic][name] = (ratio + shift - 1 - np.log(ratio)) / 2
+    first, second = (Misfit(port.convention.theano, statistic, layers[statistic]) for statistic in taken)
+    return first, second

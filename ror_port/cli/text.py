@@ -350,9 +350,27 @@ def training_text(path: Path, found: Training) -> str:
             f"  conclusive from {tolerances.STATISTICS_VOTES} deviations on, and where the divergence is at most "
             f"{tolerances.STATISTICS_FIT:g}: more images, or images of the kind it was trained on, may help"
         )
-    elif found.best is not found.as_taken:
+    elif found.best.true_convolution != found.as_taken.true_convolution:
         lines.append(click.style("  the file is read here under the other one; change with --source-backend", fg="red"))
+    lines += _statistic(found)
     rows: list[tuple[str, ...]] = [("BatchNorm", "flipped", "not flipped")]
-    pair = sorted((found.as_taken, found.otherwise), key=lambda misfit: not misfit.true_convolution)
+    pair = sorted((found.best, found.other), key=lambda misfit: not misfit.true_convolution)
     rows += [(name, *(f"{misfit.layers[name].mean():.2g}" for misfit in pair)) for name in pair[0].layers]
     return "\n".join([*lines, *_table(rows)])
+
+
+def _statistic(found: Training) -> Iterator[str]:
+    """What the running statistics are, where that is conclusive, and what to do where the file is read otherwise."""
+    if found.statistic == "inconclusive":
+        return
+    other = found.other_statistic
+    yield (
+        f"  they are {click.style(found.statistic, bold=True)}: {found.votes_against(other)} of "
+        f"{len(found.best.channels)} channels fit better so, {found.deviations_from(other):.1f} standard deviations "
+        f"from a fair coin; as {other.statistic} their divergence is {other.mean:.2g}"
+    )
+    if found.statistic != found.as_taken.statistic:
+        version = "1.0.6" if found.statistic == "standard deviations" else "1.2.2"
+        yield click.style(
+            f"  the file is read here as if they were not; change with --source-keras {version}", fg="red"
+        )

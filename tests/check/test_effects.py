@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from commands import run
-from genuine import LARGE, PRE_ROR, relative_l2
+from genuine import DIGITS, LARGE, PRE_ROR, digits, relative_l2
 from ror_port import tolerances
 from ror_port.check.classification import seeded_inputs
 from ror_port.check.expectation import Effect, Expectation
@@ -214,3 +214,33 @@ def test_source_and_artifact_exchanged_are_reported(pre_ror, tmp_path, ending) -
         assert done.returncode == 2
         assert "was made from" in done.stderr
         assert "exchange the two" in done.stderr
+
+
+@pytest.mark.parametrize("deviations", [False, True])
+def test_images_of_the_training_set_tell_variances_from_standard_deviations(genuine, tmp_path, deviations) -> None:
+    """7d379ca tells the convolution alone. Keras 1.0.6 would have kept the roots of what Keras 1.2.2 did."""
+    source = genuine(DIGITS)
+    path = tmp_path / "weights.h5"
+    path.write_bytes(source.weights.read_bytes())
+    with h5py.File(path, "r+") as file:
+        for layer in file.values() if deviations else ():
+            for name, stored in layer.items():
+                if name.endswith("running_std"):
+                    stored[()] = np.sqrt(stored[()])
+    np.save(tmp_path / "x.npy", digits(source)["x_train"][:320])
+    done = run("diagnose", path, "--images", tmp_path / "x.npy", "--json")
+    found = json.loads(done.stdout)["training"]
+    assert (found["verdict"], found["statistic"]) == ("theano", "standard deviations" if deviations else "variances")
+    assert ("as if they were not; change with --source-keras 1.0.6" in done.stderr) is deviations
+    if deviations:
+        settled = run("diagnose", path, "--images", tmp_path / "x.npy", "--source-keras", "1.0.6").stdout
+        assert "they are standard deviations" in settled
+        assert "as if they were not" not in settled
+
+
+def test_statistics_that_no_image_made_tell_nothing(pre_ror) -> None:
+    from ror_port.check.diagnose import training
+
+    with load(pre_ror.weights) as port:
+        (images,) = seeded_inputs(port).values()
+        assert training(port, images).statistic == "inconclusive"
