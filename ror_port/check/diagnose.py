@@ -193,7 +193,7 @@ def mistakes(port: Port) -> Iterator[Mistake]:
     for rule in NORM_RULES if divisors else ():
         if divisors == {rule.divisor}:
             continue
-        name, version = _DIVISORS[rule.divisor], dotted(last_of(rule))
+        name, version = _DIVISORS[rule.divisor], dotted(last_of(rule, port.convention.software))
         if taken is None or taken != rule.epsilon:  # what a version divides by, and its epsilon, are one mistake
             whole = f"BatchNorm of Keras {version} ({rule.divisor}, epsilon {rule.epsilon:g})"
             subjects = frozenset({"divisor", "epsilon"})

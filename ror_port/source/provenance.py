@@ -199,9 +199,10 @@ def opposite(data_format: str) -> DataFormat:
     return "channels_last" if data_format == "channels_first" else "channels_first"
 
 
-def last_of(rule: NormRule) -> Version:
-    """The last release with a rule."""
-    return [version for version in RELEASES if norm_rule(version) == rule][-1]
+def last_of(rule: NormRule, software: Software = KERAS_1) -> Version:
+    """The last release with a rule, of the generation of a software if it had the rule."""
+    found = [version for version in RELEASES if norm_rule(version) == rule]
+    return [version for version in found if software is not KERAS_1 or version < (2,)][-1]
 
 
 class Origin(NamedTuple):
