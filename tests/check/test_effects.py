@@ -204,7 +204,7 @@ def test_a_record_that_fits_another_reading_is_the_answer(genuine, tmp_path, nam
 
 @pytest.mark.parametrize("ending", [".keras", ".onnx", "-torch"])
 def test_source_and_artifact_exchanged_are_reported(pre_ror, tmp_path, ending) -> None:
-    """7d379ca compares them, or calls the source no artifact."""
+    """7d379ca compares them, and reports success."""
     import ror_port
 
     with load(pre_ror.weights) as port:
