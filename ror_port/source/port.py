@@ -16,7 +16,7 @@ from ror_port import __version__
 from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, UsageError, printable, quote
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
-from ror_port.layout import SAME, Array
+from ror_port.layout import SAME, Array, DataFormat
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, Software, by_order, torch_names
@@ -25,14 +25,14 @@ from ror_port.network.families import Family
 from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Dropout, Layer
-from ror_port.network.layers.layer import DataFormat
-from ror_port.network.layers.spatial import Spatial
+from ror_port.network.layers.settings import DATA_FORMATS
+from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
-from ror_port.source.architecture import beside, read_architecture
+from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
-from ror_port.source.provenance import ORDERINGS, USUAL, Alternative, Assumed, Basis, Fact, Given, alternatives
+from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, alternatives
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -209,7 +209,7 @@ class Port:
         for fact in self.facts:
             for alternative in alternatives(fact, self.given):
                 try:
-                    yield alternative, _understood(self.checkpoint, alternative.given, alternative.assumed)
+                    yield alternative, _understood(self.checkpoint, alternative.given, alternative.padding)
                 except RorPortError:
                     continue
 
@@ -263,25 +263,26 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
-    architecture: Path | str | None = None,
+    ordering: str | None = None,
+    architecture: str | None = None,
     graph: Mapping[str, Any] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
 
-    given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`).
-    architecture: a file with the model as JSON or YAML, for weights that come without; where none is given, the one
-    file beside them that fits is taken.
+    given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`). Where no
+    architecture is given for weights that come without, the one file beside them that fits is taken.
     graph: the network as `ror_port.network.as_json` states it, for a file that states none.
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    given = given or Given(backend, keras, epsilon, size, sha256, bad_values)
+    beside = Path(architecture) if architecture is not None else None
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering)
     checkpoint = open_checkpoint(Path(path), given.sha256)
     try:
         if graph is not None:
             checkpoint.stated = {**checkpoint.stated, "graph": graph}
-        if architecture is not None:
-            _attach(checkpoint, Path(architecture), "given", "--architecture")
+        if given.architecture is not None:
+            _attach(checkpoint, given.architecture, "given", "--architecture")
             return understand(checkpoint, given)
         try:
             return understand(checkpoint, given)
@@ -297,8 +298,9 @@ def load(
 def _attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
     """Gives a checkpoint the architecture of a file. Raises NotACheckpoint where it has one already."""
     if checkpoint.config is not None:
-        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself; --architecture is not needed")
+        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself", "leave {architecture} out")
     checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
+    checkpoint.config_file = path
     checkpoint.config_fact = Fact("architecture", path.name, basis, evidence)
 
 
@@ -306,7 +308,7 @@ def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownN
     """The port under the one architecture beside the weights that fits them; else the error, with what to do."""
     fitting: list[Path] = []
     refused: UnknownNetwork | None = None
-    for path in beside(checkpoint.path):
+    for path in files_beside(checkpoint.path):
         checkpoint.config = None
         try:
             _attach(checkpoint, path, "inferred", "the one file beside the weights that fits them")
@@ -319,20 +321,20 @@ def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownN
     checkpoint.config = None
     if len(fitting) > 1:
         names = ", ".join(quote(path.name) for path in fitting)
-        raise NotACheckpoint(f"{checkpoint.path}: {names} beside it all fit; choose one with --architecture")
+        raise NotACheckpoint(f"{checkpoint.path}: {names} beside it all fit", "choose one with {architecture}")
     if not fitting:
-        raise refused or UnknownNetwork(f"{error}; give it with --architecture FILE.json or .yaml")
+        raise refused or UnknownNetwork(error.message, "give it, as JSON or YAML, with {architecture}")
     _attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")
     return understand(checkpoint, given)
 
 
-def understand(checkpoint: Checkpoint, given: Given, assumed: Assumed = USUAL) -> Port:
+def understand(checkpoint: Checkpoint, given: Given) -> Port:
     """Finds out what an opened checkpoint is; the Port closes it. Errors as of `load`.
 
     A stated architecture is what is ported. A family lends it names and definitions, where it is that family's network
     in every setting and edge. Without one, the network is the family's that the tensors fit.
     """
-    port = _understood(checkpoint, given, assumed)
+    port = _understood(checkpoint, given)
     if given.keras and port.checkpoint.writer is None:
         _ensure_decided(port, given.keras)
     return port
@@ -344,7 +346,7 @@ def _ensure_decided(port: Port, text: str) -> None:
     versions = provenance.eras(text)
     for version in versions if len(versions) > 1 else ():
         try:
-            other = _understood(port.checkpoint, replace(given, keras=provenance.dotted(version)), USUAL)
+            other = _understood(port.checkpoint, replace(given, keras=provenance.dotted(version)))
             alike = other.graph.nodes == port.graph.nodes and other.convention == port.convention
         except RorPortError:
             alike = False
@@ -359,13 +361,14 @@ def _ensure_decided(port: Port, text: str) -> None:
         raise UsageError(f"{text} does not decide between {choices}, which read this file differently", "keras")
 
 
-def _understood(checkpoint: Checkpoint, given: Given, assumed: Assumed) -> Port:
+def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = None) -> Port:
+    """padded: what strided convolutions are padded with where that is assumed, if not as usual."""
     origin = provenance.origin(checkpoint, given)
     backend = provenance.backend(checkpoint, given)
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
-    stated = _stated(checkpoint, theano, origin.version, assumed.data_format)
-    unstated = _unstated(checkpoint, theano, origin.version, stated, convention)
+    stated = _stated(checkpoint, theano, origin.version, given)
+    unstated = _unstated(checkpoint, theano, origin.version, stated, convention, given)
     found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
     understood = _Understood(None, Graph((), ()), {}, "", (), {})
     if isinstance(found, Recognition):
@@ -376,7 +379,7 @@ def _understood(checkpoint: Checkpoint, given: Given, assumed: Assumed) -> Port:
         assert stated is not None
         understood = _as_stated(checkpoint, stated, convention, understood.difference)
     family = understood.family
-    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, assumed.padding)
+    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, padded)
     by_name = found.by_name if isinstance(found, Recognition) and origin.software is KERAS_1 else None
     norm = provenance.batch_norm(
         checkpoint, padding.graph, family, origin, given, stated=stated is not None, by_name=by_name
@@ -384,7 +387,9 @@ def _understood(checkpoint: Checkpoint, given: Given, assumed: Assumed) -> Port:
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", graph)
     states = stated is not None and not checkpoint.writer
-    ordering = provenance.ordering(checkpoint, graph, origin, theano, states)
+    ordering = provenance.ordering(
+        checkpoint, graph, origin, theano, states, stated is not None and stated.format_assumed, given
+    )
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         *([origin.fact] if origin.fact else []),
@@ -399,14 +404,13 @@ def _understood(checkpoint: Checkpoint, given: Given, assumed: Assumed) -> Port:
     return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
 
 
-def _stated(
-    checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], data_format: DataFormat | None
-) -> Stated | None:
-    """The architecture that a file states, in Keras' words or in our own. data_format: of layers that state none."""
+def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], given: Given) -> Stated | None:
+    """The architecture that a file states, in Keras' words or in our own."""
     if checkpoint.config is not None:
         where = f"{checkpoint.path}: {checkpoint.config_where}"
         version = provenance.version_of(checkpoint.config, where) or version
         shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
+        data_format = DATA_FORMATS[given.ordering] if given.ordering else None
         return stated_graph(
             checkpoint.config, shapes, theano=theano, version=version, where=where, data_format=data_format
         )
@@ -423,32 +427,31 @@ def _unstated(
     version: tuple[int, ...],
     stated: Stated | None,
     convention: Convention,
+    given: Given,
 ) -> Fact | None:
-    """The data format of layers whose configuration states none; None where there are no such layers.
+    """The data format of layers that state none, where others do; None where there are no such layers.
 
     They are found by reading the architecture under both.
     """
-    if stated is None or checkpoint.config is None or checkpoint.writer:
+    if stated is None or stated.format_assumed or given.ordering or checkpoint.config is None or checkpoint.writer:
         return None
-    graphs: dict[DataFormat, Graph | None] = {}
-    for data_format in ORDERINGS:
+    graphs: dict[str, Graph | None] = {}
+    for ordering in ORDERINGS.values():
         try:
-            other = _stated(checkpoint, theano, version, data_format)
+            other = _stated(checkpoint, theano, version, replace(given, ordering=ordering))
             assert other is not None
             _as_stated(checkpoint, other, convention, "")
-            graphs[data_format] = other.graph
+            graphs[ordering] = other.graph
         except RorPortError:
-            graphs[data_format] = None
-    if all(graph is not None and graph.nodes == stated.graph.nodes for graph in graphs.values()):
+            graphs[ordering] = None
+    alike = [name for name, graph in graphs.items() if graph is not None and graph.nodes == stated.graph.nodes]
+    if len(alike) != 1:
         return None
-    taken = next((name for name, graph in graphs.items() if graph and graph.nodes == stated.graph.nodes), None)
-    if taken is None:
-        return None
-    name, value = provenance.UNSTATED, taken
-    if graphs[provenance.opposite(taken)] is None:
-        return Fact(name, value, "inferred", "the shapes fit under no other")
-    evidence = "usual with Theano" if theano else "usual with TensorFlow"
-    return Fact(name, value, "assumed", "the first layer that states one, else " + evidence)
+    (taken,) = alike
+    if None in graphs.values():
+        return Fact(provenance.UNSTATED, taken, "inferred", "the shapes fit under no other")
+    evidence = "that of the first layer that states one"
+    return Fact(provenance.UNSTATED, taken, "assumed", evidence, "--source-ordering")
 
 
 class _Understood(NamedTuple):

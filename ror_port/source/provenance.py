@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ror_port.errors import NotACheckpoint, UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
+from ror_port.layout import DataFormat
 from ror_port.mapping.software import KERAS_1, KERAS_2, Software
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization, Conv2D, Layer
-from ror_port.network.layers.layer import DataFormat
 from ror_port.network.layers.normalization import LATEST, NORM_RULES, NormRule, norm_rule
 from ror_port.network.layers.spatial import Padding, Spatial
 
@@ -91,6 +92,7 @@ class Given:
 
     epsilon: of the BatchNorms, above 0 and up to 1. size: height and width of an image, 8 to 4096. sha256: of the
     file, 64 hexadecimal digits. bad_values: that NaN, infinities and negative variances are meant to be there.
+    architecture: a file with the model as JSON or YAML, for weights that come without.
     Raises UsageError where a value cannot be meant.
     """
 
@@ -100,6 +102,9 @@ class Given:
     size: int | None = None
     sha256: str | None = None
     bad_values: bool = False
+    architecture: Path | None = None
+    ordering: str | None = None
+    """ "th" or "tf", channels first or last, of layers for which the file states none."""
 
     def __post_init__(self) -> None:
         if self.backend not in (None, "theano", "tensorflow"):
@@ -133,30 +138,17 @@ ORDERINGS: dict[DataFormat, str] = {"channels_first": "th", "channels_last": "tf
 """What Keras 1 called the data formats."""
 
 
-class Assumed(NamedTuple):
-    """What is assumed where neither the file nor the user states it; None for what is usual.
-
-    padding: of strided convolutions, "half" or "same". data_format: of layers whose configuration states none.
-    """
-
-    padding: Padding | None = None
-    data_format: DataFormat | None = None
-
-
-USUAL = Assumed()
-
-
 class Alternative(NamedTuple):
     """What a fact that is assumed could be instead. option: what states so on the command line, if anything does.
 
-    given, assumed: what a file is understood under to be read so.
+    given, padding: what a file is understood under to be read so; the latter where it is another than usual.
     """
 
     fact: str
     value: str
     option: str | None
     given: Given
-    assumed: Assumed = USUAL
+    padding: Padding | None = None
 
 
 RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divides by", "BatchNorm epsilon", "backend", "dim ordering"
@@ -183,20 +175,16 @@ def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:
         case "backend":
             other = "tensorflow" if fact.value == "theano" else "theano"
             yield Alternative(fact.name, other, f"--source-backend {other}", replace(given, backend=other))
+        case "dim ordering" | "data format of layers that state none" if fact.option == "--source-ordering":
+            other = "tf" if fact.value == "th" else "th"
+            yield Alternative(fact.name, other, f"{fact.option} {other}", replace(given, ordering=other))
         case "dim ordering":
             latest = dotted(RELEASES[-1])
             value = "tf, or th since Keras 2.2.0"
             yield Alternative(fact.name, value, f"--source-keras {latest}", replace(given, keras=latest))
         case "padding":
             other_padding: Padding = "same" if fact.value == PADDED["half"] else "half"
-            yield Alternative(fact.name, PADDED[other_padding], None, given, Assumed(padding=other_padding))
-        case "data format of layers that state none":
-            data_format = opposite(fact.value)
-            yield Alternative(fact.name, data_format, None, given, Assumed(data_format=data_format))
-
-
-def opposite(data_format: str) -> DataFormat:
-    return "channels_last" if data_format == "channels_first" else "channels_first"
+            yield Alternative(fact.name, PADDED[other_padding], None, given, other_padding)
 
 
 def last_of(rule: NormRule, software: Software = KERAS_1) -> Version:
@@ -362,7 +350,9 @@ def orderings(software: Software, version: Version, theano: bool) -> tuple[DataF
     return ("channels_last",)
 
 
-def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool) -> Fact | None:
+def ordering(
+    checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool, assumed: bool, given: Given
+) -> Fact | None:
     """The fact behind the data formats, where they matter: each layer has its own."""
     layers = [node.layer for node in graph if isinstance(node.layer, Spatial) and node.layer.rank > 1]
     found = sorted({layer.data_format for layer in layers})
@@ -370,6 +360,12 @@ def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, sta
         return None
     data_format = found[0]
     name, value = ORDERING, " and ".join(ORDERINGS[each] for each in found)
+    option = "--source-ordering"
+    if stated and given.ordering:
+        return Fact(name, value, "given", f"{option}, for layers that state none")
+    if stated and assumed:
+        usual = "Theano" if theano else "TensorFlow"
+        return Fact(name, value, "assumed", f"usual with {usual}; no layer states it", option)
     if stated:
         return Fact(name, value, "recorded", checkpoint.config_where)
     if checkpoint.writer:

@@ -135,15 +135,15 @@ def test_the_data_format_of_layers_that_state_none_is_quantified(tmp_path) -> No
     with load(sequential(tmp_path / "a.h5", 576, UPSAMPLED)) as port:
         (fact,) = port.assumptions
         (effect,) = effects(port)
-    assert (fact.name, fact.value) == ("data format of layers that state none", "channels_first")
-    assert (effect.alternative, effect.option) == ("channels_last", None)
+    assert (fact.name, fact.value) == ("data format of layers that state none", "th")
+    assert (effect.alternative, effect.option) == ("tf", "--source-ordering tf")
     assert effect.difference.relative_l2 > 0.1
 
 
 def test_the_data_format_that_alone_fits_is_inferred(tmp_path) -> None:
     with load(sequential(tmp_path / "a.h5", 256, PADDED)) as port:
         fact = next(fact for fact in port.facts if fact.name == "data format of layers that state none")
-    assert (fact.value, fact.basis) == ("channels_first", "inferred")
+    assert (fact.value, fact.basis) == ("th", "inferred")
 
 
 def test_no_fact_where_every_layer_states_its_data_format(tmp_path) -> None:
