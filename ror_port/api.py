@@ -14,7 +14,7 @@ from ror_port.source.port import Inputs, Port
 from ror_port.source.provenance import Given
 
 if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts fast
-    from ror_port.check.expectation import EpsilonEffect
+    from ror_port.check.expectation import Effect
     from ror_port.check.verify import Verification
     from ror_port.formats.format import Dtype
     from ror_port.layout import DataFormat
@@ -25,8 +25,8 @@ class Written:
     """A finished output.
 
     sha256: of a file; of a folder, of its files' hashes in the order of their names. verification: its comparison
-    with the reference, or why it was not run; None where none was asked for. epsilon_effect: what another BatchNorm
-    epsilon would change, where the epsilon was assumed. certificate: where it was written, if it was asked for.
+    with the reference, or why it was not run; None where none was asked for. effects: what would change if the facts
+    that are assumed were otherwise, the largest first. certificate: where it was written, if it was asked for.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Written:
     bytes: int
     sha256: str
     verification: Verification | None = None
-    epsilon_effect: EpsilonEffect | None = None
+    effects: tuple[Effect, ...] = ()
     certificate: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -157,12 +157,12 @@ class _Check:
         self.verification = replace(found, path=self.target)
 
     def added_to(self, written: Written) -> Written:
-        """The output with its verification, the effect of the epsilon, and the certificate, once it is in its place."""
-        port, effect, path = self.expectation.port, None, None
-        assumed = {fact.name for fact in port.facts if fact.basis == "assumed"}
-        if "BatchNorm epsilon" in assumed and not port.admitted:
-            with self.progress.busy("computing the effect of another epsilon"):
-                effect = self.expectation.epsilon_effect
+        """The output with its verification, what assumptions change, and the certificate, once it is in place."""
+        port, path = self.expectation.port, None
+        effects: tuple[Effect, ...] = ()
+        if port.assumptions and not port.admitted:
+            with self.progress.busy("computing the effects of what is assumed"):
+                effects = self.expectation.effects
         if self.certify and self.verification:
             from ror_port.check import certificate
 
@@ -170,7 +170,7 @@ class _Check:
             with self.progress.busy("writing the certificate"):
                 proof = certificate.Certificate(self.expectation, certificate.Inputs(), (self.verification,))
                 certificate.write(proof.as_json(self.target.parent), path)
-        return replace(written, verification=self.verification, epsilon_effect=effect, certificate=path)
+        return replace(written, verification=self.verification, effects=effects, certificate=path)
 
 
 def verify(

@@ -40,8 +40,8 @@ from ror_port.source.provenance import Given
 
 Json = Mapping[str, Any]
 
-VERSION = 2
-READABLE = (1, 2)
+VERSION = 3
+READABLE = (1, 2, 3)
 """Versions whose files and figures can be checked again."""
 
 LIBRARIES = ("numpy", "h5py", "keras", "tensorflow", "torch", "onnx", "onnxruntime", "safetensors")
@@ -128,7 +128,7 @@ class Certificate:
     def as_json(self, folder: Path) -> dict[str, Any]:
         """folder: where the certificate will lie; files are named relative to it."""
         port, inputs = self.expectation.port, self.inputs.as_json(self.expectation.arrays, folder)
-        source, sensitivity = port.checkpoint.path, self.expectation.epsilon_effect
+        source = port.checkpoint.path
         certificate: dict[str, Any] = _finite(
             {
                 "certificate": VERSION,
@@ -152,7 +152,7 @@ class Certificate:
                     "float32_noise": max(self.expectation.noise()),
                 },
                 "record": self.record and self.record.as_json(folder),
-                "sensitivity": sensitivity and sensitivity.as_json(),
+                "sensitivity": [effect.as_json() for effect in self.expectation.effects],
                 "artifacts": [
                     {**found.as_json(), "file": os.path.relpath(found.path, folder)} for found in self.verifications
                 ],

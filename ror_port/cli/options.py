@@ -102,7 +102,7 @@ def reading_options(command: Command) -> Command:
             "--source-keras",
             "keras",
             metavar="VERSION",
-            help="The Keras that wrote the file, e.g. 1.0.6: up to 1.0.7 BatchNorm divided by something else.",
+            help="The Keras that wrote the file, e.g. 1.0.6 or 1.2: up to 1.0.7 BatchNorm divided by something else.",
         ),
         click.option(
             "--source-backend",

@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # a command that prints none of these does not import them
     from ror_port.check.certificate import Recheck
     from ror_port.check.diagnose import Training
     from ror_port.check.evaluate import Evaluation, Hypothesis
-    from ror_port.check.expectation import EpsilonEffect
     from ror_port.check.verify import Verification
 
 
@@ -59,11 +58,16 @@ class Account:
                 account["certificate"] = str(written.certificate)
             if written.verification:
                 account["verification"] = written.verification.as_json()
-            if written.epsilon_effect:
-                account["epsilon_effect"] = written.epsilon_effect.as_json()
+            if port.assumptions and written.verification:
+                account["effects"] = self._effects
+                account["warnings"] = list(_warnings(self._effects))
         if self.layers:
             account["layers"] = self.layers
         return account
+
+    @property
+    def _effects(self) -> list[dict[str, Any]]:
+        return [effect.as_json() for effect in self.written.effects] if self.written else []
 
     def as_text(self) -> str:
         return "\n".join(self._lines())
@@ -86,8 +90,9 @@ class Account:
         if self.layers:
             yield from _table([(row["file"], row["name"], "×".join(map(str, row["shape"]))) for row in self.layers])
             yield ""
-        if written and written.epsilon_effect:
-            yield from self._epsilon(written.epsilon_effect)
+        if self._effects:
+            yield from effects_text(self._effects)
+            yield ""
         if self.planned:
             yield f"would write {printable(self.planned)}"
         if written:
@@ -103,19 +108,42 @@ class Account:
             yield f"not verified: {found.failure.for_command() if found.failure else ''}"
             return
         origin = "Theano" if self.port.convention.theano else "the software it came from"
-        yield f"{click.style('verified', fg='green')} in {found.runtime} against what {origin} would compute"
+        under = _under(self.port.assumptions)
+        yield f"{click.style('verified', fg='green')} in {found.runtime} against what {origin} would compute{under}"
         yield f"  {_figures(vars(found.difference), found.tolerance.value, found.output)}"
 
-    def _epsilon(self, effect: EpsilonEffect) -> Iterator[str]:
-        difference = effect.difference
-        yield f"effect of the assumed epsilon: {effect.other:g} instead of {effect.epsilon:g} would change"
-        top1 = ""
-        if difference.same_top1 is not None:
-            top1 = f", the top-1 class on {difference.changed_top1 or 'none'} of {difference.images} images"
-        what = "logits" if top1 else "outputs"
-        yield (
-            f"  the {what} by {difference.relative_l2:.1%} (relative L2){top1}; only {what} recorded then determine it"
-        )
+
+def _under(assumptions: Sequence[Any]) -> str:
+    """What the words of success rest on."""
+    return " under the assumptions above" if assumptions else ""
+
+
+def effects_text(effects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What would change if assumed facts were otherwise, a line each, and what to do where predictions would."""
+    logits = any(effect["top1_changed"] is not None for effect in effects)
+    yield f"if an assumed fact were otherwise, the {'logits' if logits else 'outputs'} would change by (relative L2)"
+    rows: list[tuple[str, ...]] = []
+    for effect in effects:
+        size, changed = effect["relative_l2"], effect["top1_changed"]
+        text = "not numbers" if size is None else f"{size:.1%}"
+        if changed is not None:
+            text += f", the top-1 class on {changed or 'none'} of {effect['images']} images"
+        rows.append((effect["fact"], effect["alternative"], text, effect["option"] or ""))
+    for effect, line in zip(effects, _table(rows), strict=True):
+        yield click.style(line, fg="yellow") if effect["warning"] else line
+    for warning in _warnings(effects):
+        yield click.style(f"warning: {warning}", fg="yellow", bold=True)
+
+
+def _warnings(effects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One for each fact of which predictions depend, with the alternative that changes most."""
+    facts: dict[str, Mapping[str, Any]] = {}
+    for effect in effects:
+        if effect["warning"]:
+            facts.setdefault(effect["fact"], effect)
+    for fact, effect in facts.items():
+        remedy = f": convert again with {effect['option']} if so" if effect["option"] else ""
+        yield f"predictions depend on an assumption: {fact} may be {effect['alternative']}{remedy}"
 
 
 def _shapes(port: Port) -> str:
@@ -182,11 +210,15 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
         f"{source}: {certificate['source']['network']['name']}",
         f"  against Theano's arithmetic in NumPy float64 on {_inputs(inputs)}, {shape}",
     ]
+    assumed = [fact for fact in certificate["source"]["facts"] if fact["basis"] == "assumed"]
+    lines += [click.style(f"  assumed: {fact['name']} {fact['value']}", fg="yellow") for fact in assumed]
     if record := certificate["record"]:
-        verdict = _verdict(record["passed"])
+        verdict = _answer(record) or _verdict(record["passed"])
         lines += ["", f"{verdict}  {record['file']}, recorded in Theano, against the reference"]
         lines.append(f"  {_figures(record['difference'], record['tolerance'])}")
-        lines += _explanation(record)
+        lines += _reading(record) if _answer(record) else _explanation(record)
+        if record["passed"] and assumed:
+            lines.append("  which confirms what is assumed")
     for artifact in certificate["artifacts"]:
         lines += ["", _headline(artifact)]
         if artifact["reason"]:
@@ -202,15 +234,9 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
             lines += _layers(artifact)
         if artifact["passed"] is False:
             lines += _explanation(artifact)
-    if effect := certificate["sensitivity"]:
-        lines += [
-            "",
-            f"epsilon {effect['other']:g} instead of {effect['epsilon']:g} would change the logits by "
-            f"{effect['logits_relative_l2']:.1%} (at most {effect['logits_max_abs']:.2g})",
-        ]
-        if effect["top1_changed"] is not None:
-            changed = effect["top1_changed"] or "none"
-            lines[-1] += f" and the top-1 class on {changed} of {effect['images']} images"
+    decided = record and (record["passed"] or _answer(record))
+    if (effects := certificate["sensitivity"]) and not decided:
+        lines += ["", *effects_text(effects)]
     if out:
         lines.append(f"wrote {out} and {out.with_suffix('.html').name}")
     return "\n".join(lines)
@@ -273,6 +299,20 @@ def _explanation(item: Mapping[str, Any]) -> Iterator[str]:
         yield "  none of the known mistakes, nor two of them together, explains it"
 
 
+def _answer(record: Mapping[str, Any]) -> str:
+    """The verdict on recorded outputs that fit another reading of the file; nothing where there is no such."""
+    found = record["explanation"]
+    return click.style("fits otherwise", fg="yellow") if found and found["options"] else ""
+
+
+def _reading(record: Mapping[str, Any]) -> Iterator[str]:
+    """Under which options a file is what its recorded outputs show it to be."""
+    found = record["explanation"]
+    after, names = found["after"]["relative_l2"], " and ".join(found["mistakes"])
+    remedy = click.style(" ".join(found["options"]), bold=True)
+    yield f"  recorded outputs fit {names} (relative L2 error {after:.1e}): convert again with {remedy}"
+
+
 def recheck_text(path: Path, again: Recheck) -> str:
     lines = [f"{path}: created {again.before['created']}, {_verdict(again.before['passed'])} then"]
     if again.now is None:
@@ -310,9 +350,27 @@ def training_text(path: Path, found: Training) -> str:
             f"  conclusive from {tolerances.STATISTICS_VOTES} deviations on, and where the divergence is at most "
             f"{tolerances.STATISTICS_FIT:g}: more images, or images of the kind it was trained on, may help"
         )
-    elif found.best is not found.as_taken:
+    elif found.best.true_convolution != found.as_taken.true_convolution:
         lines.append(click.style("  the file is read here under the other one; change with --source-backend", fg="red"))
+    lines += _statistic(found)
     rows: list[tuple[str, ...]] = [("BatchNorm", "flipped", "not flipped")]
-    pair = sorted((found.as_taken, found.otherwise), key=lambda misfit: not misfit.true_convolution)
+    pair = sorted((found.best, found.other), key=lambda misfit: not misfit.true_convolution)
     rows += [(name, *(f"{misfit.layers[name].mean():.2g}" for misfit in pair)) for name in pair[0].layers]
     return "\n".join([*lines, *_table(rows)])
+
+
+def _statistic(found: Training) -> Iterator[str]:
+    """What the running statistics are, where that is conclusive, and what to do where the file is read otherwise."""
+    if found.statistic == "inconclusive":
+        return
+    other = found.other_statistic
+    yield (
+        f"  they are {click.style(found.statistic, bold=True)}: {found.votes_against(other)} of "
+        f"{len(found.best.channels)} channels fit better so, {found.deviations_from(other):.1f} standard deviations "
+        f"from a fair coin; as {other.statistic} their divergence is {other.mean:.2g}"
+    )
+    if found.statistic != found.as_taken.statistic:
+        version = "1.0.6" if found.statistic == "standard deviations" else "1.2.2"
+        yield click.style(
+            f"  the file is read here as if they were not; change with --source-keras {version}", fg="red"
+        )

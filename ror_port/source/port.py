@@ -13,26 +13,26 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ror_port import __version__
-from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, printable, quote
+from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, UsageError, printable, quote
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import SAME, Array, DataFormat
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
-from ror_port.mapping.software import KERAS_2, PYTORCH, Software, by_order, torch_names
+from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, Software, by_order, torch_names
 from ror_port.network.as_json import from_json
 from ror_port.network.families import Family
 from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Dropout, Layer
 from ror_port.network.layers.settings import DATA_FORMATS
-from ror_port.network.layers.spatial import Spatial
+from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
-from ror_port.source.provenance import Basis, Fact, Given
+from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, alternatives
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -201,6 +201,22 @@ class Port:
         output = self.graph.output.name
         return self.outputs(images, output)[output]
 
+    def alternatives(self) -> Iterator[tuple[Alternative, Port]]:
+        """What the facts that are assumed could be instead, each with the port of the same file under it.
+
+        Those that the file contradicts are left out.
+        """
+        for fact in self.facts:
+            for alternative in alternatives(fact, self.given):
+                try:
+                    yield alternative, _understood(self.checkpoint, alternative.given, alternative.padding)
+                except RorPortError:
+                    continue
+
+    @property
+    def assumptions(self) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.facts if fact.basis == "assumed")
+
     def network_statement(self) -> dict[str, Any]:
         """What outputs state of the network: its family and settings."""
         if self.family is None:
@@ -318,11 +334,41 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     A stated architecture is what is ported. A family lends it names and definitions, where it is that family's network
     in every setting and edge. Without one, the network is the family's that the tensors fit.
     """
+    port = _understood(checkpoint, given)
+    if given.keras and port.checkpoint.writer is None:
+        _ensure_decided(port, given.keras)
+    return port
+
+
+def _ensure_decided(port: Port, text: str) -> None:
+    """Raises UsageError where a version as the user states it stands for several that read the file differently."""
+    given = port.given
+    versions = provenance.eras(text)
+    for version in versions if len(versions) > 1 else ():
+        try:
+            other = _understood(port.checkpoint, replace(given, keras=provenance.dotted(version)))
+            alike = other.graph.nodes == port.graph.nodes and other.convention == port.convention
+        except RorPortError:
+            alike = False
+        if alike:
+            continue
+        if any(isinstance(node.layer, BatchNormalization) for node in port.graph) and version < (1, 2):
+            raise UsageError(
+                f"{text} does not decide what BatchNormalization divides by; state one of {provenance.norm_choices()}",
+                "keras",
+            )
+        choices = ", ".join(map(provenance.dotted, versions))
+        raise UsageError(f"{text} does not decide between {choices}, which read this file differently", "keras")
+
+
+def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = None) -> Port:
+    """padded: what strided convolutions are padded with where that is assumed, if not as usual."""
     origin = provenance.origin(checkpoint, given)
     backend = provenance.backend(checkpoint, given)
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
     stated = _stated(checkpoint, theano, origin.version, given)
+    unstated = _unstated(checkpoint, theano, origin.version, stated, convention, given)
     found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
     understood = _Understood(None, Graph((), ()), {}, "", (), {})
     if isinstance(found, Recognition):
@@ -333,8 +379,11 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
         assert stated is not None
         understood = _as_stated(checkpoint, stated, convention, understood.difference)
     family = understood.family
-    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None)
-    norm = provenance.batch_norm(checkpoint, padding.graph, family, origin, given, stated is not None)
+    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, padded)
+    by_name = found.by_name if isinstance(found, Recognition) and origin.software is KERAS_1 else None
+    norm = provenance.batch_norm(
+        checkpoint, padding.graph, family, origin, given, stated=stated is not None, by_name=by_name
+    )
     graph = norm.graph
     as_stored = provenance.batch_norm(
         checkpoint, padding.graph, family, origin, replace(given, epsilon=None), stated is not None
@@ -349,6 +398,7 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
         *([origin.fact] if origin.fact else []),
         backend,
         *([ordering] if ordering else []),
+        *([unstated] if unstated else []),
         *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *understood.facts,
         *padding.facts,
@@ -361,7 +411,7 @@ def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], give
     """The architecture that a file states, in Keras' words or in our own."""
     if checkpoint.config is not None:
         where = f"{checkpoint.path}: {checkpoint.config_where}"
-        version = provenance.version_of(checkpoint.config) or version
+        version = provenance.version_of(checkpoint.config, where) or version
         shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
         data_format = DATA_FORMATS[given.ordering] if given.ordering else None
         return stated_graph(
@@ -372,6 +422,39 @@ def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], give
         names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)
         return Stated(graph, names)
     return None
+
+
+def _unstated(
+    checkpoint: Checkpoint,
+    theano: bool,
+    version: tuple[int, ...],
+    stated: Stated | None,
+    convention: Convention,
+    given: Given,
+) -> Fact | None:
+    """The data format of layers that state none, where others do; None where there are no such layers.
+
+    They are found by reading the architecture under both.
+    """
+    if stated is None or stated.format_assumed or given.ordering or checkpoint.config is None or checkpoint.writer:
+        return None
+    graphs: dict[str, Graph | None] = {}
+    for ordering in ORDERINGS.values():
+        try:
+            other = _stated(checkpoint, theano, version, replace(given, ordering=ordering))
+            assert other is not None
+            _as_stated(checkpoint, other, convention, "")
+            graphs[ordering] = other.graph
+        except RorPortError:
+            graphs[ordering] = None
+    alike = [name for name, graph in graphs.items() if graph is not None and graph.nodes == stated.graph.nodes]
+    if len(alike) != 1:
+        return None
+    (taken,) = alike
+    if None in graphs.values():
+        return Fact(provenance.UNSTATED, taken, "inferred", "the shapes fit under no other")
+    evidence = "that of the first layer that states one"
+    return Fact(provenance.UNSTATED, taken, "assumed", evidence, "--source-ordering")
 
 
 class _Understood(NamedTuple):
