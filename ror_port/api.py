@@ -154,9 +154,8 @@ class _Check:
     def added_to(self, written: Written) -> Written:
         """The output with its verification, the effect of the epsilon, and the certificate, once it is in its place."""
         port, effect, path = self.expectation.port, None, None
-        if not port.admitted and any(
-            fact.name == "BatchNorm epsilon" and fact.basis == "assumed" for fact in port.facts
-        ):
+        assumed = {fact.name for fact in port.facts if fact.basis == "assumed"}
+        if "BatchNorm epsilon" in assumed and not port.admitted:
             with self.progress.busy("computing the effect of another epsilon"):
                 effect = self.expectation.epsilon_effect
         if self.certify and self.verification:
@@ -190,5 +189,7 @@ def verify(
     from ror_port.check import verify as engine
     from ror_port.check.expectation import Expectation
 
+    if count < 1:
+        raise UsageError(f"{count}; at least one image is expected", "count")
     given = seeded_inputs(port, count, seed) if inputs is None else by_node(port, inputs)
     return engine.verify(Expectation(port, given, per_layer), Path(artifact))

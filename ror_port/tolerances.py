@@ -34,7 +34,7 @@ MARGIN = 4
 """How many times what float32 costs the reference itself an artifact may differ from it.
 
 Two float32 runtimes that sum in different orders are each off by about that; over all fixtures and runtimes the most
-that was measured is 1.4 times it (`tests/test_verify.py`). The least that a known mistake costs is 5e-5.
+that was measured is 1.4 times it (`tests/check/test_verify.py`). The least that a known mistake costs is 5e-5.
 """
 
 

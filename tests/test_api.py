@@ -238,6 +238,8 @@ def test_inputs_are_those_that_are_given(port, tmp_path) -> None:
     assert found.layers
     assert not found.faulty_layers
     assert ror_port.verify(port, tmp_path / "net.onnx", count=2, seed=1).difference.images == 2
+    with pytest.raises(UsageError, match="count: 0; at least one image"):
+        ror_port.verify(port, tmp_path / "net.onnx", count=0)
     for wrong in (images[0], images[:, :16], images[:0], images.transpose(0, 3, 1, 2)):
         with pytest.raises(UsageError, match=r"inputs: .*; images \(batch, 32, 32, 3\) are expected"):
             ror_port.verify(port, tmp_path / "net.onnx", inputs=wrong)

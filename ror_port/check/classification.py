@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ror_port.errors import UsageError
 from ror_port.layout import Array, Shape
+from ror_port.network.graph import Graph
 from ror_port.network.layers import Softmax
 from ror_port.source.port import Inputs, Port
 
@@ -108,6 +109,15 @@ def by_node(port: Port, inputs: Inputs) -> dict[str, Array]:
     if len({len(array) for array in found.values()}) > 1:
         raise UsageError("batches of several lengths", "inputs")
     return found
+
+
+def ends(graph: Graph, softmax: Sequence[bool] | None = None) -> list[str]:
+    """The nodes that give the outputs: of each, behind its softmax, where it has one, or before it; before by default.
+
+    A difference that lies before a softmax may be too small to be seen behind it.
+    """
+    after = softmax or (False,) * len(graph.outputs)
+    return [name if flag else graph.before_softmax(name) for name, flag in zip(graph.outputs, after, strict=True)]
 
 
 def same_top1(scores: Array, others: Array) -> int:

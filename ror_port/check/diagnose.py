@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ror_port import tolerances as limits
+from ror_port.check.classification import ends
 from ror_port.check.compare import Difference, furthest
 from ror_port.check.expectation import Expectation, Outputs, Tensors, common_epsilon, with_epsilon
 from ror_port.check.progress import SILENT, Progress
@@ -33,10 +34,7 @@ class Case:
     inputs: Mapping[str, Array]
 
     def scores(self, softmax: Sequence[bool]) -> Outputs:
-        graph = self.port.graph
-        names = [
-            name if flag else graph.before_softmax(name) for name, flag in zip(graph.outputs, softmax, strict=True)
-        ]
+        names = ends(self.port.graph, softmax)
         found = self.port.outputs(self.inputs, *names, tensors=self.tensors)
         return tuple(found[name] for name in names)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ror_port import tolerances
-from ror_port.check.classification import Signature, by_node, gives_classes
+from ror_port.check.classification import Signature, by_node, ends, gives_classes
 from ror_port.check.compare import Difference, compare
 from ror_port.errors import BadValues, quote
 from ror_port.layout import Array
@@ -137,7 +137,7 @@ class Expectation:
 
     def _run(self, port: Port, dtype: DTypeLike, keep_all: bool = False) -> dict[str, NDArray[np.float64]]:
         graph = port.graph
-        wanted = {*graph.outputs, *map(graph.before_softmax, graph.outputs)}
+        wanted = {*graph.outputs, *ends(graph)}
         run = port.run(self.arrays, tensors=self.tensors, dtype=dtype)
         return {name: output for name, output in run if keep_all or name in wanted}
 
@@ -148,19 +148,11 @@ class Expectation:
         return logits
 
     def scores(self, softmax: Sequence[bool] | None = None) -> Outputs:
-        """The outputs. softmax: of each, whether after its softmax, where it has one, or before it; before by default.
-
-        A difference that lies before a softmax may be too small to be seen behind it.
-        """
-        return tuple(self.outputs[name] for name in self._nodes(softmax))
-
-    def _nodes(self, softmax: Sequence[bool] | None) -> list[str]:
-        graph = self.port.graph
-        after = softmax or (False,) * len(graph.outputs)
-        return [name if flag else graph.before_softmax(name) for name, flag in zip(graph.outputs, after, strict=True)]
+        """The outputs; softmax as of `ends`."""
+        return tuple(self.outputs[name] for name in ends(self.port.graph, softmax))
 
     def compare(self, actual: Sequence[Array], softmax: Sequence[bool] | None = None) -> tuple[Difference, ...]:
-        """Compares what an artifact gives with the expected outputs, one by one; softmax as of `scores`."""
+        """Compares what an artifact gives with the expected outputs, one by one; softmax as of `ends`."""
         return self.differences(actual, self.scores(softmax))
 
     def differences(self, actual: Sequence[Array], expected: Sequence[Array]) -> tuple[Difference, ...]:
@@ -173,7 +165,7 @@ class Expectation:
         Relative L2 differences of the outputs.
         """
         eps = float(np.finfo(np.float32).eps)
-        rounded = [self._rounded[name] for name in self._nodes(softmax)]
+        rounded = [self._rounded[name] for name in ends(self.port.graph, softmax)]
         found = self.differences(rounded, self.scores(softmax))
         least = (eps / 2 * layers**0.5 for layers in self._depths)
         return tuple(max(difference.relative_l2, floor) for difference, floor in zip(found, least, strict=True))
@@ -199,5 +191,5 @@ class Expectation:
         other = OTHER_EPSILON if taken == LATEST.epsilon else LATEST.epsilon
         changed = replace(self.port, graph=with_epsilon(self.port.graph, other))
         outputs = self._run(changed, np.float64)
-        differences = self.differences([outputs[name] for name in self._nodes(None)], self.scores())
+        differences = self.differences([outputs[name] for name in ends(changed.graph)], self.scores())
         return EpsilonEffect(taken, other, max(differences, key=lambda difference: difference.relative_l2))

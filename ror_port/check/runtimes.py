@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ror_port import frameworks
-from ror_port.check.classification import Signature, are_probabilities
+from ror_port.check.classification import Signature, are_probabilities, ends
 from ror_port.errors import MissingExtra, NotACheckpoint
 from ror_port.formats import keras_config, kind_of, onnx, pytorch, safetensors
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
@@ -97,7 +97,7 @@ class Axes:
     def signature(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Signature:
         """Of shapes that the artifact states; those that cannot be the network's stay as they are."""
         graph = self.port.graph
-        ends = [node.name for node in graph.inputs], graph.outputs
+        nodes = [node.name for node in graph.inputs], graph.outputs
         found = [
             tuple(
                 self._into(name).inverse.shape((1, *shape))[1:] if len(shape) == len(graph[name].shape) else shape
@@ -105,7 +105,7 @@ class Axes:
             )
             if len(names) == len(shapes)
             else tuple(shapes)
-            for names, shapes in zip(ends, (inputs, outputs), strict=True)
+            for names, shapes in zip(nodes, (inputs, outputs), strict=True)
         ]
         return Signature(*found)
 
@@ -122,8 +122,7 @@ class Reference(Runtime):
         self.softmax = (False,) * len(port.graph.outputs)
 
     def scores(self, inputs: Arrays) -> Arrays:
-        graph = self.port.graph
-        names = [graph.before_softmax(name) for name in graph.outputs]
+        names = ends(self.port.graph)
         found = self.outputs(inputs, names)
         return [found[name] for name in names]
 
@@ -233,8 +232,8 @@ class SavedModel(Runtime):
         shapes = [tuple(spec.shape[1:]) for spec in given]
         zeros = self._serve([np.zeros((1, *shape)) for shape in shapes])
         self.signature = _signature(self.axes, self.images, shapes, [array.shape[1:] for array in zeros])
-        ends = [self.axes.graph[name].layer for name in self.axes.graph.outputs] if self.axes else [None] * len(zeros)
-        along = [layer.axis if isinstance(layer, Softmax) else -1 for layer in ends]
+        last = [self.axes.graph[name].layer for name in self.axes.graph.outputs] if self.axes else []
+        along = [layer.axis if isinstance(layer, Softmax) else -1 for layer in last] or [-1] * len(zeros)
         self.softmax = tuple(are_probabilities(array, axis) for array, axis in zip(zeros, along, strict=False))
 
     def _serve(self, values: Arrays) -> list[Array]:
@@ -283,8 +282,8 @@ class Torch(Runtime):
         self.modules = {node.name: found[names[node.name]] for node in self.axes.graph if names[node.name] in found}
         self.name = f"PyTorch {self.torch.__version__}"
         behind = [port.family is None and isinstance(port.graph[name].layer, Softmax) for name in port.graph.outputs]
-        logits = [port.graph.before_softmax(name) for name in port.graph.outputs]
-        self.cut = [end if flag and self._observable(end) else None for end, flag in zip(logits, behind, strict=True)]
+        pairs = zip(ends(port.graph), behind, strict=True)
+        self.cut = [end if flag and self._observable(end) else None for end, flag in pairs]
         self.softmax = tuple(flag and end is None for end, flag in zip(self.cut, behind, strict=True))
 
     def _names(self, port: Port) -> Mapping[str, str]:

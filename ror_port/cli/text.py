@@ -188,7 +188,7 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
         lines.append(f"  {_figures(record['difference'], record['tolerance'])}")
         lines += _explanation(record)
     for artifact in certificate["artifacts"]:
-        lines += ["", f"{_verdict(artifact['passed'])}  {artifact['file']}, in {artifact['runtime'] or 'nothing'}"]
+        lines += ["", _headline(artifact)]
         if artifact["reason"]:
             lines.append(f"  {artifact['reason']}")
             continue
@@ -214,6 +214,11 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
     if out:
         lines.append(f"wrote {out} and {out.with_suffix('.html').name}")
     return "\n".join(lines)
+
+
+def _headline(artifact: Mapping[str, Any]) -> str:
+    runtime = f", in {artifact['runtime']}" if artifact["runtime"] else ""
+    return f"{_verdict(artifact['passed'])}  {artifact['file']}{runtime}"
 
 
 def _verdict(passed: bool | None) -> str:
@@ -274,7 +279,7 @@ def recheck_text(path: Path, again: Recheck) -> str:
         return "\n".join([*lines, *(f"{_verdict(False)}  {fault}" for fault in again.faults)])
     lines.append("  every file is the one that was certified (sha256)")
     for before, now in zip(again.before["artifacts"], again.now["artifacts"], strict=True):
-        lines.append(f"{_verdict(now['passed'])}  {now['file']}, in {now['runtime'] or 'nothing'}")
+        lines.append(_headline(now))
         if now["reason"]:
             lines.append(f"  {now['reason']}")
         else:

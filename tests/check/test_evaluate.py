@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from commands import run
-from genuine import DIGITS, digits
+from genuine import DIGITS, digits, relative_l2
 from ror_port import save
 from ror_port.check.datasets import open_dataset
 from ror_port.check.evaluate import RUNTIMES, choose, evaluate
-from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.source.port import load
+from ror_port.errors import NotACheckpoint, ParityError, UnreadableFile, UnsafeFile
+from ror_port.source.port import Port, load
 from ror_port.source.provenance import Given
 
 SHAPE = (32, 32, 3)
@@ -107,6 +107,31 @@ def test_folded_onnx_predicts_as_theano_did(source, images, tmp_path) -> None:
         save(port, tmp_path / "net.onnx", fold_bn=True, verify=False)
     found = evaluate(choose(tmp_path / "net.onnx", None, Given()), data)
     np.testing.assert_array_equal(found.predictions, source.record()["probabilities"].argmax(1)[:64])
+
+
+def test_a_network_that_is_converted_for_a_runtime_is_verified_first(source, monkeypatch) -> None:
+    parameters = Port.parameters
+
+    def disturbed(port):
+        for parameter, array in parameters(port):
+            yield parameter, array * np.float32(1.001) if parameter.role == "kernel" else array
+
+    monkeypatch.setattr(Port, "parameters", disturbed)
+    with pytest.raises(ParityError, match=r"in ONNX Runtime .*; nothing was evaluated"):
+        choose(source.weights, "onnx", Given())
+
+
+@pytest.mark.parametrize("runtime", [None, "onnx"])
+def test_what_the_user_states_reaches_a_file_that_states_otherwise(source, images, tmp_path, runtime) -> None:
+    """The model in the file has an epsilon of its own, which its framework would go by."""
+    data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10, limit=8)
+    with load(source.weights) as port:
+        save(port, tmp_path / "net.onnx", verify=False)
+    batch = next(data.batches(8))
+    taken, other = (choose(tmp_path / "net.onnx", runtime, Given(epsilon=e)).run(batch) for e in (None, 1e-1))
+    expected = choose(tmp_path / "net.onnx", "numpy", Given(epsilon=1e-1)).run(batch)
+    assert relative_l2(taken, expected) > 1e-2
+    assert relative_l2(other, expected) < 1e-5
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 
 import ror_port
 from commands import run
-from genuine import DIGITS, LARGE, PRE_ROR, digits
+from genuine import DIGITS, LARGE, PRE_ROR, ROOT, digits
 from ror_port import save
 from ror_port.check import certificate, diagnose
 from ror_port.check.certificate import Inputs
@@ -270,7 +271,24 @@ def test_a_certificate_can_be_checked_again_elsewhere(converted, tmp_path) -> No
     assert json.loads(done.stdout)["faults"] == ["'digits.keras' is missing"]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"certificate": 1}', '{"certificate": 2}', "\0"])
+def test_a_certificate_of_version_1_can_be_checked_again(converted) -> None:
+    """Its fields had other names, but for those that are needed."""
+    names = {"same_top1": "same_answers", "images": "answers", "isolated": "alone", "faulty_layers": "differ_alone"}
+    text = (converted / "digits.keras.certificate.json").read_text()
+    for new, old in names.items():
+        text = text.replace(f'"{new}"', f'"{old}"')
+    (converted / "old.json").write_text(text.replace('"certificate": 2', '"certificate": 1'))
+    done = run("verify", "--certificate", converted / "old.json")
+    assert done.returncode == 0, done.stderr
+    assert "every file is the one that was certified" in done.stdout
+    assert (
+        json.loads(run("verify", "--certificate", converted / "old.json", "--json").stdout)["now"]["certificate"] == 2
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"certificate": 1}', '{"certificate": 2}', '{"certificate": 3}', "\0"]
+)
 def test_what_is_no_certificate_gets_one_line(tmp_path, text) -> None:
     (tmp_path / "cert.json").write_text(text)
     done = run("verify", "--certificate", tmp_path / "cert.json")
@@ -304,6 +322,17 @@ def test_every_kind_of_artifact_is_verified(genuine, tmp_path) -> None:
                 found = verify(of, tmp_path / name, known=known)
                 assert found.passed, (name, str(found))
                 assert bool(found.layers) == (name != "saved") or all(layer.isolated is None for layer in found.layers)
+
+
+def test_what_cannot_be_run_is_no_failure_and_no_success(genuine, converted, tmp_path, monkeypatch) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('built for another system')")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', ROOT)}")
+    with load(genuine(DIGITS).weights) as port:
+        save(port, tmp_path / "net.onnx", verify=False)
+    done = run("verify", genuine(DIGITS).weights, tmp_path / "net.onnx", converted / "digits.keras")
+    assert done.returncode == 10
+    assert re.search(r"not run  .*net.onnx\n  ONNX Runtime is installed but cannot", done.stdout)
+    assert re.search(r"passed  .*digits.keras, in Keras", done.stdout)
 
 
 @pytest.mark.parametrize("name", ["missing.keras", "page.html"])
