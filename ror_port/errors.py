@@ -33,6 +33,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "fold_bn": ("fold_bn=True", "--fold-bn"),
     "force": ("force=True", "--force"),
     "certify": ("certify=True", "--certify"),
+    "scale": ("scale=…", "--scale"),
 }
 """Argument of `ror_port.load` or `ror_port.save` → how an error names it in Python and on the command line."""
 

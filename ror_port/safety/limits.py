@@ -59,13 +59,24 @@ MAX_PICKLE_BYTES = 4 << 20
 """``data.pkl`` of a PyTorch state dict: some 200 bytes a tensor; RoR-3-1202 has about 7,000."""
 
 MAX_ARCHIVE_DIRECTORY_BYTES = 64 << 10
-"""The list of members of a ``.keras`` archive, of which there are three."""
+"""The list of members of a zip archive; a ``.keras`` has three, an ``.npz`` of images two."""
 
 MAX_DATA_BYTES = 4 << 30
 """A set of labelled images; CIFAR-10 has 0.2 GB."""
 
-MAX_IMAGE_SIDE = 4096
-"""Height or width of an image, as ``--input-size`` allows."""
+MAX_SMALL_DATA_BYTES = 256 << 20
+"""What images may come to, however little is stored of them; beyond, MAX_EXPANSION holds. Drawings and digits compress
+to a hundredth, and such sets are small: 1,797 digits of 32×32 pixels have 6 MB."""
+
+MAX_PICKLE_VALUES = 500_000
+"""Opcodes in a pickle of CIFAR-10: three an image, one batch has 10,000. Each takes 2 µs."""
+
+MAX_AXES = 8
+"""Of an array of images or labels, which has four at most."""
+
+MAX_PIXEL = 2.0
+"""Floating-point images with values beyond it, of either sign, are not pixels divided by 255; nor are many that were
+standardised, for which the user states the scale."""
 
 MAX_ONNX_BYTES = 2 << 30
 """The most that protobuf parses; the largest network here (width 20) has 0.6 GB."""

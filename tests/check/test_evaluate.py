@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from commands import run
 from genuine import DIGITS, digits, relative_l2
 from ror_port import save
 from ror_port.check.datasets import open_dataset
-from ror_port.check.evaluate import RUNTIMES, choose, evaluate
+from ror_port.check.evaluate import choose, evaluate
 from ror_port.errors import NotACheckpoint, ParityError, UnreadableFile, UnsafeFile
+from ror_port.formats.format import Runtime
 from ror_port.source.port import Port, load
 from ror_port.source.provenance import Given
 
@@ -80,7 +82,7 @@ def test_every_form_gives_the_same_images(tmp_path, images, form) -> None:
     np.testing.assert_array_equal(found.labels, y[order])
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", get_args(Runtime))
 def test_every_runtime_predicts_as_theano_did(source, images, tmp_path, runtime) -> None:
     expected = source.record()["probabilities"].argmax(1)
     data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10)
