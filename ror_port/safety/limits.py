@@ -71,6 +71,13 @@ to a hundredth, and such sets are small: 1,797 digits of 32×32 pixels have 6 MB
 MAX_PICKLE_VALUES = 500_000
 """Opcodes in a pickle of CIFAR-10: three an image, one batch has 10,000. Each takes 2 µs."""
 
+MAX_CHECK_BYTES = 1 << 30
+"""What the outputs of a layer may take on the images that a certificate asks for, as float64; of all layers, where it
+has their errors. Eight images, as a check takes by default, are 2 MB on the digits network and 0.2 GB on VGG-16."""
+
+MAX_ARTIFACT_FILES = 1_000
+"""In a folder that a certificate names; those that ror-port writes have ten at most."""
+
 MAX_AXES = 8
 """Of an array of images or labels, which has four at most."""
 
