@@ -320,7 +320,22 @@ def _provenance(certificate: Json) -> str:
         if effect["top1_changed"] is not None:
             text += f" and the top-1 class on {effect['top1_changed']} of {effect['images']} images"
         text += ".</p>"
-    return _table(["basis", "fact", "value", "evidence"], rows) + text
+    return _stated(certificate["source"]["given"]) + _table(["basis", "fact", "value", "evidence"], rows) + text
+
+
+OPTIONS: Mapping[str, str] = {
+    "backend": "--source-backend",
+    "keras": "--source-keras",
+    "epsilon": "--bn-epsilon",
+    "size": "--input-size",
+}
+"""What may be stated about a source and changes how it is read → the option that states it."""
+
+
+def _stated(given: Json) -> str:
+    """What the verdict rests on that is not taken from the file."""
+    stated = ", ".join(f"{option} {given[name]}" for name, option in OPTIONS.items() if given.get(name) is not None)
+    return f'<p class="warn">Holds under what was stated about the file: {escape(stated)}.</p>' if stated else ""
 
 
 def _weights(groups: Sequence[Json]) -> str:

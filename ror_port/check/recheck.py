@@ -22,6 +22,7 @@ from ror_port import tolerances
 from ror_port.check.certificate import READABLE, VERSION, Certificate, Inputs, Json, prove
 from ror_port.check.compare import Difference
 from ror_port.check.expectation import Expectation
+from ror_port.check.page import OPTIONS
 from ror_port.check.progress import SILENT, Progress
 from ror_port.check.schema import mismatch
 from ror_port.errors import NotACheckpoint, ParityError, RorPortError, UnsafeFile, UsageError, quote
@@ -31,14 +32,6 @@ from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 from ror_port.source.port import Port, load
 from ror_port.source.provenance import Given
-
-_OPTIONS = {
-    "backend": "--source-backend",
-    "keras": "--source-keras",
-    "epsilon": "--bn-epsilon",
-    "size": "--input-size",
-}
-"""What may be stated about a source and changes how it is read → the option that states it."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +118,7 @@ def _read(path: Path) -> dict[str, Any]:
     with readable(path).open("rb") as file:
         certificate = json_object(file.read(limits.MAX_CONFIG_BYTES + 1), str(path))
     version = certificate.get("certificate")
-    if version not in READABLE:
+    if version not in READABLE or isinstance(version, bool):
         versions = " or ".join(map(str, READABLE))
         raise NotACheckpoint(f"{path}: not a certificate of ror-port, version {versions}")
     try:
@@ -175,20 +168,20 @@ def _within(certificate: Path, name: str) -> Path:
     """
     relative, folder = Path(name), certificate.parent
     outside = relative.is_absolute() or ".." in relative.parts
-    path = folder / (relative.name if outside else relative)
+    name_beside = "" if relative.name == ".." else relative.name
+    path = folder / (name_beside if outside else relative)
     try:
         root, real = folder.resolve(strict=True), path.resolve()
         missing = not real.exists()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a zero in it
         raise UnsafeFile(f"{certificate}: names {quote(name)}, which is no name of a file ({error})") from None
-    if outside and (missing or not relative.name):
+    if outside and (missing or not name_beside):
         raise UnsafeFile(
             f"{certificate}: names {quote(name)}, which is not in the certificate's folder; nothing else is opened",
             "copy the file into that folder, where it is found by its name",
         )
-    for item in (real, *_contents(certificate, real)):
-        if root not in item.parents:
-            raise UnsafeFile(f"{certificate}: names {quote(name)}, which leads out of the certificate's folder")
+    if root not in real.parents or any(root not in item.parents for item in _contents(certificate, real)):
+        raise UnsafeFile(f"{certificate}: names {quote(name)}, which leads out of the certificate's folder")
     return path
 
 
@@ -242,7 +235,7 @@ def _ensure_affordable(path: Path, port: Port, before: Json) -> bool:
 def _assumptions(proof: Certificate) -> Iterator[Assumption]:
     """What the certificate states about the source, each with what the outputs would be without it."""
     expectation, given = proof.expectation, proof.expectation.port.given
-    for name, option in _OPTIONS.items():
+    for name, option in OPTIONS.items():
         value = getattr(given, name)
         if value is None:
             continue
