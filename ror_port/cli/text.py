@@ -141,12 +141,16 @@ WIDEST_CONFUSION = 20
 """Classes up to which the confusion matrix fits a terminal."""
 
 
+NO_SOFTMAX = "the network ends without a softmax: that its largest output is a predicted class is taken for granted"
+
+
 def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothesis]) -> str:
     """Accuracy and error in per cent, as the authors' code printed them; by class; the confusion matrix."""
     dataset, confusion = found.dataset, found.confusion
     lines = [
         f"{printable(path)} in {found.runtime}",
         f"  {len(found.predictions):,} images: {dataset.name}; {dataset.preprocessing}",
+        *([] if found.scores_classes else [click.style(f"  {NO_SOFTMAX}", fg="yellow")]),
         "",
         f"Accuracy : {100 * found.accuracy:.2f} %",
         f"Error : {100 * (1 - found.accuracy):.2f} %",
