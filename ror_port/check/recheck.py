@@ -121,13 +121,23 @@ def _read(path: Path) -> dict[str, Any]:
     if version not in READABLE or isinstance(version, bool):
         versions = " or ".join(map(str, READABLE))
         raise NotACheckpoint(f"{path}: not a certificate of ror-port, version {versions}")
-    try:
-        wrong = mismatch(certificate if version == VERSION else _upgraded(certificate), schema())
-    except RecursionError:
-        wrong = "nested too deep"
-    if wrong:
+    if _nested_deeper(certificate, limits.MAX_NESTING):
+        raise UnsafeFile(f"{path}: nested deeper than {limits.MAX_NESTING} levels")
+    today = certificate if version == VERSION else _upgraded(certificate)
+    if wrong := mismatch(today, schema()):
         raise NotACheckpoint(f"{path}: not a valid certificate: {wrong}")
-    return certificate if version == VERSION else {**_upgraded(certificate), "certificate": version}
+    return {**today, "certificate": version}
+
+
+def _nested_deeper(value: Any, levels: int) -> bool:
+    inner = [value]
+    for _ in range(levels):
+        inner = [
+            item
+            for outer in inner
+            for item in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ]
+    return bool(inner)
 
 
 _RENAMED = {
@@ -308,8 +318,14 @@ class _Comparison:
         elif isinstance(stated, list) and isinstance(found, list) and len(stated) == len(found):
             for index, (one, other) in enumerate(zip(stated, found, strict=True)):
                 yield from self._differences(f"{where} {index}", one, other)
-        elif not self._same(where.rpartition(" ")[2], stated, found):
+        elif not self._equal(where.rpartition(" ")[2], stated, found):
             yield f"{where}: stated {_shown(stated)}, computed {_shown(found)}"
+
+    def _equal(self, key: str, stated: Any, found: Any) -> bool:
+        try:
+            return self._same(key, stated, found)
+        except OverflowError:  # a whole number beyond the floats
+            return False
 
     def _same(self, key: str, stated: Any, found: Any) -> bool:
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (stated, found))

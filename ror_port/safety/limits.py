@@ -13,7 +13,7 @@ MAX_FILES_BESIDE = 50
 """Files that may hold an architecture, in the folder of a weights file."""
 
 MAX_NESTING = 50
-"""Models within models. People nest two or three deep."""
+"""Models within models, and levels of a certificate. People nest models two or three deep; a certificate has eight."""
 
 MAX_NAME = 1_000
 """Characters of a layer or weight name; Keras' own have some dozens."""

@@ -365,6 +365,29 @@ def test_odd_types_are_refused_or_reported(variants, tmp_path) -> None:
     assert refusals > len(variants) / 2
 
 
+@pytest.mark.parametrize("free", [("source", "network"), ("source", "facts", 0), ("record",), ("source",)])
+def test_odd_values_where_anything_may_stand(folder, computed_once, free) -> None:
+    """On commit 7d379ca some were exit 1."""
+    original = (folder / NAME).read_text()
+    for name in ("epsilon", "name", "value", "other"):
+        for odd in (*ODD, 10**400, -(10**400), [[1, [2]], {"a": ESCAPE}]):
+            (folder / NAME).write_text(original)
+            edit(folder, *free, value=lambda old, name=name, odd=odd: {**(old or {}), name: odd})
+            try:
+                again = recheck.recheck(folder / NAME)
+            except RorPortError:
+                continue
+            json.dumps(again.as_json())
+            assert click.unstyle(recheck_text(folder / NAME, again)).replace("\n", "").isprintable()
+
+
+def test_deep_nesting_is_refused(folder, forks) -> None:
+    """On commit 7d379ca it was exit 1."""
+    text = (folder / NAME).read_text()
+    (folder / NAME).write_text(text.replace('"source": {', '"source": {"deep": ' + "[" * 900 + "]" * 900 + ", ", 1))
+    refused(folder, forks, 5, "nested deeper than 50 levels")
+
+
 def test_our_validation_agrees_with_jsonschema(variants) -> None:
     """It reads the same schema. A NaN is no number here, and there it is."""
     schema = recheck.schema()
@@ -399,5 +422,5 @@ def test_a_certificate_that_is_no_file(tmp_path, forks) -> None:
     (tmp_path / "deep.json").write_text('{"certificate": 1, "a": ' + "[" * 900 + "]" * 900 + "}")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, tmp_path / "none", tmp_path / "deep.json"):
         done = forks.run("verify", "--certificate", path)
-        assert done.code in (3, 4), done.stderr
+        assert done.code in (3, 4, 5), done.stderr
         assert done.stderr.count("\n") == 1
