@@ -28,6 +28,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "size": ("size=…", "--input-size"),
     "sha256": ("sha256=…", "--expect-sha256"),
     "bad_values": ("bad_values=True", "--allow-bad-values"),
+    "architecture": ("architecture=…", "--architecture"),
     "path": ("another path", "another name with -o"),
     "format": ("format=…", "--format"),
     "fold_bn": ("fold_bn=True", "--fold-bn"),

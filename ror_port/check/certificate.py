@@ -144,7 +144,8 @@ class Certificate:
                     "bytes": size(source),
                     "parameters": port.size,
                     "dtype": port.dtype,
-                    "given": asdict(port.given),
+                    "given": {key: value for key, value in asdict(port.given).items() if key != "architecture"},
+                    "architecture": _architecture(port, folder),
                 },
                 "inputs": inputs,
                 "reference": {
@@ -194,6 +195,12 @@ def _record(expectation: Expectation, path: Path, progress: Progress) -> Record:
     if not difference.within(tolerance):
         explanation = explain(expectation, [scores], softmax=softmax, tolerances=[tolerance], progress=progress)
     return Record(path, difference, tolerance, explanation)
+
+
+def _architecture(port: Port, folder: Path) -> dict[str, Any] | None:
+    """The file that states the architecture of weights which come without."""
+    path = port.checkpoint.config_file
+    return {"file": os.path.relpath(path, folder), "sha256": sha256(path)} if path else None
 
 
 def _versions() -> dict[str, str]:

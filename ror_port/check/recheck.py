@@ -85,7 +85,8 @@ def recheck(path: Path, progress: Progress = SILENT) -> Recheck:
     """
     before = _read(path)
     inputs, record, source = before["inputs"], before["record"], before["source"]
-    items = [source, *before["artifacts"], *([record] if record else [])]
+    architecture = source["architecture"]
+    items = [source, *before["artifacts"], *filter(None, (record, architecture))]
     paths = [_within(path, item["file"]) for item in items]
     images = _within(path, inputs["file"]) if inputs["file"] else None
     faults = tuple(fault for item, file in zip(items, paths, strict=True) if (fault := _changed(file, item)))
@@ -94,10 +95,12 @@ def recheck(path: Path, progress: Progress = SILENT) -> Recheck:
     if faults:
         return Recheck(before, faults, None, ParityError.exit_code)
     count = inputs["shape"][0]
-    asked = Inputs(images, paths[-1] if record else None, inputs["seed"] or 0, count, count)
-    with load(paths[0], _given(path, source["given"])) as port:
+    beyond = 1 + len(before["artifacts"])  # what follows the source and the artifacts
+    asked = Inputs(images, paths[beyond] if record else None, inputs["seed"] or 0, count, count)
+    given = _given(path, source["given"], paths[-1] if architecture else None)
+    with load(paths[0], given) as port:
         layers = _ensure_affordable(path, port, before)
-        proof = prove(port, paths[1 : 1 + len(before["artifacts"])], asked, per_layer=layers, progress=progress)
+        proof = prove(port, paths[1:beyond], asked, per_layer=layers, progress=progress)
         now = proof.as_json(path.parent)
         if now["inputs"]["sha256"] != inputs["sha256"]:
             return Recheck(before, ("the images are not those that were certified",), None, ParityError.exit_code)
@@ -161,12 +164,14 @@ def _upgraded(value: Any) -> Any:
         found["certificate"] = VERSION
     if "runtime" in found:
         found.setdefault("output", None)
+    if "given" in found:
+        found.setdefault("architecture", None)
     return found
 
 
-def _given(path: Path, stated: Json) -> Given:
+def _given(path: Path, stated: Json, architecture: Path | None) -> Given:
     try:
-        return Given(**stated)
+        return Given(**stated, architecture=architecture)
     except (TypeError, UsageError) as error:
         raise NotACheckpoint(f"{path}: not a valid certificate: 'source/given': {error}") from None
 

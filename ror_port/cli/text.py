@@ -335,6 +335,8 @@ def _assumed(again: Recheck, now: Mapping[str, Any]) -> Iterator[str]:
             change += f", the top-1 class on {difference.changed_top1 or 'none'} of {difference.images} images"
         verdict = "what passes here would fail" if assumption.decisive else "the verdict would be the same"
         yield f"{change}: {verdict}"
+    if architecture := now["source"]["architecture"]:
+        yield f"the architecture is that of {architecture['file']} (sha256 {architecture['sha256']})"
     for fact in now["source"]["facts"]:
         if fact["basis"] == "assumed":
             option = f"; change with {fact['option']}" if fact.get("option") else ""
