@@ -24,6 +24,7 @@ from collections.abc import Mapping
 ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "backend": ("backend=…", "--source-backend"),
     "keras": ("keras=…", "--source-keras"),
+    "ordering": ("ordering=…", "--source-ordering"),
     "epsilon": ("epsilon=…", "--bn-epsilon"),
     "size": ("size=…", "--input-size"),
     "sha256": ("sha256=…", "--expect-sha256"),

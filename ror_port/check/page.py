@@ -12,6 +12,7 @@ from dataclasses import fields
 from html import escape
 from typing import Any
 
+from ror_port.errors import ARGUMENTS
 from ror_port.network.families import FAMILIES
 from ror_port.network.graph import Graph
 
@@ -323,18 +324,13 @@ def _provenance(certificate: Json) -> str:
     return _stated(certificate["source"]["given"]) + _table(["basis", "fact", "value", "evidence"], rows) + text
 
 
-OPTIONS: Mapping[str, str] = {
-    "backend": "--source-backend",
-    "keras": "--source-keras",
-    "epsilon": "--bn-epsilon",
-    "size": "--input-size",
-}
-"""What may be stated about a source and changes how it is read → the option that states it."""
+READINGS = ("backend", "ordering", "keras", "epsilon", "size")
+"""What may be stated about a source and changes how it is read."""
 
 
 def _stated(given: Json) -> str:
     """What the verdict rests on that is not taken from the file."""
-    stated = ", ".join(f"{option} {given[name]}" for name, option in OPTIONS.items() if given.get(name) is not None)
+    stated = ", ".join(f"{ARGUMENTS[name][1]} {given[name]}" for name in READINGS if given.get(name) is not None)
     return f'<p class="warn">Holds under what was stated about the file: {escape(stated)}.</p>' if stated else ""
 
 

@@ -22,10 +22,10 @@ from ror_port import tolerances
 from ror_port.check.certificate import READABLE, VERSION, Certificate, Inputs, Json, prove
 from ror_port.check.compare import Difference
 from ror_port.check.expectation import Expectation
-from ror_port.check.page import OPTIONS
+from ror_port.check.page import READINGS
 from ror_port.check.progress import SILENT, Progress
 from ror_port.check.schema import mismatch
-from ror_port.errors import NotACheckpoint, ParityError, RorPortError, UnsafeFile, UsageError, quote
+from ror_port.errors import ARGUMENTS, NotACheckpoint, ParityError, RorPortError, UnsafeFile, UsageError, quote
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.json_text import json_object
 from ror_port.safety import limits
@@ -250,11 +250,11 @@ def _ensure_affordable(path: Path, port: Port, before: Json) -> bool:
 def _assumptions(proof: Certificate) -> Iterator[Assumption]:
     """What the certificate states about the source, each with what the outputs would be without it."""
     expectation, given = proof.expectation, proof.expectation.port.given
-    for name, option in OPTIONS.items():
+    for name in READINGS:
         value = getattr(given, name)
         if value is None:
             continue
-        assumption = Assumption(option, str(value))
+        assumption = Assumption(ARGUMENTS[name][1], str(value))
         try:
             with load(expectation.port.checkpoint.path, replace(given, **{name: None})) as port:  # type: ignore[arg-type]
                 scores = Expectation(port, expectation.arrays).scores()
@@ -311,8 +311,9 @@ class _Comparison:
             yield from self._differences("passed", before["passed"], now["passed"])
 
     def _facts(self, source: Json) -> dict[str, Any]:
-        """The source with its facts by their names."""
+        """The source with its facts by their names; its architecture, found or given, is compared as a file."""
         facts = {fact["name"]: f"{fact['value']} ({fact['basis']})" for fact in source["facts"]}
+        facts.pop("architecture", None)
         return {**{key: value for key, value in source.items() if key != "source"}, "facts": facts}
 
     def _differences(self, where: str, stated: Any, found: Any) -> Iterator[str]:

@@ -7,10 +7,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
+import h5py
 import jsonschema
 import numpy as np
 import pytest
@@ -20,10 +22,12 @@ from forks import Forks
 from genuine import DIGITS, FIXTURES
 from ror_port.check import recheck
 from ror_port.check.certificate import Certificate, Inputs, prove
+from ror_port.check.page import READINGS
 from ror_port.check.schema import mismatch
 from ror_port.cli.text import recheck_text
-from ror_port.errors import NotACheckpoint, RorPortError
+from ror_port.errors import NotACheckpoint, RorPortError, UnsafeFile
 from ror_port.source.port import load
+from ror_port.source.provenance import Given
 
 SECONDS, MEMORY = 5, 128 << 20
 """Of processor time, and bytes above those of a command that does nothing, that a refusal may take."""
@@ -222,8 +226,9 @@ FORGED: list[tuple[tuple[Any, ...], Any, str]] = [
 ]
 
 
+@pytest.mark.usefixtures("computed_once")
 @pytest.mark.parametrize(("path", "value", "message"), FORGED, ids=[".".join(map(str, path)) for path, *_ in FORGED])
-def test_a_forged_figure_is_named(folder, computed_once, path, value, message) -> None:
+def test_a_forged_figure_is_named(folder, path, value, message) -> None:
     """On commit 7d379ca it was shown as "then", and the certificate passed."""
     edit(folder, *path, value=value)
     if not message:
@@ -243,6 +248,7 @@ def test_a_forged_certificate_fails(folder, forks) -> None:
     assert "FAILED  is not what was computed: 'digits.onnx' difference relative_l2: stated 5.0e-01" in done.stdout
 
 
+@pytest.mark.usefixtures("computed_once")
 @pytest.mark.parametrize(
     ("path", "factor"),
     [
@@ -253,7 +259,7 @@ def test_a_forged_certificate_fails(folder, forks) -> None:
         (("reference", "float32_noise"), 1.5),
     ],
 )
-def test_what_rounding_costs_on_another_machine_is_no_forgery(folder, computed_once, path, factor) -> None:
+def test_what_rounding_costs_on_another_machine_is_no_forgery(folder, path, factor) -> None:
     edit(folder, *path, value=lambda old: old * factor)
     again = recheck.recheck(folder / NAME)
     assert (again.exit_code, again.faults) == (0, ())
@@ -365,8 +371,9 @@ def test_odd_types_are_refused_or_reported(variants, tmp_path) -> None:
     assert refusals > len(variants) / 2
 
 
+@pytest.mark.usefixtures("computed_once")
 @pytest.mark.parametrize("free", [("source", "network"), ("source", "facts", 0), ("record",), ("source",)])
-def test_odd_values_where_anything_may_stand(folder, computed_once, free) -> None:
+def test_odd_values_where_anything_may_stand(folder, free) -> None:
     """On commit 7d379ca some were exit 1."""
     original = (folder / NAME).read_text()
     for name in ("epsilon", "name", "value", "other"):
@@ -386,6 +393,12 @@ def test_deep_nesting_is_refused(folder, forks) -> None:
     text = (folder / NAME).read_text()
     (folder / NAME).write_text(text.replace('"source": {', '"source": {"deep": ' + "[" * 900 + "]" * 900 + ", ", 1))
     refused(folder, forks, 5, "nested deeper than 50 levels")
+
+
+def test_everything_that_may_be_stated_about_a_source_has_its_place() -> None:
+    stated = {field.name for field in fields(Given)} - {"architecture"}
+    assert recheck.schema()["properties"]["source"]["properties"]["given"]["properties"].keys() == stated
+    assert set(READINGS) == stated - {"sha256", "bad_values"}
 
 
 def test_our_validation_agrees_with_jsonschema(variants) -> None:
@@ -424,3 +437,26 @@ def test_a_certificate_that_is_no_file(tmp_path, forks) -> None:
         done = forks.run("verify", "--certificate", path)
         assert done.code in (3, 4, 5), done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_an_architecture_beside_the_weights_is_a_file_like_the_others(tmp_path) -> None:
+    """On commit 7d379ca architectures beside weights were not read."""
+    with h5py.File(FIXTURES / "layers/keras-1.2.2-theano-0.9.0/networks-residual-th.h5") as model:
+        with h5py.File(tmp_path / "w.h5", "w") as weights:
+            weights.attrs.update(model["model_weights"].attrs)
+            for name in model["model_weights"]:
+                model["model_weights"].copy(name, weights)
+        config = model.attrs["model_config"]
+        (tmp_path / "arch.json").write_bytes(config if isinstance(config, bytes) else config.encode())
+    for arguments in (("to-onnx", "w.h5", "--no-verify"), ("verify", "w.h5", "w.onnx", "-o", NAME)):
+        done = run(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    again = recheck.recheck(tmp_path / NAME)
+    assert (again.exit_code, again.faults) == (0, ())
+    assert "the architecture is that of arch.json" in recheck_text(tmp_path / NAME, again)
+    edit(tmp_path, "source", "architecture", "file", value="/etc/hostname")
+    with pytest.raises(UnsafeFile, match="not in the certificate's folder"):
+        recheck.recheck(tmp_path / NAME)
+    edit(tmp_path, "source", "given", value=lambda old: {**old, "architecture": "/etc/hostname"})
+    with pytest.raises(NotACheckpoint, match="no such field"):
+        recheck.recheck(tmp_path / NAME)
