@@ -24,6 +24,7 @@ from collections.abc import Mapping
 ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "backend": ("backend=…", "--source-backend"),
     "keras": ("keras=…", "--source-keras"),
+    "ordering": ("ordering=…", "--source-ordering"),
     "epsilon": ("epsilon=…", "--bn-epsilon"),
     "size": ("size=…", "--input-size"),
     "sha256": ("sha256=…", "--expect-sha256"),
@@ -34,6 +35,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "fold_bn": ("fold_bn=True", "--fold-bn"),
     "force": ("force=True", "--force"),
     "certify": ("certify=True", "--certify"),
+    "scale": ("scale=…", "--scale"),
 }
 """Argument of `ror_port.load` or `ror_port.save` → how an error names it in Python and on the command line."""
 

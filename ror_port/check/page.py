@@ -12,6 +12,7 @@ from dataclasses import fields
 from html import escape
 from typing import Any
 
+from ror_port.errors import ARGUMENTS
 from ror_port.network.families import FAMILIES
 from ror_port.network.graph import Graph
 
@@ -325,7 +326,17 @@ def _provenance(certificate: Json) -> str:
         text = "<p>What would change if an assumed fact were otherwise:</p>" + _table(
             ["assumed fact", "alternative", "change of the logits (relative L2)", "changed top-1 classes"], changes
         )
-    return _table(["basis", "fact", "value", "evidence"], rows) + text
+    return _stated(certificate["source"]["given"]) + _table(["basis", "fact", "value", "evidence"], rows) + text
+
+
+READINGS = ("backend", "ordering", "keras", "epsilon", "size")
+"""What may be stated about a source and changes how it is read."""
+
+
+def _stated(given: Json) -> str:
+    """What the verdict rests on that is not taken from the file."""
+    stated = ", ".join(f"{ARGUMENTS[name][1]} {given[name]}" for name in READINGS if given.get(name) is not None)
+    return f'<p class="warn">Holds under what was stated about the file: {escape(stated)}.</p>' if stated else ""
 
 
 def _weights(groups: Sequence[Json]) -> str:

@@ -6,6 +6,8 @@ import atexit
 import gc
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -15,6 +17,7 @@ from ror_port import __version__
 from ror_port.cli.comparing import diagnose, evaluate, verify
 from ror_port.cli.converting import theano_to_tf, to_onnx, to_theano, to_torch
 from ror_port.cli.inspecting import inspect, list_networks
+from ror_port.errors import printable
 from ror_port.safety.signals import TERMINATION_SIGNALS
 
 EXIT_CODES = """\b
@@ -24,7 +27,32 @@ themselves; 5 unsafe file; 6 NaN, infinity or negative variance; 7 unknown netwo
 With several files, the code of the first that failed."""
 
 
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """Escapes what a wrong argument would make a terminal do; click quotes it as it is."""
+    try:
+        yield
+    except click.UsageError as error:
+        text = error.format_message()
+        if text.replace("\n", "").isprintable():  # help has several lines
+            raise
+        raise click.UsageError(printable(text), error.ctx) from None
+
+
+class Commands(click.Group):
+    """The commands, whose errors are printable."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _printable_errors():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, context: click.Context) -> Any:
+        with _printable_errors():
+            return super().invoke(context)
+
+
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog=f"""\b
 Examples:

@@ -16,9 +16,9 @@ from ror_port.source.provenance import Fact
 
 if TYPE_CHECKING:  # a command that prints none of these does not import them
     from ror_port.api import Written
-    from ror_port.check.certificate import Recheck
     from ror_port.check.diagnose import Training
     from ror_port.check.evaluate import Evaluation, Hypothesis
+    from ror_port.check.recheck import Recheck
     from ror_port.check.verify import Verification
 
 
@@ -169,12 +169,16 @@ WIDEST_CONFUSION = 20
 """Classes up to which the confusion matrix fits a terminal."""
 
 
+NO_SOFTMAX = "the network ends without a softmax: that its largest output is a predicted class is taken for granted"
+
+
 def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothesis]) -> str:
     """Accuracy and error in per cent, as the authors' code printed them; by class; the confusion matrix."""
     dataset, confusion = found.dataset, found.confusion
     lines = [
-        f"{path} in {found.runtime}",
+        f"{printable(path)} in {found.runtime}",
         f"  {len(found.predictions):,} images: {dataset.name}; {dataset.preprocessing}",
+        *([] if found.scores_classes else [click.style(f"  {NO_SOFTMAX}", fg="yellow")]),
         "",
         f"Accuracy : {100 * found.accuracy:.2f} %",
         f"Error : {100 * (1 - found.accuracy):.2f} %",
@@ -204,10 +208,11 @@ def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothes
 
 def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | None) -> str:
     """The verdict on every artifact; on a failure where and why."""
+    certificate = _printable(certificate)
     inputs = certificate["inputs"]
     shape = "×".join(map(str, inputs["shape"]))
     lines = [
-        f"{source}: {certificate['source']['network']['name']}",
+        f"{printable(source)}: {certificate['source']['network']['name']}",
         f"  against Theano's arithmetic in NumPy float64 on {_inputs(inputs)}, {shape}",
     ]
     assumed = [fact for fact in certificate["source"]["facts"] if fact["basis"] == "assumed"]
@@ -238,7 +243,7 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
     if (effects := certificate["sensitivity"]) and not decided:
         lines += ["", *effects_text(effects)]
     if out:
-        lines.append(f"wrote {out} and {out.with_suffix('.html').name}")
+        lines.append(f"wrote {printable(out)} and {printable(out.with_suffix('.html').name)}")
     return "\n".join(lines)
 
 
@@ -313,20 +318,69 @@ def _reading(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"  recorded outputs fit {names} (relative L2 error {after:.1e}): convert again with {remedy}"
 
 
+def _printable(value: Any) -> Any:
+    """JSON with all its texts escaped for a terminal."""
+    if isinstance(value, Mapping):
+        return {key: _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return printable(value) if isinstance(value, str) else value
+
+
+SHOWN_FAULTS = 10
+"""Figures that are not what was computed, of which so many are listed."""
+
+
 def recheck_text(path: Path, again: Recheck) -> str:
-    lines = [f"{path}: created {again.before['created']}, {_verdict(again.before['passed'])} then"]
-    if again.now is None:
-        return "\n".join([*lines, *(f"{_verdict(False)}  {fault}" for fault in again.faults)])
-    lines.append("  every file is the one that was certified (sha256)")
-    for before, now in zip(again.before["artifacts"], again.now["artifacts"], strict=True):
-        lines.append(_headline(now))
-        if now["reason"]:
-            lines.append(f"  {now['reason']}")
+    before, now = _printable(again.before), _printable(again.now)
+    lines = [f"{printable(path)}: created {before['created']}, {_verdict(before['passed'])} then"]
+    if now is not None:
+        lines.append("  every file is the one that was certified (sha256)")
+        lines += _assumed(again, now)
+    if again.faults:
+        what = "is not what was computed: " if now is not None else ""
+        lines += [f"{_verdict(False)}  {what}{printable(fault)}" for fault in again.faults[:SHOWN_FAULTS]]
+        more = len(again.faults) - SHOWN_FAULTS
+        lines += [f"  and {more} more"] if more > 0 else []
+    if now is None:
+        return "\n".join(lines)
+    for then, artifact in zip(before["artifacts"], now["artifacts"], strict=True):
+        lines.append(_headline(artifact))
+        if artifact["reason"]:
+            lines.append(f"  {artifact['reason']}")
         else:
-            then = before["difference"]
-            lines.append(f"  {_figures(now['difference'], now['tolerance']['value'])}")
-            lines.append(f"  then: {then['relative_l2']:.1e}, in {before['runtime']}" if then else "  then: not run")
+            stated = then["difference"] and then["difference"]["relative_l2"]
+            lines.append(f"  {_figures(artifact['difference'], artifact['tolerance']['value'])}")
+            lines.append(f"  then: {_error(stated)}, in {then['runtime']}" if then["difference"] else "  then: not run")
+    if not again.layers:
+        lines.append("errors by layer were not compared: with so many images they take too much memory")
     return "\n".join(lines)
+
+
+def _error(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.1e}"
+
+
+def _assumed(again: Recheck, now: Mapping[str, Any]) -> Iterator[str]:
+    """What the certificate states about the source, with its effect; then what is assumed of it."""
+    for assumption in again.assumptions:
+        heading = click.style("the certificate assumes", fg="yellow", bold=True)
+        yield f"{heading} {assumption.option} {printable(assumption.value)}, which is not taken from the file"
+        difference = assumption.difference
+        if difference is None:
+            yield f"  without it the source is not read: {printable(assumption.refusal)}"
+            continue
+        change = f"  without it the outputs differ by {difference.relative_l2:.1e} (relative L2)"
+        if difference.same_top1 is not None:
+            change += f", the top-1 class on {difference.changed_top1 or 'none'} of {difference.images} images"
+        verdict = "what passes here would fail" if assumption.decisive else "the verdict would be the same"
+        yield f"{change}: {verdict}"
+    if architecture := now["source"]["architecture"]:
+        yield f"the architecture is that of {architecture['file']} (sha256 {architecture['sha256']})"
+    for fact in now["source"]["facts"]:
+        if fact["basis"] == "assumed":
+            option = f"; change with {fact['option']}" if fact.get("option") else ""
+            yield click.style(f"assumed: {fact['name']} {fact['value']} ({fact['evidence']}{option})", fg="yellow")
 
 
 def training_text(path: Path, found: Training) -> str:
@@ -340,7 +394,7 @@ def training_text(path: Path, found: Training) -> str:
     }[found.verdict]
     total = len(found.best.channels)
     lines = [
-        f"{path}: by its running statistics {verdict}",
+        f"{printable(path)}: by its running statistics {verdict}",
         f"  {found.votes} of {total} channels fit better under {words[found.best.true_convolution]}, "
         f"{found.deviations:.1f} standard deviations from a fair coin; divergence {found.best.mean:.2g} against "
         f"{found.other.mean:.2g}",

@@ -381,14 +381,14 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
     family = understood.family
     padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, padded)
     by_name = found.by_name if isinstance(found, Recognition) and origin.software is KERAS_1 else None
-    norm = provenance.batch_norm(
-        checkpoint, padding.graph, family, origin, given, stated=stated is not None, by_name=by_name
+    norm, as_stored = (
+        provenance.batch_norm(
+            checkpoint, padding.graph, family, origin, each, stated=stated is not None, by_name=by_name
+        )
+        for each in (given, replace(given, epsilon=None))
     )
     graph = norm.graph
-    as_stored = provenance.batch_norm(
-        checkpoint, padding.graph, family, origin, replace(given, epsilon=None), stated is not None
-    ).graph
-    compare_with_graph(checkpoint, family.name if family else "the network", as_stored)
+    compare_with_graph(checkpoint, family.name if family else "the network", as_stored.graph)
     states = stated is not None and not checkpoint.writer
     ordering = provenance.ordering(
         checkpoint, graph, origin, theano, states, stated is not None and stated.format_assumed, given
