@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ror_port.check.classification import IMAGES, by_node, seeded_inputs
 from ror_port.check.progress import SILENT, Progress
-from ror_port.errors import UsageError
+from ror_port.errors import UsageError, system_limit
 from ror_port.source import port as source
 from ror_port.source.port import Inputs, Port
 from ror_port.source.provenance import Given
@@ -18,6 +20,17 @@ if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts f
     from ror_port.check.verify import Verification
     from ror_port.formats.format import Dtype
     from ror_port.network.layers.layer import DataFormat
+
+
+@contextmanager
+def _system_limits_reported() -> Iterator[None]:
+    """Raises SystemLimit where the system refuses memory or open files."""
+    try:
+        yield
+    except (MemoryError, OSError, ImportError) as error:
+        if limit := system_limit(error):
+            raise limit from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ class Written:
         return {"path": str(self.path), "format": self.format, "bytes": self.bytes, "sha256": self.sha256}
 
 
+@_system_limits_reported()
 def load(
     path: Path | str,
     *,
@@ -71,8 +85,10 @@ def planned(
     from ror_port.convert import stage
     from ror_port.formats.format import chosen
 
-    target, source_path = Path(path), port.checkpoint.path
-    stage.validate_target(target, source_path, folder=chosen(target, format).folder, force=force)
+    target, source_path, written = Path(path), port.checkpoint.path, chosen(Path(path), format)
+    written.ensure_names(target)
+    written.ensure_writable()
+    stage.validate_target(target, source_path, folder=written.folder, force=force)
     if certify:
         from ror_port.check import certificate
 
@@ -80,6 +96,7 @@ def planned(
     return target
 
 
+@_system_limits_reported()
 def save(
     port: Port,
     path: Path | str,
@@ -116,17 +133,18 @@ def save(
         raise UsageError("a certificate needs the verification", "certify")
     target = planned(port, path, format=format, force=force, certify=certify)
     check = _Check(port, target, certify, progress) if verify else None
-    made = write(
-        port,
-        target,
-        chosen(target, format),
-        data_format=data_format,
-        logits=logits,
-        dtype=dtype,
-        fold_bn=fold_bn,
-        check=check or no_check,
-        progress=lambda parameters, count: progress.track(parameters, count, "converting"),
-    )
+    with check.certificate_staged() if check else ExitStack():
+        made = write(
+            port,
+            target,
+            chosen(target, format),
+            data_format=data_format,
+            logits=logits,
+            dtype=dtype,
+            fold_bn=fold_bn,
+            check=check or no_check,
+            progress=lambda parameters, count: progress.track(parameters, count, "converting"),
+        )
     written = Written(target, made.format, made.bytes, made.sha256)
     return check.added_to(written) if check else written
 
@@ -140,6 +158,17 @@ class _Check:
         self.target, self.certify, self.progress = target, certify, progress
         self.expectation = Expectation(port, seeded_inputs(port), per_layer=certify)
         self.verification: Verification | None = None
+        self.write_certificate: Callable[[dict[str, Any]], None] | None = None
+
+    @contextmanager
+    def certificate_staged(self) -> Iterator[None]:
+        """The certificate, if there is to be one, takes its place after the output; where either fails, neither does."""
+        from ror_port.check import certificate
+
+        with ExitStack() as stack:
+            if self.certify:
+                self.write_certificate = stack.enter_context(certificate.staged(certificate.path_beside(self.target)))
+            yield
 
     def __call__(self, stage: Path) -> None:
         """Verifies a finished output; raises ParityError where it must not take its place."""
@@ -150,6 +179,12 @@ class _Check:
         found = verify(self.expectation, stage, known=True, progress=self.progress)
         ensure_passed(found, self.expectation.port.checkpoint.path, "nothing was written")
         self.verification = replace(found, path=self.target)
+        if self.write_certificate:
+            from ror_port.check.certificate import Certificate, Inputs
+
+            with self.progress.busy("writing the certificate"):
+                proof = Certificate(self.expectation, Inputs(), (self.verification,))
+                self.write_certificate(proof.as_json(self.target.parent))
 
     def added_to(self, written: Written) -> Written:
         """The output with its verification, the effect of the epsilon, and the certificate, once it is in its place."""
@@ -158,16 +193,14 @@ class _Check:
         if "BatchNorm epsilon" in assumed and not port.admitted:
             with self.progress.busy("computing the effect of another epsilon"):
                 effect = self.expectation.epsilon_effect
-        if self.certify and self.verification:
-            from ror_port.check import certificate
+        if self.certify:
+            from ror_port.check.certificate import path_beside
 
-            path = certificate.path_beside(self.target)
-            with self.progress.busy("writing the certificate"):
-                proof = certificate.Certificate(self.expectation, certificate.Inputs(), (self.verification,))
-                certificate.write(proof.as_json(self.target.parent), path)
+            path = path_beside(self.target)
         return replace(written, verification=self.verification, epsilon_effect=effect, certificate=path)
 
 
+@_system_limits_reported()
 def verify(
     port: Port,
     artifact: Path | str,

@@ -74,10 +74,11 @@ def atomic_output(path: Path) -> Iterator[Path]:
         if not target.parent.exists():
             target.parent.mkdir(exist_ok=True)
             made = True
-        yield stage
-        for item in (stage, *stage.rglob("*")):
-            _flush(item)
-        _replace(stage, target, replaces)
+        with _removed_if_killed(stage):
+            yield stage
+            for item in (stage, *stage.rglob("*")):
+                _flush(item)
+            _replace(stage, target, replaces)
         _flush(target.parent)
         made = False
     except OSError as error:
@@ -90,6 +91,34 @@ def atomic_output(path: Path) -> Iterator[Path]:
             if made:
                 with suppress(OSError):  # another process may have written there
                     target.parent.rmdir()
+
+
+@contextmanager
+def _removed_if_killed(stage: Path) -> Iterator[None]:
+    """Has a process beside this one remove the stage where this one ends before the block does.
+
+    Nothing else can where a library aborts for want of memory, or the system kills. The other process waits for the
+    end of a pipe; where it cannot be started, there is none.
+    """
+    if not hasattr(os, "posix_spawn"):  # Windows
+        yield
+        return
+    reader, writer, process = -1, -1, 0
+    with suppress(OSError):
+        reader, writer = os.pipe()
+        command = ["sh", "-c", 'read -r _ || rm -rf -- "$1"', "sh", os.fspath(stage)]
+        actions = [(os.POSIX_SPAWN_DUP2, reader, 0), *((os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (1, 2))]
+        process = os.posix_spawn("/bin/sh", command, {"PATH": os.defpath}, file_actions=actions, setpgroup=0)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if process:
+                os.write(writer, b"done\n")
+                os.waitpid(process, 0)
+        for handle in (reader, writer):
+            if handle >= 0:
+                os.close(handle)
 
 
 def _replace(stage: Path, target: Path, replaces: bool) -> None:

@@ -50,7 +50,9 @@ class Format:
     in; a format without endings is a folder. module: under `ror_port.formats`, with `write` and, where it is read,
     `reader`. settings: the fields of `Settings` that it takes. data_format: of its images; None where the user chooses.
     dtype: of its weights, unless the user chooses; None for the source's. stock: whether it is made of Keras layers.
-    runtime: what runs it. reread: whether its tensors can be read again once they are written.
+    runtime: what runs it. reread: whether its tensors can be read again once they are written. needs: the function of
+    `ror_port.frameworks` that writing calls. opened: how its user opens one, in Python, with {path} and {name}, the
+    network's class in PyTorch.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Format:
     dtype: Dtype | None = None
     stock: bool = False
     reread: bool = True
+    needs: str = ""
+    opened: str = ""
 
     @property
     def folder(self) -> bool:
@@ -76,6 +80,22 @@ class Format:
     def path_of(self, source: Path, folder: Path | None = None) -> Path:
         """Where an output goes that the user gave no name: beside its source, or in a folder."""
         return (folder or source.parent) / (stem(source) + self.suffix)
+
+    def ensure_names(self, path: Path) -> None:
+        """Raises UsageError where an output is called as one of another format, or as a file where it is a folder."""
+        other = named(path.name)
+        if self.folder and (other or path.name.endswith(".safetensors")) and not path.is_dir():
+            raise UsageError(
+                f"{path} is called as a file, and {self.name} is a folder: name it without an ending"
+                + (f", or name the format {other.name}" if other and other.command == self.command else ""),
+            )
+
+    def ensure_writable(self) -> None:
+        """Raises MissingExtra where what writes the format is not installed."""
+        if self.needs:
+            from ror_port import frameworks
+
+            frameworks.ensure(self.needs)
 
     def write(self, target: Path, contents: Contents) -> None:
         """Writes a file or a folder that does not exist. Raises OSError where the disk fails."""
