@@ -33,18 +33,6 @@ def code(*names: str) -> str:
 # Of the code
 
 
-OPENED = {
-    "keras": "`keras.models.load_model(path)`, Keras 3",
-    "weights": "`model.load_weights(path)`, Keras 3",
-    "h5": "`keras.models.load_model(path)`, Keras 2 or 3",
-    "savedmodel": "`tf.saved_model.load(path)`",
-    "safetensors": "`from_pretrained(path)` of the definition in it",
-    "pt": "`torch.load(path, weights_only=True)`",
-    "onnx": "`onnxruntime.InferenceSession(path)`",
-    "theano": "`model.load_weights(path)`, Keras 1 on Theano",
-}
-"""Name of a format → how its user opens a file of it."""
-
 RUNS_IN = {"numpy": "the reference", "tensorflow": "TensorFlow", "torch": "PyTorch", "onnx": "ONNX Runtime"}
 
 
@@ -71,7 +59,8 @@ def formats() -> str:
     ]
     for format in FORMATS:
         read = "every command" if format.reread else "`verify`, `evaluate`"
-        rows.append((format.title, read, _option(format), OPENED[format.name]))
+        opened, where = format.opening("path", name="Class", input='"input"')
+        rows.append((format.title, read, _option(format), f"`{opened}`, {where}"))
     return markdown(rows)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ror_port.check.classification import IMAGES, by_node, seeded_inputs
+from ror_port.check.classification import IMAGES, seeded_inputs
 from ror_port.check.progress import SILENT, Progress
 from ror_port.errors import UsageError, system_limit
 from ror_port.source import port as source
@@ -18,7 +18,8 @@ from ror_port.source.provenance import Given
 if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts fast
     from ror_port.check.expectation import EpsilonEffect
     from ror_port.check.verify import Verification
-    from ror_port.formats.format import Dtype
+    from ror_port.formats.format import Dtype, Format
+    from ror_port.layout import Shape
     from ror_port.network.layers.layer import DataFormat
 
 
@@ -40,6 +41,7 @@ class Written:
     sha256: of a file; of a folder, of its files' hashes in the order of their names. verification: its comparison
     with the reference, or why it was not run; None where none was asked for. epsilon_effect: what another BatchNorm
     epsilon would change, where the epsilon was assumed. certificate: where it was written, if it was asked for.
+    opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch.
     """
 
     path: Path
@@ -49,9 +51,18 @@ class Written:
     verification: Verification | None = None
     epsilon_effect: EpsilonEffect | None = None
     certificate: Path | None = None
+    opened: str = ""
+    inputs: Mapping[str, Shape] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        return {"path": str(self.path), "format": self.format, "bytes": self.bytes, "sha256": self.sha256}
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "opened": self.opened,
+            "inputs": dict(self.inputs),
+        }
 
 
 @_system_limits_reported()
@@ -132,12 +143,13 @@ def save(
     if certify and not verify:
         raise UsageError("a certificate needs the verification", "certify")
     target = planned(port, path, format=format, force=force, certify=certify)
+    kind = chosen(target, format)
     check = _Check(port, target, certify, progress) if verify else None
     with check.certificate_staged() if check else ExitStack():
         made = write(
             port,
             target,
-            chosen(target, format),
+            kind,
             data_format=data_format,
             logits=logits,
             dtype=dtype,
@@ -145,8 +157,23 @@ def save(
             check=check or no_check,
             progress=lambda parameters, count: progress.track(parameters, count, "converting"),
         )
-    written = Written(target, made.format, made.bytes, made.sha256)
+    written = Written(
+        target,
+        made.format,
+        made.bytes,
+        made.sha256,
+        opened=_opening(port, target, kind),
+        inputs={node.name: node.shape for node in port.relayout(kind.data_format or data_format).graph.inputs},
+    )
     return check.added_to(written) if check else written
+
+
+def _opening(port: Port, path: Path, format: Format) -> str:
+    """How to open an output: code, and in which software."""
+    names = [repr(node.name) for node in port.graph.inputs]
+    name = port.family.class_name if port.family else "Network"
+    code, where = format.opening(repr(str(path)), name=name, input=": …, ".join(names))
+    return f"{code}, in {where}"
 
 
 class _Check:
@@ -162,7 +189,7 @@ class _Check:
 
     @contextmanager
     def certificate_staged(self) -> Iterator[None]:
-        """The certificate, if there is to be one, takes its place after the output; where either fails, neither does."""
+        """The certificate, if there is to be one, takes its place with the output; where one fails, neither does."""
         from ror_port.check import certificate
 
         with ExitStack() as stack:
@@ -224,5 +251,5 @@ def verify(
 
     if count < 1:
         raise UsageError(f"{count}; at least one image is expected", "count")
-    given = seeded_inputs(port, count, seed) if inputs is None else by_node(port, inputs)
+    given = seeded_inputs(port, count, seed) if inputs is None else port.inputs(inputs)
     return engine.verify(Expectation(port, given, per_layer), Path(artifact))

@@ -20,8 +20,8 @@ from ror_port.layout import Array, PermuteFlattened
 from ror_port.mapping import weights
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Flatten, Layer
-from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.network.layers.normalization import NORM_RULES, Divisor
+from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.source.port import Port
 
 

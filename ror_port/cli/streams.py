@@ -41,11 +41,11 @@ def prepare() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free number
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open until the process ends
+        sys.stdin = os.fdopen(0, closefd=False, encoding="utf-8")
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stdout = os.fdopen(1, "w", closefd=False, encoding="utf-8")
     encoding = sys.stderr.encoding if sys.stderr is not None else "utf-8"
-    raw = io.BufferedWriter(_NeverFailing(2, "w", closefd=False))  # type: ignore[arg-type]
+    raw = io.BufferedWriter(_NeverFailing(2, "w", closefd=False))
     sys.stderr = io.TextIOWrapper(raw, encoding, "backslashreplace", line_buffering=True)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -107,7 +107,10 @@ def _removed_if_killed(stage: Path) -> Iterator[None]:
     with suppress(OSError):
         reader, writer = os.pipe()
         command = ["sh", "-c", 'read -r _ || rm -rf -- "$1"', "sh", os.fspath(stage)]
-        actions = [(os.POSIX_SPAWN_DUP2, reader, 0), *((os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (1, 2))]
+        actions = [
+            (os.POSIX_SPAWN_DUP2, reader, 0),
+            *((os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (1, 2)),
+        ]
         process = os.posix_spawn("/bin/sh", command, {"PATH": os.defpath}, file_actions=actions, setpgroup=0)
     try:
         yield
