@@ -7,7 +7,7 @@ reference_numpy.py WEIGHTS.h5
 import sys
 import time
 
-from ror_port.check.classification import seeded_images
+from ror_port.check.classification import seeded_inputs
 from ror_port.check.expectation import Expectation
 from ror_port.source.port import load
 
@@ -18,7 +18,7 @@ def compute() -> None:
 
 
 with load(sys.argv[1]) as port:
-    images = seeded_images(port.graph.input.shape, 8)
+    images = seeded_inputs(port, 8)
     compute()
     started = time.process_time()
     compute()

@@ -72,6 +72,7 @@ class Family(object):
             tried += 1
             expected = layers.refusal(self.args.stack, full)
             try:
+                keep = keep and (self.args.stack not in layers.SELECTED or self.name in ('dense', 'nested'))
                 arrays.update(record_case(name, make, inputs, arrays, self.kept(name) if keep else None))
                 if expected and K.floatx() == 'float32':
                     print('!! %s: was to be refused (%s)' % (full, expected))
@@ -89,6 +90,8 @@ class Family(object):
                         traceback.print_exc()
         if self.args.case == '*' and arrays:
             write(self.path, arrays)
+        elif self.args.case == '*' and os.path.exists(self.path):
+            os.remove(self.path)
         if self.args.case == '*':
             note(self.refused_path, self.name, refused, first)
         print('%s %s %s %s: %d cases, %d refused, %d bytes, %.0f s' % (

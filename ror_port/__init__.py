@@ -1,4 +1,4 @@
-"""Brings Theano-era Keras networks back to life, faithfully and with proof.
+"""Converts networks of Theano-era Keras to Keras 3, PyTorch and ONNX, and verifies what the result computes.
 
     import ror_port
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts f
     from ror_port.check.expectation import EpsilonEffect
     from ror_port.check.verify import Verification
     from ror_port.formats.format import Dtype, Format
-    from ror_port.layout import Shape
-    from ror_port.network.layers.layer import DataFormat
+    from ror_port.layout import DataFormat, Shape
 
 
 @contextmanager
@@ -75,6 +74,8 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
+    ordering: Literal["th", "tf"] | None = None,
+    architecture: Path | str | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is. Use the port as a context manager: tensors are read on demand.
 
@@ -82,11 +83,14 @@ def load(
     arguments state what the file does not, or states wrongly. backend: what trained the weights; under "theano",
     kernels are those of a true convolution. keras: the version that wrote the file, such as "1.0.6". epsilon: of the
     BatchNorms. size: height and width of an image in pixels. sha256: of the file, compared before anything in it is
-    interpreted. bad_values: admit NaN, infinities and negative variances.
+    interpreted. bad_values: admit NaN, infinities and negative variances. ordering: channels first ("th") or last
+    ("tf"), of layers for which the file states none. architecture: a file with the model as JSON or YAML, for weights
+    that come without; by default the one beside them that fits.
 
     Raises UsageError, UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values))
+    beside = Path(architecture) if architecture is not None else None
+    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering))
 
 
 def planned(

@@ -1,4 +1,4 @@
-"""The only module that imports TensorFlow, Keras, PyTorch, ONNX, ONNX Runtime and Pillow, each when it is asked for.
+"""The only module that imports TensorFlow, Keras, PyTorch, ONNX (Runtime), Pillow and PyYAML, each when it is needed.
 
 (`ror_port.models` imports them too: its files are copied away by users.) Each function raises MissingExtra where its
 framework is not installed or cannot be imported.
@@ -61,8 +61,7 @@ def pillow() -> Any:
 
 
 def yaml() -> Any:
-    """PyYAML, for architectures that are written in it."""
-    return _imported("yaml", "PyYAML", "yaml")
+    return _imported("yaml", "PyYAML, which reads architectures in YAML,", "yaml")
 
 
 def ensure(framework: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -21,6 +21,9 @@ SLAB = 32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
+DataFormat = Literal["channels_last", "channels_first"]
+"""Where the channels of an image, a volume or a sequence are among its axes, in Keras' words."""
+
 Axes = tuple[int, ...]
 """A permutation: axis i of the result is axis ``axes[i]`` of the argument, as in `numpy.transpose`."""
 

@@ -48,7 +48,7 @@ def main() -> int:
     print(f"  Theano 0.9, as recorded when it trained the network  {accuracy(theano)}")
     print(f"  TensorFlow, converted by ror-port                    {accuracy(ported)}")
     print(f"  TensorFlow, the flip left out                        {accuracy(lost)}")
-    print(f"The converted network gives Theano's answer on {same} of {len(labels)} images;")
+    print(f"The converted network predicts the same class as Theano on {same} of {len(labels)} images;")
     print(f"its probabilities differ from Theano's by {abs(ported - theano).max():.1g} at most.")
     return 0 if same == len(labels) else 1
 

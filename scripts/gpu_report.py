@@ -18,7 +18,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from genuine import LARGE, relative_l2, stored
-from ror_port.network.graph import Conv, Dense, Graph
+from ror_port.network.graph import Graph
+from ror_port.network.layers import Conv2D, Dense
 from ror_port.source.port import load
 from runtimes import torch_network
 
@@ -29,9 +30,9 @@ def work(graph: Graph) -> tuple[int, int]:
     """Multiply-adds of one image, and float32 bytes that its convolutions must at least read and write."""
     multiply_adds = floats = 0
     for node in graph:
-        if isinstance(node.operation, Conv | Dense):
+        if isinstance(node.layer, Conv2D | Dense):
             kernel = node.parameters[0].shape
-            positions = int(np.prod(node.shape[:-1]))
+            positions = int(np.prod(node.shape)) // kernel[-1]
             multiply_adds += positions * int(np.prod(kernel))
             floats += int(np.prod(node.shape)) + int(np.prod(graph[node.inputs[0]].shape))
     return multiply_adds, 4 * floats

@@ -47,7 +47,7 @@ def errors(name: str, runtimes: list[str], folder: Path) -> list[dict[str, Any]]
                 if not (logits.argmax(1) == record["logits"].argmax(1)).all():
                     sys.exit(f"{name}, {dtype}, {runtime}: the top-1 class differs")
                 found[runtime] = float(f"{genuine.relative_l2(logits, record['logits']):.1e}")
-            label = f"{port.network.name}, {name.rpartition('_')[2].replace('keras-', 'Keras ')}"
+            label = f"{port.name}, {name.rpartition('_')[2].replace('keras-', 'Keras ')}"
         rows.append({"record": label, "dtype": dtype, "errors": found})
         print(label, dtype, found, flush=True)
     return rows

@@ -11,7 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ror_port.network.graph import Graph, Softmax
+from ror_port.network.graph import Graph
+from ror_port.network.layers import Softmax
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "fixtures"
@@ -107,7 +108,7 @@ def stored(name: str, folder: Path) -> Genuine:
 
 def layer_names(source: Genuine, graph: Graph) -> dict[str, str]:
     """Node → name of its layer in the session that recorded `source`."""
-    nodes = [node.name for node in graph.keras_order if not isinstance(node.operation, Softmax)]
+    nodes = [node.name for node in graph.keras_order if not isinstance(node.layer, Softmax)]
     return dict(zip(nodes, (layer for layer, _ in source.manifest()["layers"]), strict=True))
 
 

@@ -10,16 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from ror_port.mapping.keras import keras_layer_name
 
 from ror_port import save
 from ror_port.check.expectation import Expectation
 from ror_port.check.runtimes import Runtime, Torch, open_artifact, torch_model
 from ror_port.formats import keras_3 as keras3
 from ror_port.formats import pytorch
+from ror_port.formats.format import Contents
 from ror_port.layout import NCHW_TO_NHWC, NHWC_TO_NCHW
+from ror_port.mapping.software import keras_layer_name
+from ror_port.network.graph import Graph
 from ror_port.source.port import Port
-from ror_port.theano import run as theano_numpy
 
 Taps = dict[str, np.ndarray]
 """Tap → output; feature maps are (batch, channels, height, width)."""
@@ -30,21 +31,22 @@ def expected(port: Port, images: np.ndarray) -> np.ndarray:
     return Expectation(port, images).logits
 
 
-def numpy_reference(port: Port, images: np.ndarray, *_: object) -> Taps:
-    return theano_numpy.outputs(port.graph, port.reference_tensors(), port.convention, images, *port.graph.taps)
+def channels_first(graph: Graph, outputs: Taps) -> Taps:
+    """Outputs of nodes, images channels_last, as Theano's records have them."""
+    return {node: NHWC_TO_NCHW(x) if len(graph[node].shape) == 3 else x for node, x in outputs.items()}
+
+
+def numpy_reference(port: Port, images: np.ndarray, *nodes: str) -> Taps:
+    """images: (batch, channels, height, width). A vector is in the order in which the file's own software flattens."""
+    outputs, axes = port.outputs(NCHW_TO_NHWC(images), *nodes), port.channels_last
+    vectors = {node: axes.value(node).inverse.view(x) for node, x in outputs.items() if x.ndim == 2}
+    return channels_first(port.graph, {**outputs, **vectors})
 
 
 def keras_file(port: Port, dtype: str, folder: Path) -> Path:
     path = folder / f"{dtype}.keras"
-    graph = port.target.graph().with_explicit_padding()
-    keras3.write_archive(
-        path,
-        graph,
-        port.parameters(),
-        dtype=dtype,
-        channels_first=False,
-        stated={},
-    )
+    moved = port.relayout("channels_last")
+    keras3.write_archive(path, Contents(moved.graph.for_keras(), port.parameters(moved), dtype, {}, port.family))
     return path
 
 
@@ -76,13 +78,15 @@ def keras_on(backend: str) -> Callable[[Port, np.ndarray, str, Path], Taps]:
         subprocess.run(command, check=True, capture_output=True, env=environment)
         with np.load(folder / "taps.npz") as saved:
             outputs = {names[name]: saved[name] for name in saved}
-        return {tap: NHWC_TO_NCHW(output) if output.ndim == 4 else output for tap, output in outputs.items()}
+        return channels_first(port.graph, outputs)
 
     return run
 
 
 def torch_state(port: Port, dtype: str | None = None) -> dict[str, np.ndarray]:
-    return dict(pytorch.state(port.target.graph(), port.parameters(), dtype or port.dtype))
+    moved = port.relayout("channels_first")
+    contents = Contents(moved.graph, port.parameters(moved), dtype or port.dtype, {}, port.family)
+    return dict(pytorch.state(contents))
 
 
 def torch_network(port: Port, dtype: str):
@@ -96,12 +100,11 @@ def torch_network(port: Port, dtype: str):
 
 def torch_taps(port: Port, model, images: np.ndarray) -> Taps:
     """What a PyTorch network computes at the taps, on the device where it is."""
-    return observed(Torch(model, port.graph), port, images)
+    return observed(Torch(model, port), port, images)
 
 
 def observed(runtime: Runtime, port: Port, images: np.ndarray) -> Taps:
-    outputs = runtime.outputs(NCHW_TO_NHWC(images), port.graph.taps)
-    return {tap: NHWC_TO_NCHW(output) if output.ndim == 4 else output for tap, output in outputs.items()}
+    return channels_first(port.graph, runtime.outputs([NCHW_TO_NHWC(images)], port.graph.taps))
 
 
 def pytorch_eager(port: Port, images: np.ndarray, dtype: str, _: Path) -> Taps:
@@ -123,7 +126,7 @@ def keras_on_tensorflow(port: Port, images: np.ndarray, dtype: str, folder: Path
 
 
 RUNTIMES: dict[str, Callable[[Port, np.ndarray, str, Path], Taps]] = {
-    "numpy": numpy_reference,
+    "numpy": lambda port, images, *_: numpy_reference(port, images, *port.graph.taps),
     "keras-tensorflow": keras_on_tensorflow,
     "keras-torch": keras_on("torch"),
     "keras-jax": keras_on("jax"),

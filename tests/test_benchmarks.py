@@ -41,4 +41,4 @@ def test_by_hand_torch(pre_ror, tmp_path) -> None:
 def test_generated_weights_are_read(tmp_path) -> None:
     benchmark("generate.py", 1, 2, tmp_path / "net.h5")
     with load(tmp_path / "net.h5") as port:
-        assert (type(port.network), port.network.blocks, port.network.width) == (RoRWRN, 1, 2)
+        assert port.family == RoRWRN(1, 2)

@@ -4,17 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ror_port.layout import (
-    FLIP_HW_OF_HWIO,
-    HWIO_TO_OIHW,
-    IO_TO_OI,
-    NCHW_TO_NHWC,
-    OIHW_TO_HWIO,
-    SAME,
-    SLAB,
-    Layout,
-    rows_chw_to_hwc,
-)
+from ror_port.layout import NCHW_TO_NHWC, SAME, SLAB, Layout, PermuteFlattened, flip, transposition
+
+OIHW_TO_HWIO, HWIO_TO_OIHW = transposition("OIHW", "HWIO"), transposition("HWIO", "OIHW")
+IO_TO_OI = transposition("IO", "OI")
+FLIP_HW_OF_HWIO = flip("HWIO")
 
 SHAPES = hnp.array_shapes(min_dims=4, max_dims=4, max_side=4)
 KERNELS = st.one_of(  # every bit pattern there is: negative zero, denormals, NaN with a payload
@@ -38,11 +32,11 @@ def test_inverse_undoes(layout: Layout, kernel: np.ndarray) -> None:
 
 @given(height=st.integers(1, 4), width=st.integers(1, 4), channels=st.integers(1, 5), units=st.integers(1, 3))
 def test_dense_rows_follow_the_flattened_map(height: int, width: int, channels: int, units: int) -> None:
-    rows = rows_chw_to_hwc(height, width, channels)
+    rows = Layout((PermuteFlattened((channels, height, width), (1, 2, 0)),))
     kernel = np.arange(height * width * channels * units, dtype=np.float32).reshape(-1, units)
-    picture = np.arange(height * width * channels, dtype=np.float32).reshape(height, width, channels) + 1
-    channels_first = picture.transpose(2, 0, 1).ravel()
-    np.testing.assert_allclose(picture.ravel() @ rows(kernel), channels_first @ kernel)
+    image = np.arange(height * width * channels, dtype=np.float32).reshape(height, width, channels) + 1
+    channels_first = image.transpose(2, 0, 1).ravel()
+    np.testing.assert_allclose(image.ravel() @ rows(kernel), channels_first @ kernel)
     assert same_bytes(rows.inverse(rows(kernel)), kernel)
 
 
@@ -52,6 +46,16 @@ def test_axes_go_where_their_letters_say() -> None:
     assert OIHW_TO_HWIO(oihw)[2, 0, 1, 4] == 1
     assert IO_TO_OI(np.float32([[1, 2, 3]])).tolist() == [[1], [2], [3]]
     assert NCHW_TO_NHWC(oihw)[4, 2, 0, 1] == 1
+
+
+def test_an_axis_of_another_length_is_no_flattened_grid() -> None:
+    with pytest.raises(ValueError, match="an axis of length 7 is no flattened"):
+        PermuteFlattened((2, 2, 2), (1, 2, 0)).view(np.zeros((7, 3)))
+
+
+def test_a_flip_is_of_spatial_axes_alone() -> None:
+    assert flip("IO") == SAME
+    assert flip("KIO", "K")(np.arange(3).reshape(3, 1, 1)).ravel().tolist() == [2, 1, 0]
 
 
 def test_flip_turns_a_kernel_by_180_degrees() -> None:

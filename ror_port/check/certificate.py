@@ -143,7 +143,8 @@ class Certificate:
                     "bytes": size(source),
                     "parameters": port.size,
                     "dtype": port.dtype,
-                    "given": asdict(port.given),
+                    "given": {key: value for key, value in asdict(port.given).items() if key != "architecture"},
+                    "architecture": _architecture(port, folder),
                 },
                 "inputs": inputs,
                 "reference": {
@@ -192,6 +193,12 @@ def _record(expectation: Expectation, path: Path, progress: Progress) -> Record:
     if not difference.within(tolerance):
         explanation = explain(expectation, [scores], softmax=softmax, tolerances=[tolerance], progress=progress)
     return Record(path, difference, tolerance, explanation)
+
+
+def _architecture(port: Port, folder: Path) -> dict[str, Any] | None:
+    """The file that states the architecture of weights which come without."""
+    path = port.checkpoint.config_file
+    return {"file": os.path.relpath(path, folder), "sha256": sha256(path)} if path else None
 
 
 def _versions() -> dict[str, str]:
@@ -284,8 +291,8 @@ class Recheck:
 def recheck(path: Path, progress: Progress = SILENT) -> Recheck:
     """Compares the files with their hashes and, where all are as they were, verifies again."""
     before, folder = _read(path), path.parent
-    inputs, record = before["inputs"], before["record"]
-    items = [before["source"], *before["artifacts"], *([record] if record else [])]
+    inputs, record, architecture = before["inputs"], before["record"], before["source"].get("architecture")
+    items = [before["source"], *before["artifacts"], *filter(None, [record, architecture])]
     faults = tuple(fault for item in items if (fault := _changed(folder, item)))
     if faults:
         return Recheck(before, faults, None, ParityError.exit_code)
@@ -295,7 +302,8 @@ def recheck(path: Path, progress: Progress = SILENT) -> Recheck:
         inputs["seed"] or 0,
         inputs["shape"][0],
     )
-    with load(folder / before["source"]["file"], Given(**before["source"]["given"])) as port:
+    given = Given(**before["source"]["given"], architecture=folder / architecture["file"] if architecture else None)
+    with load(folder / before["source"]["file"], given) as port:
         artifacts = [folder / artifact["file"] for artifact in before["artifacts"]]
         proof = prove(port, artifacts, asked, progress=progress)
         now = proof.as_json(folder)
@@ -320,7 +328,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise NotACheckpoint(f"{path}: not a certificate of ror-port, version {versions}")
     try:
         Given(**certificate["source"]["given"])
-        items = [certificate["source"], *certificate["artifacts"], *filter(None, [certificate["record"]])]
+        optional = [certificate["record"], certificate["source"].get("architecture")]
+        items = [certificate["source"], *certificate["artifacts"], *filter(None, optional)]
         inputs = certificate["inputs"]
         valid = all(isinstance(item[key], str) for item in items for key in ("file", "sha256"))
         valid = valid and isinstance(inputs["seed"], int | None) and isinstance(inputs["file"], str | None)

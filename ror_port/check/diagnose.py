@@ -73,41 +73,33 @@ def _flipped(case: Case) -> Case:
     return replace(case, port=replace(case.port, convention=replace(convention, theano=not convention.theano)))
 
 
-def _weights(change: Callable[[Port, Parameter, Array], Array]) -> Callable[[Case], Case]:
-    """Changes the tensors of the file, each given with its parameter."""
+def _weights(change: Callable[[Graph, Parameter, Array], Array]) -> Callable[[Case], Case]:
+    """Changes the tensors of the file, each given in canonical form with its parameter."""
 
     def make(case: Case) -> Case:
         changed: dict[str, dict[str, Array]] = {}
         for parameter in case.port.graph.parameters:
             tensor = case.tensors[parameter.node][parameter.role]
-            changed.setdefault(parameter.node, {})[parameter.role] = change(case.port, parameter, tensor)
+            layout = case.port.convention.layout(parameter, tensor.shape)
+            canonical = change(case.port.graph, parameter, layout.inverse.view(tensor))
+            changed.setdefault(parameter.node, {})[parameter.role] = layout.view(canonical)
         return replace(case, tensors=changed)
 
     return make
 
 
-def _stored_axes(port: Port, parameter: Parameter) -> str:
-    """The axes of a tensor as the file has it."""
-    row = weights.of_layer(type(parameter.layer))[parameter.role]
-    axes, *_ = port.convention.software.stored_axes(row, getattr(parameter.layer, "data_format", "channels_last"))
-    return axes
-
-
-def _transposed(port: Port, parameter: Parameter, tensor: Array) -> Array:
-    axes = _stored_axes(port, parameter)
+def _transposed(_: Graph, parameter: Parameter, kernel: Array) -> Array:
+    axes = weights.of_layer(type(parameter.layer))[parameter.role].axes
     if not {"H", "W"} <= set(axes):
-        return tensor
+        return kernel
     height, width = axes.index("H"), axes.index("W")
-    return tensor.swapaxes(height, width) if tensor.shape[height] == tensor.shape[width] else tensor
+    return kernel.swapaxes(height, width) if kernel.shape[height] == kernel.shape[width] else kernel
 
 
-def _reordered(port: Port, parameter: Parameter, tensor: Array) -> Array:
+def _reordered(graph: Graph, parameter: Parameter, kernel: Array) -> Array:
     """The rows of a Dense kernel as if they belonged to a vector that was flattened with the channels elsewhere."""
-    order = _other_order(port.graph, parameter)
-    if order is None:
-        return tensor
-    rows = _stored_axes(port, parameter).index("I")
-    return order.view(tensor.swapaxes(0, rows)).swapaxes(0, rows)
+    order = _other_order(graph, parameter)
+    return order.view(kernel) if order else kernel
 
 
 def _other_order(graph: Graph, parameter: Parameter) -> PermuteFlattened | None:
@@ -117,18 +109,16 @@ def _other_order(graph: Graph, parameter: Parameter) -> PermuteFlattened | None:
     source = graph[graph[parameter.node].inputs[0]]
     while source.layer.elementwise and len(source.inputs) == 1:
         source = graph[source.inputs[0]]
-    if not isinstance(source.layer, Flatten):
+    images = [node.layer for node in graph if isinstance(node.layer, Spatial) and node.layer.rank == 2]
+    if not isinstance(source.layer, Flatten) or not images:
         return None
     (shape,) = graph.shapes(source)
-    layers = (node.layer for node in graph if isinstance(node.layer, Spatial))
-    image = next((layer for layer in layers if layer.rank == 2), None)
-    if image is None or len(shape) != 3:
+    if len(shape) != 3:
         return None
-    (height, width), channels = image.lengths(shape), image.channels(shape)
+    (height, width), channels = images[0].lengths(shape), images[0].channels(shape)
     if channels == 1 or height * width == 1:
         return None
-    first = image.data_format == "channels_first" and source.layer.data_format == "channels_last"
-    if first:
+    if images[0].data_format == "channels_first" and source.layer.data_format == "channels_last":
         return PermuteFlattened((height, width, channels), (2, 0, 1))
     return PermuteFlattened((channels, height, width), (1, 2, 0))
 
@@ -146,7 +136,7 @@ def _padded(graph: Graph, padding: Padding) -> Graph:
     """The graph with another padding of its strided convolutions, where they are not padded by nothing."""
 
     def change(layer: Layer) -> Layer:
-        if isinstance(layer, Conv2D) and max(layer.strides) > 1 and layer.padding != "valid":
+        if isinstance(layer, Conv2D) and max(layer.strides) > 1 and layer.padding in _PADDINGS:
             return replace(layer, padding=padding)
         return layer
 
@@ -337,7 +327,8 @@ def _misfit(port: Port, tensors: Tensors, images: Array) -> Misfit:
             assert isinstance(moved, BatchNormalization)
             others = tuple(axis for axis in range(output.ndim) if axis != moved.axis % output.ndim)
             mean, variance = output.mean(axis=others), output.var(axis=others)
-            stored = {role: np.asarray(tensor, np.float64) for role, tensor in tensors[name].items()}
+            held = tensors[port.graph[name].owner]
+            stored = {role: np.asarray(tensor, np.float64) for role, tensor in held.items()}
             running = stored["moving_variance"] ** (2 if layer.divisor == "std + epsilon" else 1) + tiny
             ratio = (variance + tiny) / running
             shift = (mean - stored["moving_mean"]) ** 2 / running

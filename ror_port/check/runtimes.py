@@ -20,11 +20,11 @@ from ror_port.check.classification import Signature, are_probabilities, ends
 from ror_port.errors import MissingExtra, NotACheckpoint
 from ror_port.formats import keras_config, kind_of, onnx, pytorch, safetensors
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
-from ror_port.layout import SAME, Array, Layout, Shape, batched
-from ror_port.mapping.software import KERAS_1, keras_layer_name, module_path, torch_names
+from ror_port.layout import SAME, Array, DataFormat, Layout, Shape, batched
+from ror_port.mapping.software import KERAS_1, KERAS_3, module_path, torch_names
 from ror_port.network.graph import Graph
-from ror_port.network.layers import Flatten, Softmax
-from ror_port.network.layers.layer import DataFormat
+from ror_port.network.layers import Flatten, Input, Softmax
+from ror_port.network.layers.layer import MODULE_CALL
 from ror_port.network.layers.spatial import format_axes
 from ror_port.source.port import Port, load
 
@@ -152,9 +152,7 @@ class Keras(Runtime):
         self.signature = self.axes.signature(given, found)
         self.dtype = model.inputs[0].dtype
         self.exact = self.dtype == "float64"
-        present = {layer.name for layer in model.layers}
-        own = {node.name: keras_layer_name(node.name) for node in port.graph}
-        self.layers = {node: name for node, name in {**layers, **own}.items() if name in present}
+        self.tensors = self._tensors(layers)
         cut = [self._before_softmax(tensor) for tensor in model.outputs]
         self.softmax = tuple(behind for _, behind in cut)
         self.cut = [tensor for tensor, _ in cut]
@@ -166,43 +164,58 @@ class Keras(Runtime):
             backend = f"TensorFlow {tensorflow.__version__}"
         self.name = f"Keras {framework.__version__} on {backend}"
 
+    def _tensors(self, layers: Mapping[str, str]) -> dict[str, Any]:
+        """Node → what the model computes there, symbolically. A layer that is used at several places has several."""
+        present = {layer.name: layer for layer in self.model.layers}
+        found = {node: present[name].output for node, name in layers.items() if name in present}
+        names, calls = KERAS_3.names(self.axes.graph), dict.fromkeys(present, 0)
+        for node in self.axes.graph:
+            name = names[node.owner]
+            if name in present and calls[name] < len(_calls(present[name])):
+                found[node.name] = _calls(present[name])[calls[name]].outputs[0]
+                calls[name] += 1
+        return found
+
     def _before_softmax(self, tensor: Any) -> tuple[Any, bool]:
         """What goes into a softmax that gives a tensor, if a layer of its own does; whether the result is behind one.
 
         A Dense layer with a softmax in it cannot be cut.
         """
-        layer = next(layer for layer in self.model.layers if layer.output is tensor)
+        layer, call = next((x, c) for x in self.model.layers for c in _calls(x) if any(tensor is y for y in c.outputs))
         kind = type(layer).__name__
         behind = kind == "Softmax" or layer.get_config().get("activation") == "softmax"
-        return (layer.input, False) if behind and kind in ("Softmax", "Activation") else (tensor, behind)
+        return (call.input_tensors[0], False) if behind and kind in ("Softmax", "Activation") else (tensor, behind)
 
     def _compute(self, tensors: Sequence[Any], given: Sequence[Any], values: Arrays) -> list[Array]:
         """The values of symbolic tensors, given those of others."""
         framework = frameworks.keras()
         arrays = [np.asarray(array, self.dtype) for array in values]
-        model = framework.Model(_single(given), list(tensors))
-        found = model(_single(arrays))
+        found = framework.Model(_single(given), list(tensors))(_single(arrays))
         return [framework.ops.convert_to_numpy(x) for x in (found if isinstance(found, list | tuple) else [found])]
 
     def scores(self, inputs: Arrays) -> Arrays:
         return self.axes.results(self._compute(self.cut, self.model.inputs, self.axes.inputs(inputs)))
 
     def outputs(self, inputs: Arrays, nodes: Iterable[str]) -> dict[str, Array]:
-        wanted = [node for node in nodes if node in self.layers]
-        tensors = [self.model.get_layer(self.layers[node]).output for node in wanted]
-        found = self._compute(tensors, self.model.inputs, self.axes.inputs(inputs))
+        wanted = [node for node in nodes if node in self.tensors]
+        found = self._compute([self.tensors[node] for node in wanted], self.model.inputs, self.axes.inputs(inputs))
         return {node: self.axes.found(node, array) for node, array in zip(wanted, found, strict=True)}
 
     def layer(self, node: str, x: Array) -> Array | None:
-        if node not in self.layers:
+        if node not in self.tensors:
             return None
         (source,) = self.axes.port.graph[node].inputs
-        layer, value = self.model.get_layer(self.layers[node]), self.axes.given(source, x)
-        before = layer.input  # with what stands between the two: the zeros of a strided convolution, a Permute
-        if source in self.layers:
-            before = self.model.get_layer(self.layers[source]).output
-        (found,) = self._compute([layer.output], [before], [value])
+        before = self.tensors.get(source)  # with what stands between the two: the zeros of a strided convolution
+        if before is None:
+            before = self.tensors[node]._keras_history.operation.input
+        (found,) = self._compute([self.tensors[node]], [before], [self.axes.given(source, x)])
         return self.axes.found(node, found)
+
+
+def _calls(layer: Any) -> Sequence[Any]:
+    """The places where a Keras layer is used, each with its input_tensors and its outputs."""
+    calls: Sequence[Any] = layer._inbound_nodes
+    return calls
 
 
 def _single(values: Sequence[Any]) -> Any:
@@ -278,53 +291,62 @@ class Torch(Runtime):
         self.dtype = weight.dtype if weight is not None else getattr(self.torch, port.dtype)
         self.device = weight.device if weight is not None else "cpu"
         self.exact = self.dtype == self.torch.float64
-        found, names = dict(network.named_modules()), self._names(port)
-        self.modules = {node.name: found[names[node.name]] for node in self.axes.graph if names[node.name] in found}
+        self.calls = self._calls(dict(network.named_modules()))
         self.name = f"PyTorch {self.torch.__version__}"
         behind = [port.family is None and isinstance(port.graph[name].layer, Softmax) for name in port.graph.outputs]
         pairs = zip(ends(port.graph), behind, strict=True)
-        self.cut = [end if flag and self._observable(end) else None for end, flag in pairs]
+        self.cut = [end if flag and self._place(end) else None for end, flag in pairs]
         self.softmax = tuple(flag and end is None for end, flag in zip(self.cut, behind, strict=True))
 
-    def _names(self, port: Port) -> Mapping[str, str]:
-        if port.family is None:
-            return torch_names(self.axes.graph)
-        return {node.name: module_path(node.name) for node in self.axes.graph}
+    def _calls(self, modules: Mapping[str, Any]) -> dict[str, tuple[Any, int]]:
+        """Node → its module, and which call of it the node is: a layer may be used at several places.
 
-    def _reader(self, node: str) -> tuple[Any, int] | None:
-        """A module that reads a node, and as which of its inputs."""
-        for reader in self.axes.graph.readers[node]:
-            if module := self.modules.get(reader.name):
-                return module, reader.inputs.index(node)
+        Left out is what gives or takes a value otherwise than its module does.
+        """
+        graph, family = self.axes.graph, self.axes.port.family
+        names = torch_names(graph) if family is None else {node.name: module_path(node.name) for node in graph}
+        found: dict[str, tuple[Any, int]] = {}
+        count: dict[str, int] = {}
+        for node in graph:
+            if isinstance(node.layer, Input):
+                continue
+            plain = family is not None or node.layer.to_torch(*graph.shapes(node)).call == MODULE_CALL
+            if plain and names[node.owner] in modules:
+                found[node.name] = modules[names[node.owner]], count.get(node.owner, 0)
+                count[node.owner] = found[node.name][1] + 1
+        return found
+
+    def _place(self, node: str) -> tuple[Any, int, int | None] | None:
+        """Where a node can be observed: at a module, in which call, as its output (None) or which of its inputs.
+
+        A node that is a function call is observed as an input of what reads it.
+        """
+        if node in self.calls:
+            return *self.calls[node], None
+        for reader in self.axes.graph.readers.get(node, ()):
+            if reader.name in self.calls:
+                return *self.calls[reader.name], reader.inputs.index(node)
         return None
-
-    def _observable(self, node: str) -> bool:
-        return node in self.modules or self._reader(node) is not None
 
     def _tensor(self, x: Array) -> Any:
         return self.torch.from_numpy(np.ascontiguousarray(x)).to(self.device, self.dtype)
 
     def _observed(self, inputs: Arrays, nodes: Iterable[str]) -> tuple[list[Any], dict[str, Any]]:
-        """What the network gives, and what it computes at nodes.
-
-        A node is observed as the output of its module; one that is a function call, as an input of its reader.
-        """
-        kept: dict[str, Any] = {}
-        hooks = []
-        for node in dict.fromkeys(nodes):
-            if module := self.modules.get(node):
-                hooks.append(module.register_forward_hook(lambda _, __, y, node=node: kept.__setitem__(node, y)))
-            elif node in self.axes.graph and (found := self._reader(node)):
-                module, place = found
-                keep = lambda _, x, node=node, place=place: kept.__setitem__(node, x[place])  # noqa: E731
-                hooks.append(module.register_forward_pre_hook(keep))
+        """What the network gives, and what it computes at the nodes that can be observed."""
+        places = {node: place for node in nodes if (place := self._place(node))}
+        kept: dict[Any, list[tuple[Any, Any]]] = {module: [] for module, *_ in places.values()}
+        hooks = [module.register_forward_hook(lambda m, x, y: kept[m].append((x, y))) for module in kept]
         try:
             with self.torch.inference_mode():
                 given = self.network(*(self._tensor(array) for array in self.axes.inputs(inputs)))
         finally:
             for hook in hooks:
                 hook.remove()
-        return (list(given) if isinstance(given, tuple) else [given]), kept
+        found = {}
+        for node, (module, call, position) in places.items():
+            arguments, result = kept[module][call]
+            found[node] = result if position is None else arguments[position]
+        return (list(given) if isinstance(given, tuple) else [given]), found
 
     def scores(self, inputs: Arrays) -> Arrays:
         given, kept = self._observed(inputs, filter(None, self.cut))
@@ -336,12 +358,12 @@ class Torch(Runtime):
         return {node: self.axes.found(node, tensor.cpu().numpy()) for node, tensor in kept.items()}
 
     def layer(self, node: str, x: Array) -> Array | None:
-        module = self.modules.get(node)
-        if module is None:
+        if node not in self.calls:
             return None
         (source,) = self.axes.port.graph[node].inputs
         if source not in self.axes.graph[node].inputs:  # a Permute stands between
             return None
+        module, _ = self.calls[node]
         with self.torch.inference_mode():
             return self.axes.found(node, module(self._tensor(self.axes.given(source, x))).cpu().numpy())
 
@@ -456,8 +478,8 @@ def keras_model(port: Port, *, data_format: DataFormat = "channels_last") -> Any
     framework = frameworks.keras()
     if port.family is None:
         graph = port.relayout(data_format).graph.for_keras()
-        config = keras_config.keras_2(keras_config.model(graph, port.dtype), "model")["config"]
-        return framework.Model.from_config(config)
+        model = keras_config.model(graph, port.dtype)
+        return framework.Model.from_config(keras_config.keras_2(model, "model")["config"])
     from ror_port.models import networks_keras
 
     options = port.family.settings(port.canonical_graph)

@@ -56,8 +56,8 @@ Examples:
 )
 @click.version_option(__version__, prog_name="ror-port")
 def cli() -> None:
-    """Brings Theano-era Keras networks back to life: reads the HDF5 weights of 2016, writes what TensorFlow and
-    Keras 3 load as it is, and measures that it computes the same."""
+    """Converts networks of Theano-era Keras: reads their HDF5 weights, writes what Keras 3, PyTorch and ONNX Runtime
+    load as it is, and verifies that it computes what Theano computed."""
 
 
 for command in (inspect, theano_to_tf, to_torch, to_onnx, to_theano, evaluate, verify, diagnose, list_networks):
@@ -73,7 +73,7 @@ def main() -> Any:
         raise SystemExit(128 + number)
 
     streams.prepare()
-    gc.set_threshold(100_000)  # what is imported stays, and is not to be looked through every 700 objects,
+    gc.set_threshold(100_000)  # what is imported stays: the collector need not visit it every 700 objects,
     atexit.register(gc.freeze)  # nor once more at the end
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")  # else NumPy's idle threads spin for 0.1 s when it starts
     for number in TERMINATION_SIGNALS:

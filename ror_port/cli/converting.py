@@ -16,7 +16,7 @@ from ror_port.errors import printable
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
     from ror_port.formats.format import Command, Dtype, Format, Settings
-    from ror_port.network.layers.layer import DataFormat
+    from ror_port.layout import DataFormat
     from ror_port.source.port import Port
 
 

@@ -65,6 +65,8 @@ def reading_options(command: Command) -> Command:
         size: int | None,
         sha256: str | None,
         bad_values: bool,
+        architecture: Path | None,
+        ordering: str | None,
         as_json: bool,
         debug: bool,
         **others: Any,
@@ -73,7 +75,7 @@ def reading_options(command: Command) -> Command:
         from ror_port.source.provenance import Given
 
         try:
-            given = Given(backend, keras, epsilon, size, sha256, bad_values)
+            given = Given(backend, keras, epsilon, size, sha256, bad_values, architecture, ordering)
         except UsageError as error:
             raise click.UsageError(error.for_command()) from None
         command(reading=Reading(given, as_json, debug), **others)
@@ -107,6 +109,18 @@ def reading_options(command: Command) -> Command:
             "backend",
             type=click.Choice(["theano", "tensorflow"]),
             help="What trained the weights, where the file misleads.",
+        ),
+        click.option(
+            "--source-ordering",
+            "ordering",
+            type=click.Choice(["th", "tf"]),
+            help="Channels first (th) or last (tf), of layers for which the file states none.",
+        ),
+        click.option(
+            "--architecture",
+            type=PATH,
+            metavar="FILE",
+            help="The model as JSON or YAML, for weights that come without.  [default: the one beside them that fits]",
         ),
         click.option(
             "--allow-bad-values",

@@ -33,15 +33,11 @@ class Ledger:
         """Called by writers with each tensor as they write it."""
         self.digests[_key(parameter)] = _digest(array)
 
-    def compare(self, written: Path, format: str, graph: Mapping[str, Any] | None = None) -> None:
+    def compare(self, written: Path, graph: Mapping[str, Any] | None = None) -> None:
         """Raises OutputError where a file or a folder does not hold exactly the tensors that were noted.
 
         graph: the network as `ror_port.network.as_json` states it, for a format that does not.
-
-        A SavedModel is not read: only TensorFlow can read its tensors, and its predictions are compared instead.
         """
-        if format == "savedmodel":
-            return
         try:
             found = {_key(parameter): _digest(array) for parameter, array in _tensors(written, graph)}
         except RorPortError as error:

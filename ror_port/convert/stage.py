@@ -69,28 +69,36 @@ def atomic_output(path: Path) -> Iterator[Path]:
     """
     target = path.resolve()
     stage = target.with_name(f".part-{os.urandom(4).hex()}-{target.name[-48:]}")
-    replaces, made = target.exists(), False
+    created = None
     try:
+        replaces = target.exists()
         if not target.parent.exists():
-            target.parent.mkdir(exist_ok=True)
-            made = True
+            created = target.parent
+            created.mkdir(exist_ok=True)
         with _removed_if_killed(stage):
             yield stage
             for item in (stage, *stage.rglob("*")):
                 _flush(item)
             _replace(stage, target, replaces)
         _flush(target.parent)
-        made = False
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         try:
-            _remove(stage)
+            _clean_up(stage, created)
         finally:
-            _remove(stage)  # once more, where a signal interrupted it; the next signals are ignored
-            if made:
-                with suppress(OSError):  # another process may have written there
-                    target.parent.rmdir()
+            _clean_up(stage, created)  # once more, where a signal interrupted it; the next signals are ignored
+
+
+def _clean_up(stage: Path, created: Path | None) -> None:
+    """Removes what is left of the stage, and the folder that was created for it unless that has an output."""
+    if stage.is_dir():
+        shutil.rmtree(stage)
+    else:
+        stage.unlink(missing_ok=True)
+    if created:
+        with suppress(OSError):
+            created.rmdir()
 
 
 @contextmanager
@@ -166,10 +174,3 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -87,6 +87,8 @@ class Checkpoint:
     backend: str | None = None
     config: Mapping[str, Any] | None = None
     config_where: str = "model_config"
+    config_file: Path | None = None
+    """Where the architecture lies, if that is a file of its own."""
     config_fact: Any = None
     """Where the architecture came from, if not from the file: a `ror_port.source.provenance.Fact`."""
     operators: Mapping[str, Any] | None = None

@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 from ror_port.errors import UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
-from ror_port.layout import Array
+from ror_port.layout import Array, DataFormat
 from ror_port.mapping.engine import Note, unnoted
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph, Parameter
-from ror_port.network.layers.layer import DataFormat
 
 Runtime = Literal["numpy", "tensorflow", "torch", "onnx"]
 Command = Literal["theano-to-tf", "to-torch", "to-onnx", "to-theano"]
@@ -50,10 +49,10 @@ class Format:
     in; a format without endings is a folder. module: under `ror_port.formats`, with `write` and, where it is read,
     `reader`. settings: the fields of `Settings` that it takes. data_format: of its images; None where the user chooses.
     dtype: of its weights, unless the user chooses; None for the source's. stock: whether it is made of Keras layers.
-    runtime: what runs it. reread: whether its tensors can be read again once they are written. needs: the function of
-    `ror_port.frameworks` that writing calls. opened: how its user opens one, in Python; opened_where: in what.
-    In both, {path}, {name} and {module} stand for the output, its class in PyTorch and the file that defines it,
-    {input} for the name of its input.
+    runtime: what runs it. reread: whether its tensors can be read again once they are written; where they cannot, the
+    comparison of what it computes is all there is. needs: the function of `ror_port.frameworks` that writing calls.
+    opened: how its user opens one, in Python; opened_where: in what. In both, {path}, {name} and {module} stand for the
+    output, its class in PyTorch and the file that defines it, {input} for the name of its input.
     """
 
     name: str
@@ -74,6 +73,11 @@ class Format:
     needs: str = ""
     opened: str = ""
     opened_where: str = ""
+
+    @property
+    def keeps_norms(self) -> bool:
+        """Whether a BatchNormalization may lack a gamma or a beta: Keras' may."""
+        return self.runtime not in ("torch", "onnx")
 
     @property
     def folder(self) -> bool:

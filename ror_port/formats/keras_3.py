@@ -39,7 +39,7 @@ KERAS_VERSION = "3.15.1"
 """The Keras whose file layout is followed; the suite loads every file that is written with it."""
 
 ROLES = {snake_case(kind.keras[0]): tuple(weights.of_layer(kind)) for kind in weights.KINDS}
-"""Class in a path → roles of its ``vars``, in order; a layer without bias has the first alone."""
+"""Class in a path → roles of its ``vars``, in order; a layer may lack some."""
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
@@ -229,13 +229,12 @@ def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO, trusted: 
         roles, count = ROLES.get(match[1], ()) if match else (), variables.get_num_objs()
         if count == 0:
             continue
-        if count not in (len(roles), 1 if "bias" in roles else len(roles)):
+        if not 0 < count <= len(roles):
             raise NotACheckpoint(
                 f"{path}: {hdf5.name_of(variables)}: {count} tensors; expected {', '.join(roles) or 'none'}"
             )
         name = hdf5.text(variables, "name", path) or container
-        present = enumerate(roles[:count])
-        layers.append([name, [tensors.describe(variables, str(index), f"{name}/{role}") for index, role in present]])
+        layers.append([name, [tensors.describe(variables, str(index), f"{name}/{index}") for index in range(count)]])
     tensors.validate()
     if len({name for name, _ in layers}) < len(layers):
         raise NotACheckpoint(f"{path}: two layers of one name")
@@ -260,7 +259,11 @@ def _write_weights(disk: BinaryIO, contents: Contents) -> None:
             number = counts.get(class_name, 0)
             containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
             counts[class_name] = number + 1
-    entries = bind(Convention(KERAS_3), graph.parameters, containers.__getitem__)
+    numbers = {p.name: str(index) for node in graph for index, p in enumerate(node.parameters)}
+    entries = [
+        entry._replace(foreign=f"{containers[entry.parameter.node]}/vars/{numbers[entry.parameter.name]}")
+        for entry in bind(Convention(KERAS_3), graph.parameters, containers.__getitem__)
+    ]
     with hdf5_writer.writing(disk) as file:
         file.text("ror_port", json.dumps(contents.stated))
         file.group("vars")

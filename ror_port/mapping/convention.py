@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ror_port.layout import SAME, Layout, Shape, flip, rearrangement
+from ror_port.layout import SAME, DataFormat, Layout, Shape, flip, rearrangement
 from ror_port.mapping import weights
 from ror_port.mapping.software import KERAS_1, KERAS_2, ONNX, PYTORCH, Software
 from ror_port.network.graph import Parameter
-from ror_port.network.layers.layer import DataFormat
 
 
 @dataclass(frozen=True)

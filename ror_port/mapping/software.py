@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ror_port.layout import Shape
+from ror_port.layout import DataFormat, Shape
 from ror_port.mapping import weights
 from ror_port.mapping.weights import Weight
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Input, Layer, Softmax
-from ror_port.network.layers.layer import DataFormat
 
 _VARIABLE_SUFFIX = re.compile(r"(?:_\d+)?:\d+$")
 """TensorFlow ends the name of a variable in ``:0``, or ``_1:0`` for the second of its name."""
@@ -164,7 +163,6 @@ _CHANNELS_FIRST = {
     "DHWIO": ("OIDHW",),
     "HWIM": ("(IM)1HW",),
     "HWOI": ("IOHW",),
-    "DHWOI": ("IODHW",),
 }
 PYTORCH = Software("PyTorch", "torch", "{layer}.{weight}", module_path, axes={**_CHANNELS_FIRST, "IO": ("OI",)})
 ONNX = Software("ONNX", "onnx", "{layer}/{weight}", axes=_CHANNELS_FIRST)

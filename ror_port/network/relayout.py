@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ror_port.layout import SAME, Axes, Layout, PermuteFlattened, Transpose, batched
+from ror_port.layout import SAME, Axes, DataFormat, Layout, PermuteFlattened, Transpose, batched
 from ror_port.network.graph import Graph, GraphBuilder, Node
 from ror_port.network.layers import BatchNormalization, Dense, Flatten, Input, Permute
-from ror_port.network.layers.layer import Arrangement, DataFormat
+from ror_port.network.layers.layer import Arrangement
 from ror_port.network.layers.spatial import Spatial, format_axes
 
 

@@ -41,7 +41,7 @@ def read_architecture(path: Path) -> Json:
     return found
 
 
-def beside(weights: Path) -> list[Path]:
+def files_beside(weights: Path) -> list[Path]:
     """Files in the folder of a weights file that may hold its architecture."""
     try:
         files = sorted(item for item in weights.parent.iterdir() if item.suffix in ENDINGS and item.is_file())

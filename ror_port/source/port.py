@@ -16,7 +16,7 @@ from ror_port import __version__
 from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, UsageError, printable, quote
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
-from ror_port.layout import SAME, Array
+from ror_port.layout import SAME, Array, DataFormat
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.software import KERAS_2, PYTORCH, Software, by_order, torch_names
@@ -25,11 +25,11 @@ from ror_port.network.families import Family
 from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Dropout, Layer
-from ror_port.network.layers.layer import DataFormat
+from ror_port.network.layers.settings import DATA_FORMATS
 from ror_port.network.layers.spatial import Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
-from ror_port.source.architecture import beside, read_architecture
+from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
 from ror_port.source.provenance import Basis, Fact, Given
@@ -300,25 +300,26 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
-    architecture: Path | str | None = None,
+    ordering: str | None = None,
+    architecture: str | None = None,
     graph: Mapping[str, Any] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
 
-    given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`).
-    architecture: a file with the model as JSON or YAML, for weights that come without; where none is given, the one
-    file beside them that fits is taken.
+    given, or its fields as keywords: what the user states of the file where it is silent or wrong (`Given`). Where no
+    architecture is given for weights that come without, the one file beside them that fits is taken.
     graph: the network as `ror_port.network.as_json` states it, for a file that states none.
 
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
-    given = given or Given(backend, keras, epsilon, size, sha256, bad_values)
+    beside = Path(architecture) if architecture is not None else None
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering)
     checkpoint = open_checkpoint(Path(path), given.sha256)
     try:
         if graph is not None:
             checkpoint.stated = {**checkpoint.stated, "graph": graph}
-        if architecture is not None:
-            _attach(checkpoint, Path(architecture), "given", "--architecture")
+        if given.architecture is not None:
+            _attach(checkpoint, given.architecture, "given", "--architecture")
             return understand(checkpoint, given)
         try:
             return understand(checkpoint, given)
@@ -334,8 +335,9 @@ def load(
 def _attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
     """Gives a checkpoint the architecture of a file. Raises NotACheckpoint where it has one already."""
     if checkpoint.config is not None:
-        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself", "leave out {architecture}")
+        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself", "leave {architecture} out")
     checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
+    checkpoint.config_file = path
     checkpoint.config_fact = Fact("architecture", path.name, basis, evidence)
 
 
@@ -343,7 +345,7 @@ def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownN
     """The port under the one architecture beside the weights that fits them; else the error, with what to do."""
     fitting: list[Path] = []
     refused: UnknownNetwork | None = None
-    for path in beside(checkpoint.path):
+    for path in files_beside(checkpoint.path):
         checkpoint.config = None
         try:
             _attach(checkpoint, path, "inferred", "the one file beside the weights that fits them")
@@ -358,8 +360,7 @@ def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownN
         names = ", ".join(quote(path.name) for path in fitting)
         raise NotACheckpoint(f"{checkpoint.path}: {names} beside it all fit", "choose one with {architecture}")
     if not fitting:
-        advice = "state it with {architecture}, a file of the model as JSON or YAML"
-        raise refused or UnknownNetwork(error.message, advice)
+        raise refused or UnknownNetwork(error.message, "give it, as JSON or YAML, with {architecture}")
     _attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")
     return understand(checkpoint, given)
 
@@ -374,7 +375,7 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     backend = provenance.backend(checkpoint, given)
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
-    stated = _stated(checkpoint, theano, origin.version)
+    stated = _stated(checkpoint, theano, origin.version, given)
     found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
     understood = _Understood(None, Graph((), ()), {}, "", (), {})
     if isinstance(found, Recognition):
@@ -390,7 +391,9 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", graph)
     states = stated is not None and not checkpoint.writer
-    ordering = provenance.ordering(checkpoint, graph, origin, theano, states)
+    ordering = provenance.ordering(
+        checkpoint, graph, origin, theano, states, stated is not None and stated.format_assumed, given
+    )
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         *([origin.fact] if origin.fact else []),
@@ -404,13 +407,16 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
 
 
-def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...]) -> Stated | None:
+def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], given: Given) -> Stated | None:
     """The architecture that a file states, in Keras' words or in our own."""
     if checkpoint.config is not None:
         where = f"{checkpoint.path}: {checkpoint.config_where}"
         version = provenance.version_of(checkpoint.config) or version
         shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
-        return stated_graph(checkpoint.config, shapes, theano=theano, version=version, where=where)
+        data_format = DATA_FORMATS[given.ordering] if given.ordering else None
+        return stated_graph(
+            checkpoint.config, shapes, theano=theano, version=version, where=where, data_format=data_format
+        )
     if "graph" in checkpoint.stated:
         graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
         names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)

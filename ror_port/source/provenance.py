@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ror_port.errors import NotACheckpoint, UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
+from ror_port.layout import DataFormat
 from ror_port.mapping.software import KERAS_1, KERAS_2, Software
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization, Conv2D, Layer
-from ror_port.network.layers.layer import DataFormat
 from ror_port.network.layers.normalization import NORM_RULES, norm_rule
 from ror_port.network.layers.spatial import Spatial
 
@@ -44,6 +45,7 @@ class Given:
 
     epsilon: of the BatchNorms, above 0 and up to 1. size: height and width of an image, 8 to 4096. sha256: of the
     file, 64 hexadecimal digits. bad_values: that NaN, infinities and negative variances are meant to be there.
+    architecture: a file with the model as JSON or YAML, for weights that come without.
     Raises UsageError where a value cannot be meant.
     """
 
@@ -53,6 +55,9 @@ class Given:
     size: int | None = None
     sha256: str | None = None
     bad_values: bool = False
+    architecture: Path | None = None
+    ordering: str | None = None
+    """ "th" or "tf", channels first or last, of layers for which the file states none."""
 
     def __post_init__(self) -> None:
         if self.backend not in (None, "theano", "tensorflow"):
@@ -205,7 +210,9 @@ def orderings(software: Software, version: Version, theano: bool) -> tuple[DataF
     return ("channels_last",)
 
 
-def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool) -> Fact | None:
+def ordering(
+    checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool, assumed: bool, given: Given
+) -> Fact | None:
     """The fact behind the data formats, where they matter: each layer has its own."""
     layers = [node.layer for node in graph if isinstance(node.layer, Spatial) and node.layer.rank > 1]
     found = sorted({layer.data_format for layer in layers})
@@ -213,6 +220,12 @@ def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, sta
         return None
     data_format = found[0]
     name, value = "dim ordering", " and ".join(ORDERINGS[each] for each in found)
+    option = "--source-ordering"
+    if stated and given.ordering:
+        return Fact(name, value, "given", f"{option}, for layers that state none")
+    if stated and assumed:
+        usual = "Theano" if theano else "TensorFlow"
+        return Fact(name, value, "assumed", f"usual with {usual}; no layer states it", option)
     if stated:
         return Fact(name, value, "recorded", checkpoint.config_where)
     if checkpoint.writer:

@@ -15,13 +15,13 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
+from ror_port.layout import DataFormat
 from ror_port.mapping import weights
 from ror_port.mapping.software import Software
 from ror_port.network.families import FAMILIES, Family
 from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Layer
-from ror_port.network.layers.layer import DataFormat
 
 SHOWN_DIFFERENCES = 3
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,12 +15,15 @@ from commands import run
 from genuine import DIGITS, digits, relative_l2
 from ror_port import save
 from ror_port.check.datasets import open_dataset
-from ror_port.check.evaluate import RUNTIMES, choose, evaluate
+from ror_port.check.evaluate import choose, evaluate
 from ror_port.errors import NotACheckpoint, ParityError, UnreadableFile, UnsafeFile
+from ror_port.formats.format import Runtime
 from ror_port.source.port import Port, load
 from ror_port.source.provenance import Given
 
 SHAPE = (32, 32, 3)
+
+RUNTIMES = get_args(Runtime)
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +116,8 @@ def test_folded_onnx_predicts_as_theano_did(source, images, tmp_path) -> None:
 def test_a_network_that_is_converted_for_a_runtime_is_verified_first(source, monkeypatch) -> None:
     parameters = Port.parameters
 
-    def disturbed(port):
-        for parameter, array in parameters(port):
+    def disturbed(port, moved=None):
+        for parameter, array in parameters(port, moved):
             yield parameter, array * np.float32(1.001) if parameter.role == "kernel" else array
 
     monkeypatch.setattr(Port, "parameters", disturbed)
@@ -225,7 +229,7 @@ def broken(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "says"),
+    ("kind", "error", "message"),
     [
         ("wrong size", NotACheckpoint, "images of 28×28×3; the network takes 32×32×3"),
         ("label out of range", NotACheckpoint, "labels from 7 to 10; the network has 10 classes"),
@@ -241,8 +245,8 @@ def broken(folder: Path, kind: str) -> Path:
         ("half a record", UnreadableFile, "neither CIFAR-10"),
     ],
 )
-def test_data_that_do_not_fit_get_one_line(tmp_path, kind, error, says) -> None:
-    with pytest.raises(error, match=says):
+def test_data_that_do_not_fit_get_one_line(tmp_path, kind, error, message) -> None:
+    with pytest.raises(error, match=message):
         open_dataset(broken(tmp_path, kind), SHAPE, 10)
 
 

@@ -7,10 +7,10 @@ import os
 
 import numpy as np
 import pytest
-from ror_port.mapping.keras import keras_1_layer_names
 
 from genuine import INFERENCE, recorded_tap, relative_l2
 from ror_port import tolerances
+from ror_port.mapping.software import keras_1_layer_names
 from ror_port.source.port import load
 from runtimes import NEEDS, RUNTIMES, installed, torch_network, torch_taps
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from genuine import DIGITS, INFERENCE, relative_l2
 from ror_port import tolerances
 from ror_port.check.runtimes import keras_model
-from ror_port.convert.write import to_tensorflow
+from ror_port.convert.write import write
+from ror_port.formats.format import by_name
 from ror_port.layout import NCHW_TO_NHWC
 from ror_port.source.port import load
 
@@ -28,7 +30,7 @@ def test_float32_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
     source = genuine(name)
     record = source.record("float32")
     with load(source.weights, epsilon=source.epsilon) as port:
-        to_tensorflow(port, tmp_path / "net.keras", "keras")
+        write(port, tmp_path / "net.keras", by_name("keras"))
     scores = logits(keras.saving.load_model(tmp_path / "net.keras"), NCHW_TO_NHWC(record["images"]))
     assert relative_l2(scores, record["logits"]) <= tolerances.FLOAT32
     assert (scores.argmax(1) == record["logits"].argmax(1)).all()
@@ -51,10 +53,10 @@ def test_float64_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
     record = source.record("float64")
     np.save(tmp_path / "images.npy", NCHW_TO_NHWC(record["images"]).astype(np.float64))
     with load(source.weights, epsilon=source.epsilon) as port:
-        to_tensorflow(port, tmp_path / "net.weights.h5", "weights")
-        network = port.network
+        write(port, tmp_path / "net.weights.h5", by_name("weights"))
+        network = port.statement()["network"]
     files = [str(tmp_path / name) for name in ("net.weights.h5", "images.npy", "out.npy")]
-    settings = [str(network.blocks), str(network.width), str(network.epsilon)]
+    settings = [str(network[name]) for name in ("blocks", "width", "epsilon")]
     subprocess.run([sys.executable, "-W", "ignore", "-c", FLOAT64, *files, *settings], check=True, capture_output=True)
     scores = np.load(tmp_path / "out.npy")
     assert scores.dtype == np.float64
@@ -78,7 +80,7 @@ def test_every_digit_is_classified_as_theano_classified_it(digits, tmp_path) -> 
 
     source, images, _, record = digits
     with load(source.weights) as port:
-        to_tensorflow(port, tmp_path / "net.keras", "keras")
+        write(port, tmp_path / "net.keras", by_name("keras"))
     model = keras.saving.load_model(tmp_path / "net.keras")
     np.testing.assert_array_equal(model.predict(images, verbose=0).argmax(1), record["probabilities"].argmax(1))
     assert relative_l2(logits(model, images), record["logits"]) <= tolerances.FLOAT32
@@ -90,18 +92,16 @@ def test_without_the_flip_the_digits_are_lost(digits, tmp_path) -> None:
 
     source, images, labels, _ = digits
     with load(source.weights, backend="tensorflow") as port:
-        to_tensorflow(port, tmp_path / "net.keras", "keras")
+        write(port, tmp_path / "net.keras", by_name("keras"))
     unflipped = keras.saving.load_model(tmp_path / "net.keras").predict(images, verbose=0).argmax(1)
     assert (unflipped == labels).mean() < 0.8
 
 
 def test_dropout_is_an_option_of_the_definition_and_idle_in_inference(genuine, tmp_path) -> None:
-    from dataclasses import replace
-
     source = genuine(INFERENCE[0])
     with load(source.weights) as port:
-        to_tensorflow(port, tmp_path / "net.weights.h5", "weights")
-        model = keras_model(replace(port, network=replace(port.network, dropout=0.3)), channels_first=False)
+        write(port, tmp_path / "net.weights.h5", by_name("weights"))
+        model = keras_model(replace(port, graph=port.family.graph(dropout=0.3)))
     assert sum(type(layer).__name__ == "Dropout" for layer in model.layers) == 6
     model.load_weights(tmp_path / "net.weights.h5")
     record = source.record()

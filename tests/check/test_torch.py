@@ -11,7 +11,8 @@ import pytest
 
 from genuine import INFERENCE, PRE_ROR, STEPS, relative_l2
 from ror_port import tolerances
-from ror_port.convert.write import to_tensorflow, to_torch
+from ror_port.convert.write import write
+from ror_port.formats.format import by_name
 from ror_port.source.port import load
 from runtimes import torch_network, torch_state
 
@@ -20,7 +21,7 @@ from runtimes import torch_network, torch_state
 def folder(genuine, tmp_path_factory):
     target = tmp_path_factory.mktemp("torch") / "net"
     with load(genuine(PRE_ROR[0]).weights) as port:
-        to_torch(port, target, "safetensors")
+        write(port, target, by_name("safetensors"))
     return target
 
 
@@ -50,7 +51,7 @@ def test_logits_are_genuine_theanos(genuine, name, tmp_path) -> None:
     source = genuine(name)
     record = source.record()
     with load(source.weights, epsilon=source.epsilon) as port:
-        to_torch(port, tmp_path / "net", "safetensors")
+        write(port, tmp_path / "net", by_name("safetensors"))
     with torch.inference_mode():
         logits = RoRWRN.from_pretrained(tmp_path / "net")(torch.from_numpy(record["images"])).numpy()
     assert relative_l2(logits, record["logits"]) <= tolerances.FLOAT32
@@ -62,7 +63,7 @@ def test_state_dict_loads_with_weights_only(genuine, folder, tmp_path) -> None:
     from safetensors.torch import load_file
 
     with load(genuine(PRE_ROR[0]).weights) as port:
-        to_torch(port, tmp_path / "net.pt", "pt")
+        write(port, tmp_path / "net.pt", by_name("pt"))
         model = torch_network(port, "float32")
     state = torch.load(tmp_path / "net.pt", weights_only=True)
     model.load_state_dict(state)
@@ -75,10 +76,10 @@ def test_state_dict_loads_with_weights_only(genuine, folder, tmp_path) -> None:
 @pytest.mark.parametrize("format", ["keras", "weights", "h5"])
 def test_what_theano_to_tf_wrote_converts_to_the_same_tensors(genuine, tmp_path, format) -> None:
     with load(genuine(PRE_ROR[0]).weights, epsilon=3e-4) as port:
-        to_tensorflow(port, tmp_path / "net", format)
+        write(port, tmp_path / "net", by_name(format))
         expected = torch_state(port)
     with load(tmp_path / "net") as port:
-        assert port.network.epsilon == 3e-4
+        assert port.statement()["network"]["epsilon"] == 3e-4
         assert {name: array.tobytes() for name, array in torch_state(port).items()} == {
             name: array.tobytes() for name, array in expected.items()
         }
@@ -86,7 +87,7 @@ def test_what_theano_to_tf_wrote_converts_to_the_same_tensors(genuine, tmp_path,
 
 def test_full_model_converts(genuine, tmp_path) -> None:
     with load(genuine(STEPS[0]).folder / "model.h5") as port:
-        to_torch(port, tmp_path / "net", "safetensors")
+        write(port, tmp_path / "net", by_name("safetensors"))
     assert (tmp_path / "net" / "model.safetensors").exists()
 
 
@@ -98,7 +99,7 @@ def test_float64_weights_stay_float64(genuine, tmp_path) -> None:
     source = genuine(PRE_ROR[0])
     record = source.record("float64")
     with load(source.folder / "weights_float64.h5") as port:
-        to_torch(port, tmp_path / "net", "safetensors")
+        write(port, tmp_path / "net", by_name("safetensors"))
     with torch.inference_mode():
         logits = RoRWRN.from_pretrained(tmp_path / "net")(torch.from_numpy(record["images"]).double()).numpy()
     assert logits.dtype == np.float64

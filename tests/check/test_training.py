@@ -9,12 +9,13 @@ import sys
 
 import numpy as np
 import pytest
-from ror_port.mapping.keras import keras_layer_name
-from ror_port.mapping.torch import TORCH, module_path
 
 from genuine import DIGITS, STEPS, digits, relative_l2
 from ror_port import tolerances
 from ror_port.layout import NCHW_TO_NHWC
+from ror_port.mapping.convention import PYTORCH_CONVENTION
+from ror_port.mapping.engine import bind
+from ror_port.mapping.software import TORCH_IGNORED, keras_layer_name
 from ror_port.source.port import Port, load
 from runtimes import keras_file, torch_network
 
@@ -34,7 +35,7 @@ def recorded(port: Port, record: Named, kind: str) -> Named:
     for parameter in port.graph.parameters:
         array = record.get(f"{kind}/{port.stored[parameter.name].name}")
         if array is not None:
-            found[parameter.name] = port.table.layout(parameter).inverse(array)
+            found[parameter.name] = port.convention.layout(parameter).inverse(array)
     return found
 
 
@@ -46,7 +47,7 @@ def step_in_pytorch(port: Port, images: np.ndarray, labels: np.ndarray, dtype: s
     logits = model(torch.from_numpy(images).to(getattr(torch, dtype)))
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels.argmax(1)))
     loss.backward()
-    entries = {entry.foreign: entry for entry in TORCH.bind(port.graph.parameters, module_path)}
+    entries = {entry.foreign: entry for entry in bind(PYTORCH_CONVENTION, port.graph.parameters)}
     gradients = {
         entries[name].parameter.name: entries[name].layout.inverse(value.grad.numpy())
         for name, value in model.named_parameters()
@@ -57,7 +58,7 @@ def step_in_pytorch(port: Port, images: np.ndarray, labels: np.ndarray, dtype: s
         for name, value in model.state_dict().items()
         if name in entries
     }
-    assert {name.rpartition(".")[2] for name in set(model.state_dict()) - set(entries)} == set(TORCH.ignored)
+    assert {name.rpartition(".")[2] for name in set(model.state_dict()) - set(entries)} == set(TORCH_IGNORED)
     return loss.item(), gradients, after
 
 
@@ -111,7 +112,7 @@ def test_one_step_is_genuine_theanos(genuine, tmp_path, name, runtime, dtype) ->
             loss, gradients, after = step_in_keras(port, images, labels, dtype, tmp_path)
         expected_gradients, expected_after = recorded(port, record, "gradients"), recorded(port, record, "after")
         before = dict((p.name, array) for p, array in port.parameters())
-        momentum = port.network.momentum
+        momentum = port.statement()["network"]["momentum"]
     for parameter, array in expected_after.items():
         if parameter.endswith("moving_variance"):
             expected_after[parameter] = array - (1 - momentum) * folded

@@ -125,7 +125,7 @@ def not_keras(file: h5py.File) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "says"),
+    ("change", "code", "message"),
     [
         (set_nan, 6, "NaN"),
         (drop_weight, 7, "head/dense expects bias 10, 'dense_1' has none"),
@@ -135,14 +135,14 @@ def not_keras(file: h5py.File) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["inspect", "theano-to-tf"])
-def test_bad_input_gets_one_line_and_leaves_nothing(copy, change, code, says, command) -> None:
+def test_bad_input_gets_one_line_and_leaves_nothing(copy, change, code, message, command) -> None:
     path = altered(copy, change)
     done = run(command, path)
     if change is set_nan and command == "inspect":  # which reads no values
         assert done.returncode == 0
         return
     assert done.returncode == code, done.stderr
-    assert says in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert os.listdir(path.parent) == ["weights.h5"]
@@ -230,7 +230,7 @@ def test_options_reach_the_network(weights, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("-o", "net"), "must end in .keras"),
         (("-o", "net.keras", "--format", "h5"), "must end in .h5"),
@@ -238,10 +238,10 @@ def test_options_reach_the_network(weights, tmp_path) -> None:
         (("--bn-epsilon", "-1"), "above 0"),
     ],
 )
-def test_wrong_usage(weights, arguments, says) -> None:
+def test_wrong_usage(weights, arguments, message) -> None:
     done = run("theano-to-tf", weights, *arguments, cwd=weights.parent)
     assert done.returncode == 2
-    assert says in done.stderr
+    assert message in done.stderr
     assert os.listdir(weights.parent) == ["weights.h5"]
 
 

@@ -1,4 +1,4 @@
-"""The tool starts in a blink because nothing is imported before it is needed."""
+"""The command starts fast because nothing is imported before it is needed."""
 
 import os
 import subprocess

@@ -1,14 +1,15 @@
 """What the commands take, against the tables that it follows from."""
 
 import dataclasses
+from typing import get_args
 
 import click
 import pytest
 
 from ror_port.cli import cli
 from ror_port.cli.options import FORMATS
-from ror_port.convert import choice
 from ror_port.errors import ARGUMENTS
+from ror_port.formats.format import Command, of_command
 from ror_port.source.provenance import Given
 
 OPTIONS = {
@@ -17,10 +18,9 @@ OPTIONS = {
 
 
 def test_the_formats_of_each_command_are_those_that_are_written() -> None:
-    assert {command: [format.name for format in formats] for command, formats in choice.COMMANDS.items()} == {
-        command: list(names) for command, names in FORMATS.items()
-    }
+    assert {command for command in get_args(Command)} == set(FORMATS)
     for command, names in FORMATS.items():
+        assert [format.name for format in of_command(command)] == list(names)
         (choices,) = [p.type for p in cli.commands[command].params if p.name == "format"] or [click.Choice(names)]
         assert list(choices.choices) == list(names)
 

@@ -15,6 +15,7 @@ from ror_port.convert import write as convert
 from ror_port.convert.reread import Ledger
 from ror_port.errors import NotACheckpoint, OutputError, UnreadableFile
 from ror_port.formats import open_checkpoint, safetensors
+from ror_port.formats.format import by_name
 from ror_port.safety import parsing
 from ror_port.safety.child import run_in_child
 from ror_port.source.port import Port, load
@@ -31,12 +32,7 @@ NAMES = {
 
 
 def write(port: Port, format: str, folder: Path, **options) -> None:
-    target = folder / NAMES[format]
-    if format in ("onnx", "theano"):
-        {"onnx": convert.to_onnx, "theano": convert.to_theano}[format](port, target, **options)
-        return
-    to = convert.to_torch if format in ("safetensors", "pt") else convert.to_tensorflow
-    to(port, target, format, **options)
+    convert.write(port, folder / NAMES[format], by_name(format), **options)
 
 
 @pytest.mark.parametrize("format", NAMES)
@@ -90,15 +86,15 @@ def test_a_lost_byte_is_detected(pre_ror, tmp_path, monkeypatch, format) -> None
 def test_a_model_whose_description_is_damaged_is_not_kept(pre_ror, tmp_path, monkeypatch) -> None:
     compare = Ledger.compare
 
-    def damage(ledger: Ledger, written: Path, format: str) -> None:
+    def damage(ledger: Ledger, written: Path, *rest) -> None:
         for offset in (*range(0, 3000, 67), *range(written.stat().st_size - 400, written.stat().st_size, 13)):
             content = written.read_bytes()
             written.write_bytes(content[:offset] + b"\xff" + content[offset + 1 :])
             with suppress(OutputError):  # what describes no tensor may pass; nothing may end otherwise
-                compare(ledger, written, format)
+                compare(ledger, written, *rest)
             written.write_bytes(content[:offset])
             with pytest.raises(OutputError):
-                compare(ledger, written, format)
+                compare(ledger, written, *rest)
             written.write_bytes(content)
         raise OutputError("tried")
 
@@ -114,7 +110,7 @@ def test_a_tensor_of_another_type_is_detected(pre_ror, tmp_path) -> None:
         for parameter, array in port.parameters():
             ledger.note(parameter, np.array(array, "float64", order="C"))
         with pytest.raises(OutputError, match="94 tensors differ from what was to be written"):
-            ledger.compare(tmp_path / NAMES["weights"], "weights")
+            ledger.compare(tmp_path / NAMES["weights"])
 
 
 def test_a_file_that_changes_meanwhile_is_not_converted(copy, tmp_path) -> None:
@@ -127,7 +123,7 @@ def test_a_file_that_changes_meanwhile_is_not_converted(copy, tmp_path) -> None:
             source.write(b"\1")
 
     with load(path) as port, pytest.raises(UnreadableFile, match="was changed while it was read"):
-        write(port, "weights", tmp_path, trial=write_to_it)
+        write(port, "weights", tmp_path, check=write_to_it)
     assert os.listdir(tmp_path) == ["weights.h5"]
 
 
@@ -138,7 +134,7 @@ def test_a_folder_in_which_a_file_changes_is_not_converted(pre_ror, tmp_path, ch
     source = tmp_path / NAMES["safetensors"]
     (tmp_path / "out").mkdir()
     with load(source) as port, pytest.raises(UnreadableFile, match="was changed while it was read"):
-        write(port, "weights", tmp_path / "out", trial=lambda _: change(source / "config.json"))
+        write(port, "weights", tmp_path / "out", check=lambda _: change(source / "config.json"))
     assert os.listdir(tmp_path / "out") == []
 
 

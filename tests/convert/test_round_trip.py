@@ -21,6 +21,8 @@ from ror_port import save, tolerances
 from ror_port.check.classification import seeded_images
 from ror_port.check.compare import compare
 from ror_port.formats.checkpoint import StoredTensor
+from ror_port.mapping.convention import THEANO
+from ror_port.network.layers import Conv2D
 from ror_port.source.port import Port, load
 from runtimes import expected
 
@@ -32,7 +34,8 @@ def there_and_back(port: Port, format: str, folder: Path) -> Path:
     options = {"dtype": port.dtype} if format == ".onnx" else {}
     other, back = folder / f"net{format}", folder / "back.h5"
     save(port, other, force=True, verify=False, **options)
-    beside = {"epsilon": port.network.epsilon, "size": port.network.input_shape[0]} if format == ".pt" else {}
+    network = port.statement()["network"]
+    beside = {"epsilon": network["epsilon"], "size": network["input_shape"][0]} if format == ".pt" else {}
     with load(other, **beside) as converted:
         save(converted, back, format="theano", force=True, verify=False)
     return back
@@ -100,12 +103,11 @@ def test_every_kind_of_file_can_go_to_theano(genuine, tmp_path, name) -> None:
     options = {"keras": "1.0.6"} if "1.0.6" in name else {}
     with load(genuine(name).weights, **options) as port:
         save(port, tmp_path / "back.h5", format="theano", verify=False)
-        pixels = seeded_images(port.network.input_shape, 2)
+        pixels = seeded_images(port.family.input_shape, 2)
         with load(tmp_path / "back.h5") as back:
-            assert (back.convention.flipped, back.convention.kernels) == (True, "OIHW")
-            assert back.network == replace(port.target, padding="half")
-            rounded = port.target is not port.network and port.dtype == "float32"
-            tolerance = tolerances.FLOAT32 if rounded else tolerances.FLOAT64
+            assert back.convention == THEANO
+            assert (back.family, back.graph) == (port.family, port.relayout("channels_first").graph)
+            tolerance = tolerances.FLOAT32 if port.rounds else tolerances.FLOAT64
             assert compare(expected(back, pixels), expected(port, pixels)).relative_l2 <= tolerance
 
 
@@ -113,7 +115,8 @@ def test_a_padding_that_theano_does_not_have_is_refused(genuine, tmp_path) -> No
     from ror_port.errors import UnknownNetwork
 
     with load(genuine("wrn-16-2_keras-2.2.4").weights) as port:
-        wrong = replace(port, network=replace(port.network, padding="same"))
+        graph = port.graph.map(lambda layer: replace(layer, padding="same") if isinstance(layer, Conv2D) else layer)
+        wrong = replace(port, graph=graph)
         with pytest.raises(UnknownNetwork, match="Theano has no mode for"):
             save(wrong, tmp_path / "back.h5", format="theano")
     assert not (tmp_path / "back.h5").exists()
@@ -154,7 +157,7 @@ def test_a_network_tuned_in_keras_goes_back(genuine, tmp_path, name, suffix) -> 
 
     with load(genuine(name).weights) as port:
         save(port, tmp_path / "net.keras", verify=False)
-        epsilon = port.network.epsilon
+        epsilon = port.statement()["network"]["epsilon"]
     model = keras.saving.load_model(tmp_path / "net.keras")
     model.compile(keras.optimizers.SGD(1e-3), "sparse_categorical_crossentropy")
     pixels = seeded_images((32, 32, 3))

@@ -2,9 +2,11 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -128,32 +130,71 @@ def test_a_folder_is_never_missing_while_it_is_replaced(tmp_path) -> None:
     assert os.listdir(tmp_path) == ["net"]
 
 
+def at_call(number: int, signal_number: int, work: Callable[[], None]) -> bool:
+    """Does the work in a child that gets a signal at one of its calls; False where it makes fewer.
+
+    At SIGINT it raises an exception and ignores the next ones, as the command does.
+    """
+    reached, done = os.pipe()
+    child = os.fork()
+    if child == 0:
+
+        def end(*_: object) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise SystemExit
+
+        def interrupt() -> None:
+            os.close(reached)
+            os.write(done, b".")
+            os.kill(os.getpid(), signal_number) if signal_number == signal.SIGKILL else signal.raise_signal(
+                signal_number
+            )
+
+        try:
+            signal.signal(signal.SIGINT, end)
+            with Calls({number: interrupt}):
+                work()
+        finally:
+            os._exit(0)
+    os.close(done)
+    with os.fdopen(reached, "rb") as pipe:
+        reply = pipe.read()
+    os.waitpid(child, 0)
+    return bool(reply)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of threads, which the child does not need
+@pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("replaces", [False, True])
 @pytest.mark.parametrize("folder", [False, True])
-def test_killed_at_any_call_it_leaves_the_old_output_or_the_new_one(tmp_path, folder, replaces) -> None:
-    target = tmp_path / "net"
-    file = target / "config.json" if folder else target
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
+def test_ended_at_any_call_it_leaves_the_old_output_or_the_new_one(
+    tmp_path, signal_number, folder, replaces, fails
+) -> None:
+    target = tmp_path / "new folder" / "net"
     old, new = "old" * 9_999 if replaces else None, "new" * 9_999
+
+    def fail() -> None:
+        if fails:
+            raise ZeroDivisionError
+
     seen = []
     for number in itertools.count():
-        output._remove(target)
-        if old:
+        shutil.rmtree(target.parent, ignore_errors=True)
+        if replaces:
+            target.parent.mkdir()
             write(target, folder, old)
-        child = os.fork()
-        if child == 0:
-            try:
-                with Calls({number: lambda: os.kill(os.getpid(), signal.SIGKILL)}):
-                    write(target, folder, new)
-            finally:
-                os._exit(0)
-        _, status = os.waitpid(child, 0)
+        goes_on = at_call(number, signal_number, lambda: write(target, folder, new, meanwhile=fail))
+        file = target / "config.json" if folder else target
         seen.append(file.read_text() if file.exists() else None)
-        if status == 0:  # there are no more calls
+        if signal_number == signal.SIGINT:
+            left = os.listdir(target.parent) if target.parent.exists() else "no folder"
+            assert left == ("no folder" if seen[-1] is None else ["net"]), number
+        if not goes_on:
             break
-    assert set(seen) == {old, new}
+    assert set(seen) == ({old} if fails else {old, new})
     assert seen == sorted(seen, key=[old, new].index)
-    assert len(seen) > 20
+    assert len(seen) > 10
 
 
 def test_where_folders_cannot_be_exchanged_the_old_one_stays(tmp_path, monkeypatch) -> None:
@@ -207,11 +248,11 @@ from ror_port.convert import stage as output, reread
 def interrupted(*_):
     signal.raise_signal(signal.SIGINT)
 
-def interrupted_again(path, remove=output._remove):
+def interrupted_again(*arguments, clean_up=output._clean_up):
     signal.raise_signal(signal.SIGTERM)
-    remove(path)
+    clean_up(*arguments)
 
-reread.Ledger.compare, output._remove = interrupted, interrupted_again
+reread.Ledger.compare, output._clean_up = interrupted, interrupted_again
 cli.main()
 """
 

@@ -1,44 +1,62 @@
 """The definitions of one network in Keras, in PyTorch and as a graph are the same network, fresh ones too."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from ror_port.mapping.keras import keras_layer_name
-from ror_port.mapping.torch import TORCH, module_path
 
+from ror_port.mapping.convention import PYTORCH_CONVENTION
+from ror_port.mapping.engine import bind
+from ror_port.mapping.software import TORCH_IGNORED, keras_layer_name
 from ror_port.models import networks_keras, networks_torch
-from ror_port.network.families import WRN, WRN2016, RoR, RoRWRN
+from ror_port.network.families import WRN, WRN2016, Family, RoR, RoRWRN
+from ror_port.network.graph import Graph
+from ror_port.network.layers import Conv2D
 
-NETWORKS = [RoRWRN(2, 2), RoRWRN(1, 1, dropout=0.2), RoR(1), WRN(2, 2), WRN(1, 1, padding="same"), WRN2016(2, 2)]
+
+def padded(graph: Graph) -> Graph:
+    """As a network trained on TensorFlow pads."""
+    return graph.map(lambda layer: replace(layer, padding="same") if isinstance(layer, Conv2D) else layer)
+
+
+NETWORKS = [
+    (RoRWRN(2, 2), RoRWRN(2, 2).graph()),
+    (RoRWRN(1, 1), RoRWRN(1, 1).graph(dropout=0.2)),
+    (RoR(1), RoR(1).graph()),
+    (WRN(2, 2), WRN(2, 2).graph()),
+    (WRN(1, 1), padded(WRN(1, 1).graph())),
+    (WRN2016(2, 2), WRN2016(2, 2).graph()),
+]
 KERAS = {RoRWRN: networks_keras.ror_wrn, WRN: networks_keras.wrn, WRN2016: networks_keras.wrn_2016}
 
 
-def keras_model(network):
-    from dataclasses import asdict
-
-    options = asdict(network)
-    if isinstance(network, RoR):
+def keras_model(family: Family, graph: Graph):
+    options = family.settings(graph)
+    if isinstance(family, RoR):
         del options["width"]
         return networks_keras.ror(**options)
-    return KERAS[type(network)](**options)
+    return KERAS[type(family)](**options)
 
 
-def torch_model(network):
-    from dataclasses import asdict
-
-    return getattr(networks_torch, type(network).__name__)(networks_torch.Config(**asdict(network)))
+def torch_model(family: Family, graph: Graph):
+    return getattr(networks_torch, type(family).__name__)(networks_torch.Config(**family.settings(graph)))
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.name)
-def test_layers_of_the_keras_definition_are_the_nodes_of_the_graph(network) -> None:
-    nodes = [keras_layer_name(node.name) for node in network.graph().with_explicit_padding().keras_order]
-    assert [layer.name for layer in keras_model(network).layers] == nodes
+def of_networks(test):
+    return pytest.mark.parametrize(("family", "graph"), NETWORKS, ids=[family.name for family, _ in NETWORKS])(test)
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.name)
-def test_parameters_of_the_torch_definition_are_those_of_the_graph(network) -> None:
-    entries = TORCH.bind(network.graph().parameters, module_path)
-    state = {name: tuple(t.shape) for name, t in torch_model(network).state_dict().items()}
-    counters = {name for name in state if name.rpartition(".")[2] in TORCH.ignored}
+@of_networks
+def test_layers_of_the_keras_definition_are_the_nodes_of_the_graph(family, graph) -> None:
+    nodes = [keras_layer_name(node.name) for node in graph.for_keras().keras_order]
+    assert [layer.name for layer in keras_model(family, graph).layers] == nodes
+
+
+@of_networks
+def test_parameters_of_the_torch_definition_are_those_of_the_graph(family, graph) -> None:
+    entries = bind(PYTORCH_CONVENTION, graph.parameters)
+    state = {name: tuple(t.shape) for name, t in torch_model(family, graph).state_dict().items()}
+    counters = {name for name in state if name.rpartition(".")[2] in TORCH_IGNORED}
     assert {entry.foreign: entry.foreign_shape for entry in entries} == {
         n: s for n, s in state.items() if n not in counters
     }
@@ -65,9 +83,9 @@ def test_tensorflows_padding_in_torch_is_tensorflows() -> None:
     """A WRN trained on TensorFlow: its strided convolutions pad 0 before and 1 after."""
     import torch
 
-    network = WRN(1, 1, padding="same")
-    keras, model = keras_model(network), torch_model(network).eval()
-    entries = TORCH.bind(network.graph().parameters, module_path)
+    family, graph = WRN(1, 1), padded(WRN(1, 1).graph())
+    keras, model = keras_model(family, graph), torch_model(family, graph).eval()
+    entries = bind(PYTORCH_CONVENTION, graph.parameters)
     arrays = {f"{v.path}": v.numpy() for v in keras.variables}
     state = {
         e.foreign: torch.from_numpy(e.layout(arrays[f"{keras_layer_name(e.parameter.node)}/{e.parameter.role}"]))

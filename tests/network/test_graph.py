@@ -1,9 +1,11 @@
 import h5py
 import pytest
-from ror_port.mapping.keras import keras_1_layer_names
 
 from genuine import PRE_ROR
+from ror_port.layout import PermuteFlattened
+from ror_port.mapping.software import keras_1_layer_names
 from ror_port.network.families.ror_wrn import RoRWRN
+from ror_port.network.relayout import relayout
 
 
 @pytest.mark.parametrize("name", PRE_ROR)
@@ -41,12 +43,13 @@ def test_until_leaves_out_what_does_not_lead_there() -> None:
 
 
 def test_maps_of_different_shapes_do_not_add() -> None:
-    with pytest.raises(ValueError, match="cannot add"):
+    with pytest.raises(ValueError, match="cannot merge values of shapes"):
         RoRWRN(1, 1, input_shape=(30, 30, 3)).graph()
 
 
 def test_a_64x64_image_leaves_two_by_two_positions() -> None:
     graph = RoRWRN(1, 1, input_shape=(64, 64, 3)).graph()
     kernel = next(p for p in graph.parameters if p.name == "head/dense/kernel")
-    assert kernel.rows == (2, 2, 64)
     assert kernel.shape == (256, 10)
+    (step,) = relayout(graph, "channels_first").weights[kernel.name].steps
+    assert step == PermuteFlattened((2, 2, 64), (2, 0, 1))

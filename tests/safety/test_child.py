@@ -42,8 +42,14 @@ def loop() -> None:
     ],
 )
 def test_a_failure_of_the_child_is_an_exception_here(work, seconds, failure) -> None:
+    process = os.getpid()
+
+    def in_child_only() -> object:
+        assert os.getpid() != process
+        return work()
+
     with pytest.raises(child.ChildFailed, match=failure):
-        child.run_in_child(work, seconds)
+        child.run_in_child(in_child_only, seconds)
 
 
 def test_results_and_errors_come_back() -> None:

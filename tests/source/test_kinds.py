@@ -1,6 +1,7 @@
 """Every family, and every kind of file they came in, against the software that wrote it."""
 
 import hashlib
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 
 from genuine import KINDS, layer_names, recorded_layer, relative_l2
 from ror_port import tolerances
-from ror_port.convert.write import to_tensorflow, to_torch
+from ror_port.convert.write import write
+from ror_port.formats.format import by_name
+from ror_port.network.layers import BatchNormalization, Conv2D
 from ror_port.source.port import load
-from runtimes import FLOAT32_ONLY, RUNTIMES
+from runtimes import FLOAT32_ONLY, RUNTIMES, numpy_reference
 
 GIVEN = {
     "pre-ror-3-10_keras-1.0.6": {"keras": "1.0.6"},
@@ -47,7 +50,8 @@ def recorded_in(genuine, name: str, dtype: str):
 def test_recognised(genuine, name) -> None:
     with load(genuine(name).weights, **given(name)) as port:
         backend = next(fact.value for fact in port.facts if fact.name == "backend")
-        assert (port.network.name, backend, port.convention.deviation) == EXPECTED[name]
+        (divisor,) = {node.layer.divisor for node in port.graph if isinstance(node.layer, BatchNormalization)}
+        assert (port.name, backend, divisor) == EXPECTED[name]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -61,7 +65,7 @@ def test_every_tap_is_genuine(genuine, tmp_path, name, runtime, dtype) -> None:
         taps = RUNTIMES[runtime](port, record["images"], dtype, tmp_path)
         layers = layer_names(source, port.graph)
     errors = {"head/dense": relative_l2(taps["head/dense"], record["logits"])}
-    if runtime == "numpy" or port.network.input_shape == (32, 32, 3):  # else others flatten in their own order
+    if runtime == "numpy" or port.family.input_shape == (32, 32, 3):  # else others flatten in their own order
         errors["head/flatten"] = relative_l2(taps["head/flatten"], record["features"])
     for tap, layer in layers.items():
         if tap in taps and f"layers/{layer}" in record:
@@ -86,20 +90,22 @@ def test_rebuilt_or_kept_the_tensors_are_those_that_keras_wrote(genuine, name) -
 @pytest.mark.parametrize("format", ["keras", "weights", "h5"])
 def test_what_we_wrote_is_read_as_the_same_network(genuine, tmp_path, name, format) -> None:
     with load(genuine(name).weights, **given(name)) as port:
-        to_tensorflow(port, tmp_path / "net", format)
-        expected = {p.name: array.astype(port.dtype).tobytes() for p, array in port.parameters()}
-        target = port.target
+        write(port, tmp_path / "net", by_name(format))
+        moved = port.relayout("channels_last")
+        expected = {p.name: array.astype(port.dtype).tobytes() for p, array in port.parameters(moved)}
+        network = port.statement()["network"]
     with load(tmp_path / "net") as again:
-        assert again.network == target
+        assert again.statement()["network"] == network
+        assert again.graph == moved.graph
         assert {p.name: array.tobytes() for p, array in again.parameters()} == expected
-        to_torch(again, tmp_path / "torch", "safetensors")
+        write(again, tmp_path / "torch", by_name("safetensors"))
 
 
 def test_dropout_and_input_size_are_read_from_the_architecture(genuine) -> None:
     with load(genuine("pre-ror-3-10-dropout_keras-1.2.2").weights) as port:
-        assert port.network.dropout == 0.3
+        assert port.statement()["network"]["dropout"] == 0.3
     with load(genuine("pre-ror-3-10-64x64_keras-2.2.4").weights) as port:
-        assert port.network.input_shape == (64, 64, 3)
+        assert port.family.input_shape == (64, 64, 3)
 
 
 def test_the_optimizer_of_a_checkpoint_is_left_out_and_that_is_said(genuine) -> None:
@@ -110,17 +116,16 @@ def test_the_optimizer_of_a_checkpoint_is_left_out_and_that_is_said(genuine) -> 
 def test_taking_a_standard_deviation_for_a_variance_shows(genuine) -> None:
     source, record = recorded_in(genuine, "pre-ror-3-10_keras-1.0.6", "float64")
     with load(source.weights, epsilon=1e-6) as port:
-        logits = RUNTIMES["numpy"](port, record["images"], "float64", None)["head/dense"]
+        logits = numpy_reference(port, record["images"], "head/dense")["head/dense"]
     assert relative_l2(logits, record["logits"]) > 0.1
 
 
 def test_tensorflows_padding_in_a_wrn_of_theanos_shows(genuine) -> None:
-    from dataclasses import replace
-
     source, record = recorded_in(genuine, "wrn-16-2_keras-2.2.4", "float64")
     with load(source.weights) as port:
-        wrong = replace(port, graph=replace(port.network, padding="same").graph())
-        logits = RUNTIMES["numpy"](wrong, record["images"], "float64", None)["head/dense"]
+        graph = port.graph.map(lambda layer: replace(layer, padding="same") if isinstance(layer, Conv2D) else layer)
+        wrong = replace(port, graph=graph)
+        logits = numpy_reference(wrong, record["images"], "head/dense")["head/dense"]
     assert relative_l2(logits, record["logits"]) > 0.1
 
 
@@ -143,7 +148,7 @@ def test_input_size_is_an_option_where_the_file_cannot_tell(genuine) -> None:
 
     weights = genuine("pre-ror-3-10_keras-1.0.6").weights
     with load(weights, keras="1.0.6", size=48) as port:  # leaves one position, as 32 does
-        assert port.network.input_shape == (48, 48, 3)
+        assert port.family.input_shape == (48, 48, 3)
     with pytest.raises(UnknownNetwork, match="do not lead to the Dense layer"):
         load(weights, keras="1.0.6", size=64)
     with pytest.raises(UnknownNetwork, match="takes no images of"):

@@ -11,10 +11,10 @@ EXPECTED = {"pre-ror-3-16": ("Pre-RoR-3-16", 2, 1), "ror-3-wrn-40-2": ("RoR-3-WR
 @pytest.mark.parametrize("name", INFERENCE)
 def test_genuine_networks_are_recognised(genuine, name) -> None:
     with load(genuine(name).weights) as port:
-        network = port.network
-        assert (network.name, network.blocks, network.width) == EXPECTED[name.split("_")[0]]
-        assert network.classes == 10
-        assert network.input_shape == (32, 32, 3)
+        family = port.family
+        assert (family.name, family.blocks, family.width) == EXPECTED[name.split("_")[0]]
+        assert family.classes == 10
+        assert family.input_shape == (32, 32, 3)
 
 
 def test_a_network_that_was_not_the_first_of_its_session_is_recognised(genuine) -> None:
@@ -23,7 +23,7 @@ def test_a_network_that_was_not_the_first_of_its_session_is_recognised(genuine) 
     with h5py.File(source.weights) as file:
         assert "convolution2d_1" not in file
     with load(source.weights) as port:
-        assert port.network.name == "RoR-3-WRN-10-2"
+        assert port.name == "RoR-3-WRN-10-2"
         assert port.stored["stem/conv/kernel"].name == "convolution2d_11_W"
 
 

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRELOADED = (
     "ror_port.cli",
     "ror_port.api",
-    "ror_port.convert.choice",
+    "ror_port.convert.write",
     "ror_port.check.certificate",
     "ror_port.cli.progress",
     "ror_port.cli.text",

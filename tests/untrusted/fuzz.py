@@ -26,7 +26,8 @@ from mutate import Target
 
 sys.path.insert(0, str(ROOT))  # scripts/fuzz runs this file as a script
 
-from ror_port.convert.write import to_onnx, to_tensorflow, to_torch
+from ror_port.convert.write import write
+from ror_port.formats.format import by_name
 from ror_port.source.port import load
 
 SEED = 8
@@ -44,10 +45,10 @@ def targets(folder: Path) -> list[Target]:
     for format, name in (("weights", "net.weights.h5"), ("keras", "net.keras")):
         paths.append(folder / name)
         with load(genuine) as port:
-            to_tensorflow(port, folder / name, format)
+            write(port, folder / name, by_name(format))
     with load(genuine) as port:
-        to_torch(port, folder / "net", "safetensors")
-        to_onnx(port, folder / "net.onnx")
+        write(port, folder / "net", by_name("safetensors"))
+        write(port, folder / "net.onnx", by_name("onnx"))
     shutil.copy(folder / "net" / "model.safetensors", folder)  # alone, without the config.json beside it
     paths += [folder / "model.safetensors", folder / "net.onnx"]
     return [Target(path) for path in paths]

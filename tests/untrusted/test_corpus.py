@@ -18,7 +18,8 @@ import pytest
 from corpus import CASES, Bench, Case
 from forks import Forks
 from genuine import FIXTURES
-from ror_port.convert.write import to_onnx, to_tensorflow, to_torch
+from ror_port.convert.write import write
+from ror_port.formats.format import by_name
 from ror_port.source.port import load
 
 GENUINE = FIXTURES / "pre-ror-3-10_keras-1.0.6" / "weights.h5"
@@ -43,7 +44,7 @@ def made(tmp_path_factory) -> Callable[[str, Path], None]:
     def original(format: str) -> Path:
         path = tmp_path_factory.mktemp(format) / "net"
         with load(GENUINE) as port:
-            to_onnx(port, path) if format == "onnx" else to_torch(port, path, format)
+            write(port, path, by_name(format))
         return path
 
     def put(format: str, path: Path) -> None:
@@ -57,7 +58,7 @@ def archive(tmp_path_factory) -> bytes:
     """The genuine file as ``.keras``."""
     path = tmp_path_factory.mktemp("archive") / "net.keras"
     with load(GENUINE) as port:
-        to_tensorflow(port, path, "keras")
+        write(port, path, by_name("keras"))
     return path.read_bytes()
 
 

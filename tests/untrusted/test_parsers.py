@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from ror_port.formats.model_config import architecture
 
 from genuine import FIXTURES
 from ror_port.errors import NotACheckpoint, RorPortError, UnsafeFile
-from ror_port.formats.checkpoint import Architecture
 from ror_port.formats.hdf5 import reader as hdf5
+from ror_port.formats.json_text import json_object
+from ror_port.network.layers import BatchNormalization, Dropout
 from ror_port.safety import limits
+from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.port import load
 
 FILE = Path("file")
@@ -107,6 +108,11 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PATHS = paths(CONFIG)
 
 
+def architecture(text: str) -> Stated:
+    where = "file: model_config"
+    return stated_graph(json_object(text, where), {}, theano=True, version=(2, 3, 1), where=where)
+
+
 def with_other(value: Any, path: tuple[Any, ...], other: Any) -> Any:
     if not path:
         return other
@@ -125,10 +131,10 @@ def test_an_architecture_is_read_or_refused(changes) -> None:
         except (KeyError, IndexError, TypeError, AttributeError):  # an earlier change removed that path
             continue
     with suppress(RorPortError):
-        found = architecture(json.dumps(config), FILE)
-        assert isinstance(found, Architecture)
-        assert all(0 <= epsilon <= 1 for epsilon in found.epsilons | found.momenta)
-        assert 0 <= found.dropout <= 1
+        layers = [node.layer for node in architecture(json.dumps(config)).graph]
+        norms = [layer for layer in layers if isinstance(layer, BatchNormalization)]
+        assert all(0 <= value <= 1 for norm in norms for value in (norm.epsilon, norm.momentum))
+        assert all(0 <= layer.rate <= 1 for layer in layers if isinstance(layer, Dropout))
 
 
 @quick
@@ -137,7 +143,7 @@ def test_an_architecture_is_read_or_refused(changes) -> None:
 )
 def test_any_text_for_an_architecture(text) -> None:
     with pytest.raises(RorPortError):
-        architecture(text, FILE)
+        architecture(text)
 
 
 @settings(quick, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

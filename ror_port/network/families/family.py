@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
+from ror_port.layout import DataFormat
 from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, GraphBuilder
 from ror_port.network.layers import (
@@ -23,7 +24,7 @@ from ror_port.network.layers import (
     Softmax,
 )
 from ror_port.network.layers.activation import RELU
-from ror_port.network.layers.layer import DataFormat, Layer
+from ror_port.network.layers.layer import Layer
 from ror_port.network.layers.normalization import LATEST
 
 

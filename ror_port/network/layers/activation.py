@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from ror_port.errors import UnknownNetwork
-from ror_port.layout import Layout, PermuteFlattened, Shape, Transpose
+from ror_port.layout import DataFormat, Layout, PermuteFlattened, Shape, Transpose
 from ror_port.network.layers.layer import (
     Arrangement,
     Assembly,
-    DataFormat,
     KerasLayer,
     Layer,
     Moved,

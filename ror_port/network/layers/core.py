@@ -7,17 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from ror_port.layout import Axes, Layout, PermuteFlattened, Shape, Transpose
+from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape, Transpose
 from ror_port.network.layers.activation import Activation, activation
-from ror_port.network.layers.layer import (
-    Arrangement,
-    DataFormat,
-    KerasLayer,
-    Layer,
-    Moved,
-    OnnxOperator,
-    TorchCode,
-)
+from ror_port.network.layers.layer import Arrangement, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
 from ror_port.network.layers.settings import MAX_LENGTH, Settings
 
 

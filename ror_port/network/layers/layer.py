@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
-from ror_port.layout import Axes, Layout, PermuteFlattened, Shape
-
-if TYPE_CHECKING:
-    from ror_port.network.layers.settings import Settings
-
-DataFormat = Literal["channels_last", "channels_first"]
+from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape
+from ror_port.network.layers.settings import Settings
 
 Arrangement = Axes | PermuteFlattened | None
 """How a value lies in another graph than its own: with its axes permuted, as a vector that was flattened with its axes
@@ -43,6 +39,10 @@ class OnnxOperator(NamedTuple):
     folds: bool = False
 
 
+MODULE_CALL = "{module}({x})"
+"""The plain call of a module."""
+
+
 class TorchCode(NamedTuple):
     """PyTorch source text. module: an expression that makes an ``nn.Module``; None where the layer is a function call.
 
@@ -51,7 +51,7 @@ class TorchCode(NamedTuple):
     """
 
     module: str | None
-    call: str = "{module}({x})"
+    call: str = MODULE_CALL
 
 
 class Assembly(Protocol):

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ror_port.errors import UnknownNetwork
-from ror_port.layout import Shape
+from ror_port.layout import DataFormat, Shape
 from ror_port.network.layers.layer import (
     Arrangement,
-    DataFormat,
     KerasLayer,
     Layer,
     Moved,

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
 
-from ror_port.layout import Layout, PermuteFlattened, Shape
+from ror_port.layout import DataFormat, Layout, PermuteFlattened, Shape
 from ror_port.network.layers.layer import (
     Arrangement,
-    DataFormat,
     KerasLayer,
     Layer,
     Moved,

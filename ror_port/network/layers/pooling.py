@@ -6,18 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
-from ror_port.layout import Shape
+from ror_port.layout import DataFormat, Shape
 from ror_port.network.layers.activation import Activation
-from ror_port.network.layers.layer import (
-    Arrangement,
-    Assembly,
-    DataFormat,
-    KerasLayer,
-    Layer,
-    Moved,
-    OnnxOperator,
-    TorchCode,
-)
+from ror_port.network.layers.layer import Arrangement, Assembly, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
 from ror_port.network.layers.merge import Concatenate
 from ror_port.network.layers.padding import CROPPING, ZERO_PADDING
 from ror_port.network.layers.settings import Settings

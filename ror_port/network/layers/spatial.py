@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from ror_port.layout import Axes, Shape
-from ror_port.network.layers.layer import Arrangement, DataFormat, Layer, Moved
+from ror_port.layout import Axes, DataFormat, Shape
+from ror_port.network.layers.layer import Arrangement, Layer, Moved
 from ror_port.network.layers.settings import Settings
 
 Sizes = tuple[int, ...]
