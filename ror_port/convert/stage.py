@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ror_port.errors import OutputError
+from ror_port.errors import OutputError, SystemLimit, system_limit
 
 OUTPUT_FOLDERS = (
     {"README.md", "config.json", "model.safetensors", "modeling_ror.py"},
@@ -65,7 +65,7 @@ def atomic_output(path: Path) -> Iterator[Path]:
     the same suffix, so that what was written can be read again before it is renamed. A missing folder is created, and
     removed on an exception. Where `path` is a symlink, its target is replaced.
 
-    Raises OutputError where the disk fails, or where another process created `path` meanwhile.
+    Raises SystemLimit where the system refuses memory or open files, OutputError where the disk fails, or where another process created `path` meanwhile.
     """
     target = path.resolve()
     stage = target.with_name(f".part-{os.urandom(4).hex()}-{target.name[-48:]}")
@@ -82,6 +82,8 @@ def atomic_output(path: Path) -> Iterator[Path]:
             _replace(stage, target, replaces)
         _flush(target.parent)
     except OSError as error:
+        if limit := system_limit(error):
+            raise SystemLimit(f"{path}: {limit}") from error
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         try:
@@ -120,6 +122,8 @@ def _removed_if_killed(stage: Path) -> Iterator[None]:
             *((os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (1, 2)),
         ]
         process = os.posix_spawn("/bin/sh", command, {"PATH": os.defpath}, file_actions=actions, setpgroup=0)
+        os.close(reader)
+        reader = -1
     try:
         yield
     finally:
