@@ -65,7 +65,8 @@ def atomic_output(path: Path) -> Iterator[Path]:
     the same suffix, so that what was written can be read again before it is renamed. A missing folder is created, and
     removed on an exception. Where `path` is a symlink, its target is replaced.
 
-    Raises SystemLimit where the system refuses memory or open files, OutputError where the disk fails, or where another process created `path` meanwhile.
+    Raises SystemLimit where the system refuses memory or open files, and OutputError where the disk fails, or where
+    another process created `path` meanwhile.
     """
     target = path.resolve()
     stage = target.with_name(f".part-{os.urandom(4).hex()}-{target.name[-48:]}")
