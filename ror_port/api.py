@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ror_port.check.classification import IMAGES, by_node, seeded_inputs
+from ror_port.check.classification import IMAGES, seeded_inputs
 from ror_port.check.progress import SILENT, Progress
-from ror_port.errors import UsageError
+from ror_port.errors import UsageError, system_limit
 from ror_port.source import port as source
 from ror_port.source.port import Inputs, Port
 from ror_port.source.provenance import Given
@@ -16,8 +18,19 @@ from ror_port.source.provenance import Given
 if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts fast
     from ror_port.check.expectation import Effect
     from ror_port.check.verify import Verification
-    from ror_port.formats.format import Dtype
-    from ror_port.layout import DataFormat
+    from ror_port.formats.format import Dtype, Format
+    from ror_port.layout import DataFormat, Shape
+
+
+@contextmanager
+def _system_limits_reported() -> Iterator[None]:
+    """Raises SystemLimit where the system refuses memory or open files."""
+    try:
+        yield
+    except (MemoryError, OSError, ImportError) as error:
+        if limit := system_limit(error):
+            raise limit from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,7 @@ class Written:
     sha256: of a file; of a folder, of its files' hashes in the order of their names. verification: its comparison
     with the reference, or why it was not run; None where none was asked for. effects: what would change if the facts
     that are assumed were otherwise, the largest first. certificate: where it was written, if it was asked for.
+    opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch.
     """
 
     path: Path
@@ -36,11 +50,21 @@ class Written:
     verification: Verification | None = None
     effects: tuple[Effect, ...] = ()
     certificate: Path | None = None
+    opened: str = ""
+    inputs: Mapping[str, Shape] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        return {"path": str(self.path), "format": self.format, "bytes": self.bytes, "sha256": self.sha256}
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "opened": self.opened,
+            "inputs": dict(self.inputs),
+        }
 
 
+@_system_limits_reported()
 def load(
     path: Path | str,
     *,
@@ -76,8 +100,10 @@ def planned(
     from ror_port.convert import stage
     from ror_port.formats.format import chosen
 
-    target, source_path = Path(path), port.checkpoint.path
-    stage.validate_target(target, source_path, folder=chosen(target, format).folder, force=force)
+    target, source_path, written = Path(path), port.checkpoint.path, chosen(Path(path), format)
+    written.ensure_names(target)
+    written.ensure_writable()
+    stage.validate_target(target, source_path, folder=written.folder, force=force)
     if certify:
         from ror_port.check import certificate
 
@@ -85,6 +111,7 @@ def planned(
     return target
 
 
+@_system_limits_reported()
 def save(
     port: Port,
     path: Path | str,
@@ -120,20 +147,37 @@ def save(
     if certify and not verify:
         raise UsageError("a certificate needs the verification", "certify")
     target = planned(port, path, format=format, force=force, certify=certify)
+    kind = chosen(target, format)
     check = _Check(port, target, certify, progress) if verify else None
-    made = write(
-        port,
+    with check.certificate_staged() if check else ExitStack():
+        made = write(
+            port,
+            target,
+            kind,
+            data_format=data_format,
+            logits=logits,
+            dtype=dtype,
+            fold_bn=fold_bn,
+            check=check or no_check,
+            progress=lambda parameters, count: progress.track(parameters, count, "converting"),
+        )
+    written = Written(
         target,
-        chosen(target, format),
-        data_format=data_format,
-        logits=logits,
-        dtype=dtype,
-        fold_bn=fold_bn,
-        check=check or no_check,
-        progress=lambda parameters, count: progress.track(parameters, count, "converting"),
+        made.format,
+        made.bytes,
+        made.sha256,
+        opened=_opening(port, target, kind),
+        inputs={node.name: node.shape for node in port.relayout(kind.data_format or data_format).graph.inputs},
     )
-    written = Written(target, made.format, made.bytes, made.sha256)
     return check.added_to(written) if check else written
+
+
+def _opening(port: Port, path: Path, format: Format) -> str:
+    """How to open an output: code, and in which software."""
+    names = [repr(node.name) for node in port.graph.inputs]
+    name = port.family.class_name if port.family else "Network"
+    code, where = format.opening(repr(str(path)), name=name, input=": …, ".join(names))
+    return f"{code}, in {where}"
 
 
 class _Check:
@@ -145,6 +189,17 @@ class _Check:
         self.target, self.certify, self.progress = target, certify, progress
         self.expectation = Expectation(port, seeded_inputs(port), per_layer=certify)
         self.verification: Verification | None = None
+        self.write_certificate: Callable[[dict[str, Any]], None] | None = None
+
+    @contextmanager
+    def certificate_staged(self) -> Iterator[None]:
+        """The certificate, if there is to be one, takes its place with the output; where one fails, neither does."""
+        from ror_port.check import certificate
+
+        with ExitStack() as stack:
+            if self.certify:
+                self.write_certificate = stack.enter_context(certificate.staged(certificate.path_beside(self.target)))
+            yield
 
     def __call__(self, stage: Path) -> None:
         """Verifies a finished output; raises ParityError where it must not take its place."""
@@ -155,6 +210,12 @@ class _Check:
         found = verify(self.expectation, stage, known=True, progress=self.progress)
         ensure_passed(found, self.expectation.port.checkpoint.path, "nothing was written")
         self.verification = replace(found, path=self.target)
+        if self.write_certificate:
+            from ror_port.check.certificate import Certificate, Inputs
+
+            with self.progress.busy("writing the certificate"):
+                proof = Certificate(self.expectation, Inputs(), (self.verification,))
+                self.write_certificate(proof.as_json(self.target.parent))
 
     def added_to(self, written: Written) -> Written:
         """The output with its verification, what assumptions change, and the certificate, once it is in place."""
@@ -163,16 +224,14 @@ class _Check:
         if port.assumptions and not port.admitted:
             with self.progress.busy("computing the effects of what is assumed"):
                 effects = self.expectation.effects
-        if self.certify and self.verification:
-            from ror_port.check import certificate
+        if self.certify:
+            from ror_port.check.certificate import path_beside
 
-            path = certificate.path_beside(self.target)
-            with self.progress.busy("writing the certificate"):
-                proof = certificate.Certificate(self.expectation, certificate.Inputs(), (self.verification,))
-                certificate.write(proof.as_json(self.target.parent), path)
+            path = path_beside(self.target)
         return replace(written, verification=self.verification, effects=effects, certificate=path)
 
 
+@_system_limits_reported()
 def verify(
     port: Port,
     artifact: Path | str,
@@ -196,5 +255,5 @@ def verify(
 
     if count < 1:
         raise UsageError(f"{count}; at least one image is expected", "count")
-    given = seeded_inputs(port, count, seed) if inputs is None else by_node(port, inputs)
+    given = seeded_inputs(port, count, seed) if inputs is None else port.inputs(inputs)
     return engine.verify(Expectation(port, given, per_layer), Path(artifact))

@@ -268,6 +268,6 @@ def test_a_certificate_is_of_what_was_written(port, tmp_path) -> None:
 def test_every_error_is_of_one_family() -> None:
     errors = [error for error in vars(ror_port.errors).values() if isinstance(error, type)]
     found = [error for error in errors if issubclass(error, RorPortError)]
-    assert sorted(error.exit_code for error in found) == list(range(1, 11))
+    assert sorted(error.exit_code for error in found) == list(range(1, 12))
     assert ror_port.RorPortError is RorPortError
     assert typing.get_type_hints(RorPortError.for_command)["return"] is str

@@ -11,7 +11,8 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -256,11 +257,25 @@ def ensure_writable(path: Path, sources: Sequence[Path], *, force: bool) -> None
             output.validate_target(item, source, folder=False, force=force)
 
 
+@contextmanager
+def staged(path: Path) -> Iterator[Callable[[Json], None]]:
+    """Yields what writes a certificate, and the same as a page, to temporary files.
+
+    Both are put in their places at the end; on an exception neither is.
+    """
+    with output.atomic_output(path) as stage, output.atomic_output(page_of(path)) as page_stage:
+
+        def write_both(certificate: Json) -> None:
+            stage.write_text(json.dumps(certificate, indent=1) + "\n", encoding="utf-8")
+            page_stage.write_text(page(certificate), encoding="utf-8", errors="backslashreplace")
+
+        yield write_both
+
+
 def write(certificate: Json, path: Path) -> None:
     """Writes the certificate, and beside it the same as a page."""
-    for item, text in ((path, json.dumps(certificate, indent=1) + "\n"), (page_of(path), page(certificate))):
-        with output.atomic_output(item) as stage:
-            stage.write_text(text, encoding="utf-8")
+    with staged(path) as write_both:
+        write_both(certificate)
 
 
 def _finite(value: Any) -> Any:

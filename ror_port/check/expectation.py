@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ror_port import tolerances
-from ror_port.check.classification import Signature, by_node, ends, gives_classes
+from ror_port.check.classification import Signature, ends, gives_classes
 from ror_port.check.compare import Difference, compare
 from ror_port.errors import BadValues, quote
 from ror_port.layout import Array
@@ -115,7 +115,7 @@ class Expectation:
     @cached_property
     def arrays(self) -> dict[str, Array]:
         """The inputs by their nodes, in the order of the graph. Raises UsageError where they do not fit."""
-        return by_node(self.port, self.inputs)
+        return self.port.inputs(self.inputs)
 
     @property
     def count(self) -> int:

@@ -102,6 +102,9 @@ class Account:
                 yield from self._verified(written.verification)
             if written.certificate:
                 yield f"wrote {printable(written.certificate)} and the same as a page"
+            yield f"open it with {printable(written.opened)}"
+            shapes = (f"{name} (batch, {', '.join(map(str, shape))})" for name, shape in written.inputs.items())
+            yield f"  its inputs: {'; '.join(shapes)}"
 
     def _verified(self, found: Verification) -> Iterator[str]:
         if found.difference is None or found.tolerance is None:

@@ -369,10 +369,18 @@ class _Assembly:
             raise UnknownNetwork(f"{where}: a Lambda layer, which is Python code; ror-port runs no code from a file")
         if kind not in BY_KERAS_CLASS:
             raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported")
+        module, registered = layer.get("module"), layer.get("registered_name")
+        if (module and str(module).partition(".")[0] not in KERAS_MODULES) or ">" in str(registered):
+            whose = quote(str(registered if ">" in str(registered) else module))
+            raise UnknownNetwork(f"{where}: a layer of {whose}, which is not Keras' own; its code is not run")
         settings = Settings(kind, layer["config"], self.session, where)
         parts = list(BY_KERAS_CLASS[kind].from_keras(settings))
         settings.finish()
         return parts
+
+
+KERAS_MODULES = ("keras", "tf_keras", "tensorflow")
+"""Packages whose layers Keras 3 calls its own."""
 
 
 class _Tensor(NamedTuple):

@@ -68,6 +68,11 @@ class Port:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file. What was found out stays; the weights can be read no longer."""
+        self.checkpoint.closed = True
         self.checkpoint.close()
 
     def __repr__(self) -> str:
@@ -91,6 +96,8 @@ class Port:
     def untouched(self, parameter: Parameter) -> Array:
         """A tensor exactly as the file has it, once its values are found to be valid or are admitted."""
         tensor = self.stored[parameter.name]
+        if self.checkpoint.closed:
+            raise UsageError(f"{self.checkpoint.path}: the port is closed; use it inside its with block, or load again")
         array = tensor.read()
         bad = None
         if not np.isfinite(array).all():
@@ -173,10 +180,8 @@ class Port:
         nodes. tensors: of `tensors`, where they were read before. dtype: what is computed in. training: normalise by
         the statistics of the batch.
         """
-        axes, given = self.channels_last, inputs
-        if not isinstance(given, Mapping):
-            given = {self.graph.input.name: given}
-        own = {name: axes.value(name).inverse.view(np.asarray(array)) for name, array in given.items()}
+        axes, given = self.channels_last, self.inputs(inputs)
+        own = {name: axes.value(name).inverse.view(array) for name, array in given.items()}
         held = self.tensors() if tensors is None else tensors
         for name, output in reference.run(self.graph, held, self.how_stored, own, dtype=dtype, training=training):
             yield name, axes.value(name).view(output)
@@ -197,9 +202,34 @@ class Port:
         """What Keras on Theano would have predicted: (batch, height, width, channels) → (batch, classes).
 
         images: scaled as in training (the published networks: pixels / 255). Computed in float64 by the reference.
+
+        Raises UsageError where they do not fit the network.
         """
+        if len(self.graph.outputs) != 1:
+            raise UsageError(f"networks of one output predict; use outputs(…) for {', '.join(self.graph.outputs)}")
         output = self.graph.output.name
-        return self.outputs(images, output)[output]
+        return self.outputs(self.inputs(images, "images"), output)[output]
+
+    def inputs(self, given: Inputs, argument: str = "inputs") -> dict[str, Array]:
+        """Input node → values, in the order of the graph. argument: what the user knows them as.
+
+        Raises UsageError where they do not fit the network.
+        """
+        nodes = self.channels_last.graph.inputs
+        names = ", ".join(node.name for node in nodes)
+        if not isinstance(given, Mapping):
+            if len(nodes) > 1:
+                raise UsageError(f"one array; a mapping of {names} to arrays is expected", argument)
+            given = {nodes[0].name: given}
+        if set(given) != {node.name for node in nodes}:
+            raise UsageError(f"arrays for {', '.join(map(str, given))}; expected for {names}", argument)
+        found = {node.name: _numbers(given[node.name], argument) for node in nodes}
+        for node in nodes:
+            if problem := _misfit(found[node.name].shape, node.shape, node.name):
+                raise UsageError(problem, argument)
+        if len({len(array) for array in found.values()}) > 1:
+            raise UsageError("batches of several lengths", argument)
+        return found
 
     def alternatives(self) -> Iterator[tuple[Alternative, Port]]:
         """What the facts that are assumed could be instead, each with the port of the same file under it.
@@ -226,7 +256,7 @@ class Port:
 
     def statement(self) -> dict[str, Any]:
         """What outputs state of themselves: network, source and facts, as JSON."""
-        source = {"file": self.checkpoint.path.name, "sha256": self.checkpoint.sha256}
+        source = {"file": printable(self.checkpoint.path.name), "sha256": self.checkpoint.sha256}
         if "source" in self.checkpoint.stated:
             source["made_from"] = self.checkpoint.stated["source"]
         return {
@@ -235,6 +265,29 @@ class Port:
             "source": source,
             "facts": [fact.as_json() for fact in self.facts],
         }
+
+
+def _numbers(given: Any, argument: str) -> Array:
+    try:
+        array = np.asarray(given)
+    except ValueError:  # nested lists of several lengths
+        raise UsageError("lists of several lengths; an array is expected", argument) from None
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"values of type {array.dtype}; numbers are expected", argument)
+    return array
+
+
+def _misfit(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> str:
+    """What is wrong with the shape of what an input is given, where something is. expected: without the batch."""
+    if shape[1:] == expected and shape[0]:
+        return ""
+    what = "images" if len(expected) == 3 else name
+    problem = f"{shape}; {what} (batch, {', '.join(map(str, expected))}) are expected"
+    if shape == expected:
+        return f"{problem}: give one as images[None]" if len(expected) == 3 else f"{problem}, with the batch in front"
+    if len(expected) == 3 and shape[1:] == (expected[2], *expected[:2]):
+        return f"{problem}, with the channels last: images.transpose(0, 2, 3, 1)"
+    return problem
 
 
 def _canonical(layer: Layer) -> Layer:
