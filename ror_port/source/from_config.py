@@ -54,11 +54,11 @@ def stated_graph(config: Json, shapes: Shapes, *, theano: bool, version: tuple[i
 
     Raises NotACheckpoint where it is no such JSON, UnknownNetwork where it has what is not supported.
     """
-    if config.get("class_name") not in MODELS:
-        kind = quote(str(config.get("class_name")))
-        if not isinstance(config.get("config"), dict | list):
-            raise NotACheckpoint(f"{where}: not the JSON of a Keras model")
-        raise UnknownNetwork(f"{where}: a model of class {kind}; Sequential and Model are supported")
+    kind = config.get("class_name")
+    if not isinstance(kind, str) or not isinstance(config.get("config"), dict | list):
+        raise NotACheckpoint(f"{where}: not the JSON of a Keras model")
+    if kind not in MODELS:
+        raise UnknownNetwork(f"{where}: a model of class {quote(kind)}; Sequential and Model are supported")
     assembly = _Assembly(shapes, Session(theano, version, _session_format(config, theano)), where)
     outputs = assembly.model(config, None, _Place("", None, False, 0), None)
     graph = assembly.g.finish(*outputs)
