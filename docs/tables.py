@@ -35,15 +35,15 @@ def code(*names: str) -> str:
 
 OPENED = {
     "keras": "`keras.models.load_model(path)`, Keras 3",
-    "weights": "`model.load_weights(path)`, Keras 3",
+    "weights": "`model.load_weights(path)`, Keras 3, once the model is built",
     "h5": "`keras.models.load_model(path)`, Keras 2 or 3",
-    "savedmodel": "`tf.saved_model.load(path)`",
+    "savedmodel": "`keras.layers.TFSMLayer`, `tf.saved_model.load`",
     "safetensors": "`from_pretrained(path)` of the definition in it",
     "pt": "`torch.load(path, weights_only=True)`",
     "onnx": "`onnxruntime.InferenceSession(path)`",
     "theano": "`model.load_weights(path)`, Keras 1 on Theano",
 }
-"""Name of a format → how its user opens a file of it."""
+"""Name of a format → how its user opens a file of it, in a few words."""
 
 RUNS_IN = {"numpy": "the reference", "tensorflow": "TensorFlow", "torch": "PyTorch", "onnx": "ONNX Runtime"}
 
@@ -72,6 +72,17 @@ def formats() -> str:
     for format in FORMATS:
         read = "every command" if format.reread else "`verify`, `evaluate`"
         rows.append((format.title, read, _option(format), OPENED[format.name]))
+    return markdown(rows)
+
+
+def opened() -> str:
+    """How each output is opened."""
+    from ror_port.formats.format import FORMATS
+
+    rows: list[Row] = [("what it is", "opened with", "in")]
+    for format in FORMATS:
+        code_of, where = format.opening('"PATH"', name="CLASS", input='"image"')
+        rows.append((format.title, code(code_of), where))
     return markdown(rows)
 
 
@@ -290,6 +301,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "layers": layers,
     "weights": weights,
     "exit-codes": exit_codes,
+    "opened": opened,
     "parity": parity,
     "parity-versions": parity_versions,
     "accuracy": accuracy,

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ror_port.check.classification import IMAGES, by_node, seeded_inputs
+from ror_port.check.classification import IMAGES, seeded_inputs
 from ror_port.check.progress import SILENT, Progress
-from ror_port.errors import UsageError
+from ror_port.errors import UsageError, system_limit
 from ror_port.source import port as source
 from ror_port.source.port import Inputs, Port
 from ror_port.source.provenance import Given
 
 if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts fast
-    from ror_port.check.expectation import EpsilonEffect
+    from ror_port.check.expectation import Effect
     from ror_port.check.verify import Verification
-    from ror_port.formats.format import Dtype
-    from ror_port.layout import DataFormat
+    from ror_port.formats.format import Dtype, Format
+    from ror_port.layout import DataFormat, Shape
+
+
+@contextmanager
+def _system_limits_reported() -> Iterator[None]:
+    """Raises SystemLimit where the system refuses memory or open files."""
+    try:
+        yield
+    except (MemoryError, OSError, ImportError) as error:
+        if limit := system_limit(error):
+            raise limit from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -25,8 +38,9 @@ class Written:
     """A finished output.
 
     sha256: of a file; of a folder, of its files' hashes in the order of their names. verification: its comparison
-    with the reference, or why it was not run; None where none was asked for. epsilon_effect: what another BatchNorm
-    epsilon would change, where the epsilon was assumed. certificate: where it was written, if it was asked for.
+    with the reference, or why it was not run; None where none was asked for. effects: what would change if the facts
+    that are assumed were otherwise, the largest first. certificate: where it was written, if it was asked for.
+    opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch.
     """
 
     path: Path
@@ -34,13 +48,23 @@ class Written:
     bytes: int
     sha256: str
     verification: Verification | None = None
-    epsilon_effect: EpsilonEffect | None = None
+    effects: tuple[Effect, ...] = ()
     certificate: Path | None = None
+    opened: str = ""
+    inputs: Mapping[str, Shape] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        return {"path": str(self.path), "format": self.format, "bytes": self.bytes, "sha256": self.sha256}
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "opened": self.opened,
+            "inputs": dict(self.inputs),
+        }
 
 
+@_system_limits_reported()
 def load(
     path: Path | str,
     *,
@@ -50,6 +74,7 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
+    ordering: Literal["th", "tf"] | None = None,
     architecture: Path | str | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is. Use the port as a context manager: tensors are read on demand.
@@ -58,13 +83,14 @@ def load(
     arguments state what the file does not, or states wrongly. backend: what trained the weights; under "theano",
     kernels are those of a true convolution. keras: the version that wrote the file, such as "1.0.6". epsilon: of the
     BatchNorms. size: height and width of an image in pixels. sha256: of the file, compared before anything in it is
-    interpreted. bad_values: admit NaN, infinities and negative variances. architecture: a file with the model as JSON
-    or YAML, for weights that come without; by default the one beside them that fits.
+    interpreted. bad_values: admit NaN, infinities and negative variances. ordering: channels first ("th") or last
+    ("tf"), of layers for which the file states none. architecture: a file with the model as JSON or YAML, for weights
+    that come without; by default the one beside them that fits.
 
     Raises UsageError, UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     beside = Path(architecture) if architecture is not None else None
-    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside))
+    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering))
 
 
 def planned(
@@ -74,8 +100,10 @@ def planned(
     from ror_port.convert import stage
     from ror_port.formats.format import chosen
 
-    target, source_path = Path(path), port.checkpoint.path
-    stage.validate_target(target, source_path, folder=chosen(target, format).folder, force=force)
+    target, source_path, written = Path(path), port.checkpoint.path, chosen(Path(path), format)
+    written.ensure_names(target)
+    written.ensure_writable()
+    stage.validate_target(target, source_path, folder=written.folder, force=force)
     if certify:
         from ror_port.check import certificate
 
@@ -83,6 +111,7 @@ def planned(
     return target
 
 
+@_system_limits_reported()
 def save(
     port: Port,
     path: Path | str,
@@ -118,20 +147,37 @@ def save(
     if certify and not verify:
         raise UsageError("a certificate needs the verification", "certify")
     target = planned(port, path, format=format, force=force, certify=certify)
+    kind = chosen(target, format)
     check = _Check(port, target, certify, progress) if verify else None
-    made = write(
-        port,
+    with check.certificate_staged() if check else ExitStack():
+        made = write(
+            port,
+            target,
+            kind,
+            data_format=data_format,
+            logits=logits,
+            dtype=dtype,
+            fold_bn=fold_bn,
+            check=check or no_check,
+            progress=lambda parameters, count: progress.track(parameters, count, "converting"),
+        )
+    written = Written(
         target,
-        chosen(target, format),
-        data_format=data_format,
-        logits=logits,
-        dtype=dtype,
-        fold_bn=fold_bn,
-        check=check or no_check,
-        progress=lambda parameters, count: progress.track(parameters, count, "converting"),
+        made.format,
+        made.bytes,
+        made.sha256,
+        opened=_opening(port, target, kind),
+        inputs={node.name: node.shape for node in port.relayout(kind.data_format or data_format).graph.inputs},
     )
-    written = Written(target, made.format, made.bytes, made.sha256)
     return check.added_to(written) if check else written
+
+
+def _opening(port: Port, path: Path, format: Format) -> str:
+    """How to open an output: code, and in which software."""
+    names = [repr(node.name) for node in port.graph.inputs]
+    name = port.family.class_name if port.family else "Network"
+    code, where = format.opening(repr(str(path)), name=name, input=": …, ".join(names))
+    return f"{code}, in {where}"
 
 
 class _Check:
@@ -143,6 +189,17 @@ class _Check:
         self.target, self.certify, self.progress = target, certify, progress
         self.expectation = Expectation(port, seeded_inputs(port), per_layer=certify)
         self.verification: Verification | None = None
+        self.write_certificate: Callable[[dict[str, Any]], None] | None = None
+
+    @contextmanager
+    def certificate_staged(self) -> Iterator[None]:
+        """The certificate, if there is to be one, takes its place with the output; where one fails, neither does."""
+        from ror_port.check import certificate
+
+        with ExitStack() as stack:
+            if self.certify:
+                self.write_certificate = stack.enter_context(certificate.staged(certificate.path_beside(self.target)))
+            yield
 
     def __call__(self, stage: Path) -> None:
         """Verifies a finished output; raises ParityError where it must not take its place."""
@@ -153,24 +210,28 @@ class _Check:
         found = verify(self.expectation, stage, known=True, progress=self.progress)
         ensure_passed(found, self.expectation.port.checkpoint.path, "nothing was written")
         self.verification = replace(found, path=self.target)
+        if self.write_certificate:
+            from ror_port.check.certificate import Certificate, Inputs
+
+            with self.progress.busy("writing the certificate"):
+                proof = Certificate(self.expectation, Inputs(), (self.verification,))
+                self.write_certificate(proof.as_json(self.target.parent))
 
     def added_to(self, written: Written) -> Written:
-        """The output with its verification, the effect of the epsilon, and the certificate, once it is in its place."""
-        port, effect, path = self.expectation.port, None, None
-        assumed = {fact.name for fact in port.facts if fact.basis == "assumed"}
-        if "BatchNorm epsilon" in assumed and not port.admitted:
-            with self.progress.busy("computing the effect of another epsilon"):
-                effect = self.expectation.epsilon_effect
-        if self.certify and self.verification:
-            from ror_port.check import certificate
+        """The output with its verification, what assumptions change, and the certificate, once it is in place."""
+        port, path = self.expectation.port, None
+        effects: tuple[Effect, ...] = ()
+        if port.assumptions and not port.admitted:
+            with self.progress.busy("computing the effects of what is assumed"):
+                effects = self.expectation.effects
+        if self.certify:
+            from ror_port.check.certificate import path_beside
 
-            path = certificate.path_beside(self.target)
-            with self.progress.busy("writing the certificate"):
-                proof = certificate.Certificate(self.expectation, certificate.Inputs(), (self.verification,))
-                certificate.write(proof.as_json(self.target.parent), path)
-        return replace(written, verification=self.verification, epsilon_effect=effect, certificate=path)
+            path = path_beside(self.target)
+        return replace(written, verification=self.verification, effects=effects, certificate=path)
 
 
+@_system_limits_reported()
 def verify(
     port: Port,
     artifact: Path | str,
@@ -194,5 +255,5 @@ def verify(
 
     if count < 1:
         raise UsageError(f"{count}; at least one image is expected", "count")
-    given = seeded_inputs(port, count, seed) if inputs is None else by_node(port, inputs)
+    given = seeded_inputs(port, count, seed) if inputs is None else port.inputs(inputs)
     return engine.verify(Expectation(port, given, per_layer), Path(artifact))

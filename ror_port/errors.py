@@ -9,7 +9,8 @@
     ├── UnknownNetwork          7   valid weights of a network that ror-port does not know or cannot write
     ├── OutputError             8   the output exists, is the input, or cannot be written
     ├── ParityError             9   a converted file does not compute what the source computes
-    └── MissingExtra           10   an optional framework is needed and not installed
+    ├── MissingExtra           10   an optional framework is needed and not installed
+    └── SystemLimit            11   the system gives no more memory, open files or processes
 
 Exit code 2 is click's own, too, for wrong usage. Any other exception is a defect of ror-port; its exit code is 1.
 
@@ -19,11 +20,13 @@ inside it), what was expected, what was found, and what to do next.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 
 ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "backend": ("backend=…", "--source-backend"),
     "keras": ("keras=…", "--source-keras"),
+    "ordering": ("ordering=…", "--source-ordering"),
     "epsilon": ("epsilon=…", "--bn-epsilon"),
     "size": ("size=…", "--input-size"),
     "sha256": ("sha256=…", "--expect-sha256"),
@@ -34,6 +37,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "fold_bn": ("fold_bn=True", "--fold-bn"),
     "force": ("force=True", "--force"),
     "certify": ("certify=True", "--certify"),
+    "scale": ("scale=…", "--scale"),
 }
 """Argument of `ror_port.load` or `ror_port.save` → how an error names it in Python and on the command line."""
 
@@ -121,6 +125,25 @@ class MissingExtra(RorPortError):
     """An optional framework is needed and not installed."""
 
     exit_code = 10
+
+
+class SystemLimit(RorPortError):
+    """The system gives this process no more memory, open files or processes."""
+
+    exit_code = 11
+
+
+def system_limit(error: BaseException) -> SystemLimit | None:
+    """What to report for an error that comes from a limit of the system, such as those of ``ulimit``; else None."""
+    if isinstance(error, MemoryError):
+        return SystemLimit("the system gives no more memory; see ulimit -v, or use a machine with more")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return SystemLimit("the system lets no more files be opened; see ulimit -n")
+    if isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EAGAIN):
+        return SystemLimit(f"the system gives no more memory or processes ({error.strerror}); see ulimit -a")
+    if isinstance(error, ImportError) and ("failed to map" in str(error) or "cannot allocate" in str(error).lower()):
+        return SystemLimit("the system gives no memory for a library; see ulimit -v")
+    return None
 
 
 def quote(name: str) -> str:

@@ -28,8 +28,7 @@ def tensorflow() -> Any:
 
 def keras() -> Any:
     """Keras 3, on TensorFlow unless the caller has imported it already with another backend."""
-    for module, name in (("tensorflow", "TensorFlow"), ("keras", "Keras")):
-        _ensure_installed(module, name, "tensorflow")
+    ensure("keras")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"  # an old keras.json may name "theano", which fails
     with _quiet_stderr():
@@ -63,6 +62,20 @@ def pillow() -> Any:
 
 def yaml() -> Any:
     return _imported("yaml", "PyYAML, which reads architectures in YAML,", "yaml")
+
+
+def ensure(framework: str) -> None:
+    """Raises MissingExtra where what a function of this module imports is not installed. Imports nothing."""
+    for module, name, extra in _WRITERS[framework]:
+        _ensure_installed(module, name, extra)
+
+
+_WRITERS = {
+    "keras": (("tensorflow", "TensorFlow", "tensorflow"), ("keras", "Keras", "tensorflow")),
+    "torch": (("torch", "PyTorch", "torch"),),
+    "onnx": (("onnx", "the onnx package", "onnx"),),
+}
+"""Function of this module → (module, its name, the extra that installs it) for each that it imports."""
 
 
 def _imported(module: str, name: str, extra: str) -> Any:

@@ -1,6 +1,7 @@
 """The certificate: what was verified, of which files, with which figures, as JSON that another person can check.
 
-Its fields are described in ``certificate.schema.json``, beside this file. `ror_port.check.page` makes a page of it.
+Its fields are described in ``certificate.schema.json``, beside this file. `ror_port.check.page` makes a page of it,
+`ror_port.check.recheck` checks it again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ror_port import __version__
+from ror_port.check.arrays import Header, read_npy
 from ror_port.check.classification import IMAGES, are_probabilities, image_shape, seeded_inputs
 from ror_port.check.compare import Difference
 from ror_port.check.datasets import open_images
@@ -29,19 +32,15 @@ from ror_port.check.page import page
 from ror_port.check.progress import SILENT, Progress
 from ror_port.check.verify import Verification, passed_all, verify
 from ror_port.convert import stage as output
-from ror_port.errors import NotACheckpoint, ParityError, UnreadableFile, UsageError, quote
+from ror_port.errors import NotACheckpoint, ParityError, UsageError
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.formats.json_text import json_object
 from ror_port.layout import Array
-from ror_port.safety import limits
-from ror_port.safety.input_file import readable
-from ror_port.source.port import Port, load
-from ror_port.source.provenance import Given
+from ror_port.source.port import Port
 
 Json = Mapping[str, Any]
 
-VERSION = 2
-READABLE = (1, 2)
+VERSION = 3
+READABLE = (1, 2, 3)
 """Versions whose files and figures can be checked again."""
 
 LIBRARIES = ("numpy", "h5py", "keras", "tensorflow", "torch", "onnx", "onnxruntime", "safetensors")
@@ -50,19 +49,23 @@ BINS = 24
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the networks are given: seeded images, or those of a file; and outputs that Theano recorded for those."""
+    """What the networks are given: seeded images, or those of a file; and outputs that Theano recorded for those.
+
+    count: how many seeded ones. required: how many a file must hold, where that is known.
+    """
 
     file: Path | None = None
     expected: Path | None = None
     seed: int = 0
     count: int = IMAGES
+    required: int | None = None
 
     def arrays(self, port: Port) -> Mapping[str, Array]:
         """Input node → values. Raises UsageError for a file where the network does not take one image."""
         if self.file is None:
             return seeded_inputs(port, self.count, self.seed)
         shape = image_shape(port)
-        return {port.graph.input.name: open_images(self.file, shape, 1.0)}
+        return {port.graph.input.name: open_images(self.file, shape, 1.0, self.required)}
 
     def as_json(self, arrays: Mapping[str, Array], folder: Path) -> dict[str, Any]:
         count = len(next(iter(arrays.values())))
@@ -128,7 +131,7 @@ class Certificate:
     def as_json(self, folder: Path) -> dict[str, Any]:
         """folder: where the certificate will lie; files are named relative to it."""
         port, inputs = self.expectation.port, self.inputs.as_json(self.expectation.arrays, folder)
-        source, sensitivity = port.checkpoint.path, self.expectation.epsilon_effect
+        source = port.checkpoint.path
         certificate: dict[str, Any] = _finite(
             {
                 "certificate": VERSION,
@@ -152,7 +155,7 @@ class Certificate:
                     "float32_noise": max(self.expectation.noise()),
                 },
                 "record": self.record and self.record.as_json(folder),
-                "sensitivity": sensitivity and sensitivity.as_json(),
+                "sensitivity": [effect.as_json() for effect in self.expectation.effects],
                 "artifacts": [
                     {**found.as_json(), "file": os.path.relpath(found.path, folder)} for found in self.verifications
                 ],
@@ -177,14 +180,15 @@ def prove(
 
 
 def _record(expectation: Expectation, path: Path, progress: Progress) -> Record:
-    try:
-        scores = np.load(readable(path), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UnreadableFile(f"{path}: not a valid .npy ({' '.join(str(error).split())[:200]})") from None
     if len(expectation.port.graph.outputs) != 1:
         raise UsageError(f"{path}: recorded outputs are for networks of one output; it has {expectation.signature}")
-    if scores.shape != expectation.logits.shape or scores.dtype.kind != "f":
-        raise NotACheckpoint(f"{path}: {scores.dtype} {scores.shape}; expected outputs {expectation.logits.shape}")
+
+    def validate(headers: Mapping[str, Header]) -> None:
+        shape, dtype, _ = headers[""]
+        if shape != expectation.logits.shape or dtype.kind != "f":
+            raise NotACheckpoint(f"{path}: {dtype} {shape}; expected outputs {expectation.logits.shape}")
+
+    scores = read_npy(path, validate)
     softmax = [are_probabilities(scores)]
     tolerance = expectation.tolerances(scores.dtype == np.float64, softmax)[0].value
     (difference,) = expectation.compare([scores], softmax)
@@ -253,77 +257,25 @@ def ensure_writable(path: Path, sources: Sequence[Path], *, force: bool) -> None
             output.validate_target(item, source, folder=False, force=force)
 
 
+@contextmanager
+def staged(path: Path) -> Iterator[Callable[[Json], None]]:
+    """Yields what writes a certificate, and the same as a page, to temporary files.
+
+    Both are put in their places at the end; on an exception neither is.
+    """
+    with output.atomic_output(path) as stage, output.atomic_output(page_of(path)) as page_stage:
+
+        def write_both(certificate: Json) -> None:
+            stage.write_text(json.dumps(certificate, indent=1) + "\n", encoding="utf-8")
+            page_stage.write_text(page(certificate), encoding="utf-8", errors="backslashreplace")
+
+        yield write_both
+
+
 def write(certificate: Json, path: Path) -> None:
     """Writes the certificate, and beside it the same as a page."""
-    for item, text in ((path, json.dumps(certificate, indent=1) + "\n"), (page_of(path), page(certificate))):
-        with output.atomic_output(item) as stage:
-            stage.write_text(text, encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Recheck:
-    """A certificate checked again. faults: files that are missing or changed. now: today's, where there is none."""
-
-    before: Json
-    faults: tuple[str, ...]
-    now: Json | None
-    exit_code: int
-
-    def as_json(self) -> dict[str, Any]:
-        return {"before": self.before, "faults": list(self.faults), "now": self.now}
-
-
-def recheck(path: Path, progress: Progress = SILENT) -> Recheck:
-    """Compares the files with their hashes and, where all are as they were, verifies again."""
-    before, folder = _read(path), path.parent
-    inputs, record, architecture = before["inputs"], before["record"], before["source"].get("architecture")
-    items = [before["source"], *before["artifacts"], *filter(None, [record, architecture])]
-    faults = tuple(fault for item in items if (fault := _changed(folder, item)))
-    if faults:
-        return Recheck(before, faults, None, ParityError.exit_code)
-    asked = Inputs(
-        folder / inputs["file"] if inputs["file"] else None,
-        folder / record["file"] if record else None,
-        inputs["seed"] or 0,
-        inputs["shape"][0],
-    )
-    given = Given(**before["source"]["given"], architecture=folder / architecture["file"] if architecture else None)
-    with load(folder / before["source"]["file"], given) as port:
-        artifacts = [folder / artifact["file"] for artifact in before["artifacts"]]
-        proof = prove(port, artifacts, asked, progress=progress)
-        now = proof.as_json(folder)
-    if now["inputs"]["sha256"] != inputs["sha256"]:
-        return Recheck(before, ("the images are not those that were certified",), None, ParityError.exit_code)
-    return Recheck(before, (), now, proof.exit_code)
-
-
-def _changed(folder: Path, item: Json) -> str | None:
-    path, name = folder / item["file"], quote(item["file"])
-    if not path.exists():
-        return f"{name} is missing"
-    return None if sha256(path) == item["sha256"] else f"{name} has changed: its sha256 is not {item['sha256']}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A certificate from disk, with the fields that checking it again needs."""
-    with readable(path).open("rb") as file:
-        certificate = json_object(file.read(limits.MAX_CONFIG_BYTES + 1), str(path))
-    if certificate.get("certificate") not in READABLE:
-        versions = " or ".join(map(str, READABLE))
-        raise NotACheckpoint(f"{path}: not a certificate of ror-port, version {versions}")
-    try:
-        Given(**certificate["source"]["given"])
-        optional = [certificate["record"], certificate["source"].get("architecture")]
-        items = [certificate["source"], *certificate["artifacts"], *filter(None, optional)]
-        inputs = certificate["inputs"]
-        valid = all(isinstance(item[key], str) for item in items for key in ("file", "sha256"))
-        valid = valid and isinstance(inputs["seed"], int | None) and isinstance(inputs["file"], str | None)
-        valid = valid and isinstance(inputs["sha256"], str) and 0 < int(inputs["shape"][0]) <= 10_000
-    except (KeyError, TypeError, IndexError, ValueError, UsageError):
-        valid = False
-    if not valid:
-        raise NotACheckpoint(f"{path}: a certificate without the fields that checking it again needs")
-    return certificate
+    with staged(path) as write_both:
+        write_both(certificate)
 
 
 def _finite(value: Any) -> Any:

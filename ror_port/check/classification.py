@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from ror_port.errors import UsageError
 from ror_port.layout import Array, Shape
 from ror_port.network.graph import Graph
 from ror_port.network.layers import Softmax
-from ror_port.source.port import Inputs, Port
+from ror_port.source.port import Port
 
 IMAGES = 8
 """Images that a check runs on: enough for the predictions to differ, few enough for the reference to take seconds."""
@@ -86,29 +86,6 @@ def seeded_images(shape: Shape, count: int = IMAGES, seed: int = 0) -> NDArray[n
     noise = random.uniform(-0.5, 0.5, (count, height, width, channels))
     images = ground + slopes[0] * down + slopes[1] * across + contrast * noise
     return np.asarray(np.clip(images, 0, 1), np.float32)
-
-
-def by_node(port: Port, inputs: Inputs) -> dict[str, Array]:
-    """Input node → values, in the order of the graph. Raises UsageError where they do not fit the network."""
-    nodes = port.channels_last.graph.inputs
-    if not isinstance(inputs, Mapping):
-        if len(nodes) > 1:
-            names = ", ".join(node.name for node in nodes)
-            raise UsageError(f"one array; a mapping of {names} to arrays is expected", "inputs")
-        inputs = {nodes[0].name: inputs}
-    if set(inputs) != {node.name for node in nodes}:
-        names = ", ".join(node.name for node in nodes)
-        raise UsageError(f"arrays for {', '.join(map(str, inputs))}; expected for {names}", "inputs")
-    found = {node.name: np.asarray(inputs[node.name]) for node in nodes}
-    for node in nodes:
-        array = found[node.name]
-        if array.shape[1:] != node.shape or not len(array):
-            what = "images" if Signature.of(port).classifies else node.name
-            sizes = ", ".join(map(str, node.shape))
-            raise UsageError(f"{array.shape}; {what} (batch, {sizes}) are expected", "inputs")
-    if len({len(array) for array in found.values()}) > 1:
-        raise UsageError("batches of several lengths", "inputs")
-    return found
 
 
 def ends(graph: Graph, softmax: Sequence[bool] | None = None) -> list[str]:

@@ -1,30 +1,30 @@
 """Labelled images in the forms in which people keep them.
 
 CIFAR-10 in its binary and its Python version (https://www.cs.toronto.edu/~kriz/cifar.html), NumPy's ``.npz`` with
-arrays x and y, and a folder with one folder of images a class. Files are untrusted: sizes are limited, a pickle may
-only build plain arrays, and no image file is decoded that claims to be larger than the limit.
+arrays x and y, and a folder with one folder of images a class. Files are untrusted: what they state is compared with
+what the network takes before anything is allocated, a pickle is read as data, and no image file is decoded whose size
+is another than the network's.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-import zipfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ror_port import frameworks
-from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
+from ror_port.check import pickled
+from ror_port.check.arrays import Header, ensure_bounded, read_npy, read_npz
+from ror_port.errors import NotACheckpoint, RorPortError, UnreadableFile, UnsafeFile
 from ror_port.layout import NCHW_TO_NHWC, Array, Shape
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 
-CIFAR_SHAPE = (32, 32, 3)
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _RECORD = 1 + 3 * 32 * 32
 """Bytes of one image in the binary version: its label, then red, green and blue, row by row."""
@@ -61,60 +61,101 @@ def open_dataset(
 
     Raises UnreadableFile, UnsafeFile or, for data that do not fit, NotACheckpoint.
     """
-    name, images, labels, names = _read(path, split)
-    images = _fitting(path, images, shape)
+    found = _read(path, split, shape)
+    images = _channels_last(path, found.images, shape)
+    labels = _labels(path, found.labels, classes)
     if labels.shape != (len(images),):
         raise NotACheckpoint(f"{path}: {len(images)} images and labels of shape {labels.shape}")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise NotACheckpoint(f"{path}: labels from {labels.min()} to {labels.max()}; the network has {classes} classes")
-    divisor = scale if scale is not None else 255.0 if images.dtype.kind in "iu" else 1.0
-    names = names if len(names) == classes else tuple(map(str, range(classes)))
-    return Dataset(name, images[:limit], labels[:limit], names, divisor)
+    names = found.classes if len(found.classes) == classes else tuple(map(str, range(classes)))
+    return Dataset(found.name, images[:limit], labels[:limit], names, _divisor(path, images, scale))
 
 
-def open_images(path: Path, shape: Shape, scale: float | None) -> Array:
-    """Images alone, scaled, (count, height, width, channels): from .npy, or from what `open_dataset` reads."""
-    if path.is_file() and path.suffix == ".npy":
-        try:
-            images = np.load(readable(path), allow_pickle=False, mmap_mode="r")
-        except (ValueError, OSError, EOFError) as error:
-            raise UnreadableFile(f"{path}: not a valid .npy ({' '.join(str(error).split())[:200]})") from None
-        if images.nbytes > limits.MAX_DATA_BYTES:
-            raise UnsafeFile(f"{path}: {images.nbytes} bytes; the limit for images is {limits.MAX_DATA_BYTES}")
-    else:
-        images = _read(path, "test")[1]
-    images = _fitting(path, np.asarray(images), shape)
-    divisor = scale if scale is not None else 255.0 if images.dtype.kind in "iu" else 1.0
-    return np.asarray(images, np.float64) / divisor
+def open_images(path: Path, shape: Shape, scale: float | None, count: int | None = None) -> Array:
+    """Images alone, scaled, (count, height, width, channels): from .npy, or from what `open_dataset` reads.
+
+    count: how many there must be, where that is known.
+    """
+
+    def validate(headers: Mapping[str, Header]) -> None:
+        _ensure_fits(path, headers[""].shape, shape)
+        _ensure_count(path, headers[""].shape[0], count)
+
+    is_array = path.suffix == ".npy" and not path.is_dir()
+    images = read_npy(path, validate) if is_array else _read(path, "test", shape).images
+    images = _channels_last(path, images, shape)
+    _ensure_count(path, len(images), count)
+    if 8 * images.size > limits.MAX_DATA_BYTES:
+        raise UnsafeFile(f"{path}: {8 * images.size} bytes as float64; the limit is {limits.MAX_DATA_BYTES}")
+    return np.asarray(images, np.float64) / _divisor(path, images, scale)
 
 
-def _fitting(path: Path, images: Array, shape: Shape) -> Array:
+def _ensure_count(path: Path, found: int, count: int | None) -> None:
+    if count is not None and found != count:
+        raise NotACheckpoint(f"{path}: {found} images; {count} are expected")
+
+
+def _divisor(path: Path, images: Array, scale: float | None) -> float:
+    """What pixels are divided by. Raises NotACheckpoint where nobody states it and the values do not tell."""
+    if scale is not None:
+        return scale
+    low, high = images.min(), images.max()
+    whole = images.dtype.kind in "iu"
+    if (low < 0 or high > 255 or high == 1) if whole else max(-low, high) > limits.MAX_PIXEL:
+        expected = "pixels from 0 to 255" if whole else "pixels divided by 255, as when the network was trained"
+        raise NotACheckpoint(
+            f"{path}: images of type {images.dtype} with values from {low:g} to {high:g}; expected {expected}",
+            "state what to divide them by with {scale}: 255 for pixels, 1 for values as they are",
+        )
+    return 255.0 if whole else 1.0
+
+
+def _first(shape: Shape) -> Shape:
+    """The shape of an image with its channels in front."""
+    return (shape[2], *shape[:2])
+
+
+def _ensure_fits(path: Path, found: Shape, shape: Shape) -> None:
+    """Raises NotACheckpoint where an array of such a shape holds no images that the network takes."""
+    if len(found) != 4 or found[1:] not in (shape, _first(shape)) or not found[0]:
+        images = "×".join(map(str, found[1:])) if found and found[0] else "nothing"
+        raise NotACheckpoint(f"{path}: images of {images[:100]}; the network takes {'×'.join(map(str, shape))}")
+
+
+def _channels_last(path: Path, images: Array, shape: Shape) -> Array:
     """Images as (count, height, width, channels), finite and of the network's shape."""
     if images.dtype.kind not in "iuf":
         raise NotACheckpoint(f"{path}: holds {images.dtype}; expected numbers")
-    if images.ndim == 4 and images.shape[1:] != shape and images.shape[1:] == (shape[2], *shape[:2]):
-        images = NCHW_TO_NHWC(images)
-    if images.ndim != 4 or images.shape[1:] != shape or not len(images):
-        found = "×".join(map(str, images.shape[1:])) if len(images) else "nothing"
-        raise NotACheckpoint(f"{path}: images of {found}; the network takes {'×'.join(map(str, shape))}")
+    _ensure_fits(path, images.shape, shape)
     if images.dtype.kind == "f" and not np.isfinite(images).all():
         raise NotACheckpoint(f"{path}: images hold NaN or infinity")
-    return images
+    return images if images.shape[1:] == shape else NCHW_TO_NHWC(images)
 
 
-_Parts = tuple[str, Array, NDArray[np.int64], tuple[str, ...]]
+class _Found(NamedTuple):
+    """What a data set holds. images: (count, height, width, channels) or channels in front. labels: as stored.
+
+    classes: their names, where it has any.
+    """
+
+    name: str
+    images: Array
+    labels: Array
+    classes: tuple[str, ...]
 
 
-def _read(path: Path, split: str) -> _Parts:
-    if path.is_dir():
-        return _read_folder(path, split)
-    size = readable(path).stat().st_size
-    if size > limits.MAX_DATA_BYTES:
-        raise UnsafeFile(f"{path}: {size} bytes; the limit for images is {limits.MAX_DATA_BYTES}")
+def _read(path: Path, split: str, shape: Shape) -> _Found:
+    try:
+        return _read_folder(path, split, shape) if path.is_dir() else _read_file(path, shape)
+    except OSError as error:  # a folder without permission, a disk that fails
+        raise UnreadableFile(f"{error.filename or path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _read_file(path: Path, shape: Shape) -> _Found:
+    size = _ensure_small(path)
     with path.open("rb") as file:
         start = file.read(2)
     if start == b"PK":
-        return _npz(path)
+        return _npz(path, shape)
     if start[:1] == b"\x80":
         return _cifar("CIFAR-10, Python version", [_cifar_pickle(path)])
     if size % _RECORD == 0:
@@ -122,94 +163,89 @@ def _read(path: Path, split: str) -> _Parts:
     raise UnreadableFile(f"{path}: neither CIFAR-10 (binary or Python version) nor .npz")
 
 
-def _read_folder(path: Path, split: str) -> _Parts:
+def _ensure_small(path: Path) -> int:
+    """The size of a file. Raises UnsafeFile where it is larger than any data set."""
+    size = readable(path).stat().st_size
+    if size > limits.MAX_DATA_BYTES:
+        raise UnsafeFile(f"{path}: {size} bytes; the limit for images is {limits.MAX_DATA_BYTES}")
+    return size
+
+
+def _read_folder(path: Path, split: str, shape: Shape) -> _Found:
     batches = ["test_batch"] if split == "test" else [f"data_batch_{i}" for i in range(1, 6)]
     for suffix, version, read in ((".bin", "binary", _cifar_binary), ("", "Python", _cifar_pickle)):
         files = [path / (batch + suffix) for batch in batches]
         if files[0].is_file():
             return _cifar(f"CIFAR-10, {version} version, {split} split", [read(file) for file in files])
-    return _class_folders(path)
+    return _class_folders(path, shape)
 
 
-def _cifar(name: str, batches: list[tuple[Array, NDArray[np.int64]]]) -> _Parts:
+def _cifar(name: str, batches: list[tuple[Array, Array]]) -> _Found:
     images = NCHW_TO_NHWC(np.concatenate([images for images, _ in batches]).reshape(-1, 3, 32, 32))
-    return name, images, np.concatenate([labels for _, labels in batches]), CIFAR_CLASSES
+    return _Found(name, images, np.concatenate([labels for _, labels in batches]), CIFAR_CLASSES)
 
 
-def _cifar_binary(path: Path) -> tuple[Array, NDArray[np.int64]]:
-    data = np.fromfile(readable(path), np.uint8)
-    if len(data) % _RECORD:
-        raise UnreadableFile(f"{path}: {len(data)} bytes are no whole number of CIFAR-10 records of {_RECORD}")
-    records = data.reshape(-1, _RECORD)
-    return records[:, 1:], records[:, 0].astype(np.int64)
+def _cifar_binary(path: Path) -> tuple[Array, Array]:
+    size = _ensure_small(path)
+    if size % _RECORD:
+        raise UnreadableFile(f"{path}: {size} bytes are no whole number of CIFAR-10 records of {_RECORD}")
+    records = np.fromfile(path, np.uint8, size).reshape(-1, _RECORD)
+    return records[:, 1:], records[:, 0]
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """A pickle may name nothing but what plain arrays are made of; anything else could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = {
-            ("multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-            ("_codecs", "encode"): _encode,
-        }
-        package = module.rpartition(".")[2] if module in _NUMPY_MODULES else module
-        if (package, name) not in allowed:
-            raise UnsafeFile(f"names {quote(f'{module}.{name}')}, which no list of images needs; nothing of it was run")
-        return allowed[package, name]
-
-
-_NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
-
-
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """How Python 3 writes bytes for Python 2."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise UnsafeFile("asks for an encoding that no list of images needs")
-    return text.encode("latin1")
-
-
-def _cifar_pickle(path: Path) -> tuple[Array, NDArray[np.int64]]:
+def _cifar_pickle(path: Path) -> tuple[Array, Array]:
+    _ensure_small(path)
     try:
-        content = _ArraysOnly(io.BytesIO(readable(path).read_bytes()), encoding="bytes").load()
+        content = pickled.load(path.read_bytes())
     except UnsafeFile as error:
-        raise UnsafeFile(f"{path}: a pickle that {error}") from None
-    except Exception as error:  # pickle raises many kinds over a damaged file
-        raise UnreadableFile(f"{path}: a damaged pickle ({type(error).__name__})") from None
-    members = {k.decode("latin1") if isinstance(k, bytes) else k: v for k, v in _mapping(content).items()}
-    images, labels = members.get("data"), members.get("labels")
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (_RECORD - 1,):
+        raise UnsafeFile(f"{path}: a pickle that {error}; nothing of it was run") from None
+    except UnreadableFile as error:
+        raise UnreadableFile(f"{path}: {error}") from None
+    members = content if isinstance(content, dict) else {}
+    images, labels = pickled.array(members.get("data")), members.get("labels")
+    if images is None or images.dtype != np.uint8 or images.shape[1:] != (_RECORD - 1,):
         raise NotACheckpoint(f"{path}: not a batch of CIFAR-10: no array 'data' of 3072 bytes an image")
-    return images, _labels(path, np.asarray(labels))
+    array = pickled.array(labels)
+    return images, _numbers(path, labels) if array is None else array
 
 
-def _mapping(content: Any) -> dict[Any, Any]:
-    return content if isinstance(content, dict) else {}
+def _numbers(path: Path, labels: Any) -> Array:
+    """An array of a list of whole numbers, which is not walked through any deeper."""
+    if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < 256 for label in labels):
+        raise NotACheckpoint(f"{path}: not a batch of CIFAR-10: 'labels' is no list of whole numbers from 0 to 9")
+    return np.array(labels, np.int64)
 
 
-def _npz(path: Path) -> _Parts:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
-        if not {"x", "y"} <= sizes.keys():
-            found = ", ".join(map(quote, sorted(sizes)[:5])) or "nothing"
-            raise NotACheckpoint(f"{path}: expected arrays x and y; found {found}")
-        if max(sizes.values()) > limits.MAX_DATA_BYTES:
-            raise UnsafeFile(f"{path}: unpacks to {max(sizes.values())} bytes; the limit is {limits.MAX_DATA_BYTES}")
-        with np.load(path, allow_pickle=False) as arrays:
-            images, labels = arrays["x"], arrays["y"]
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
-        raise UnreadableFile(f"{path}: not a valid .npz ({' '.join(str(error).split())[:200]})") from None
-    return "arrays x and y", images, _labels(path, labels), ()
+def _npz(path: Path, shape: Shape) -> _Found:
+    def validate(headers: Mapping[str, Header]) -> None:
+        images, labels = headers["x"].shape, headers["y"].shape
+        _ensure_fits(path, images, shape)
+        if not labels or len(labels) > 2 or labels[0] != images[0]:
+            raise NotACheckpoint(f"{path}: {images[0]} images and labels of shape {labels}")
+
+    arrays = read_npz(path, ("x", "y"), validate)
+    return _Found("arrays x and y", arrays["x"], arrays["y"], ())
 
 
-def _labels(path: Path, labels: Array) -> NDArray[np.int64]:
+def _labels(path: Path, labels: Array, classes: int) -> NDArray[np.int64]:
     """(count,) from (count,), (count, 1) or one-hot (count, classes)."""
-    if labels.dtype.kind not in "iufb":
-        raise NotACheckpoint(f"{path}: labels of type {labels.dtype}; expected numbers")
-    if labels.ndim == 2:
-        labels = labels[:, 0] if labels.shape[1] == 1 else labels.argmax(1)
+    if labels.ndim == 2 and labels.shape[1] == classes > 1:
+        if not ((labels != 0).sum(1) == 1).all() or not (labels.max(1) == 1).all():
+            raise NotACheckpoint(f"{path}: labels of shape {labels.shape} that are not one-hot")
+        return np.asarray(labels.argmax(1), np.int64)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise NotACheckpoint(
+            f"{path}: labels of shape {labels.shape}; expected one number an image, or {classes}, one-hot"
+        )
+    if labels.dtype.kind == "f":
+        odd = labels[~(np.trunc(labels) == labels)]
+        if odd.size:
+            raise NotACheckpoint(f"{path}: the label {odd[0]:g}; expected whole numbers")
+    low, high = labels.min(), labels.max()
+    if low < 0 or high >= classes:
+        raise NotACheckpoint(f"{path}: labels from {low:g} to {high:g}; the network has {classes} classes")
     return labels.astype(np.int64)
 
 
@@ -217,7 +253,7 @@ _IMAGE_FILES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", "
 """Suffix of an image file in a folder of classes → the one decoder that is tried on it."""
 
 
-def _class_folders(path: Path) -> _Parts:
+def _class_folders(path: Path, shape: Shape) -> _Found:
     classes = sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
     files = [
         (file, label)
@@ -227,21 +263,32 @@ def _class_folders(path: Path) -> _Parts:
     ]
     if not files:
         raise NotACheckpoint(f"{path}: neither a CIFAR-10 folder nor one with a folder of images for every class")
-    images = [_image(file) for file, _ in files]
-    odd = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
-    if odd is not None:
-        raise NotACheckpoint(f"{files[odd][0]}: {images[odd].shape}; the first image has {images[0].shape}")
+    if shape[2] != 3:
+        raise NotACheckpoint(f"{path}: image files have 3 channels here; the network takes {shape[2]}")
+    ensure_bounded(path, len(files) * int(np.prod(shape)), _stored([file for file, _ in files]))
+    images = np.empty((len(files), *shape), np.uint8)
+    for index, (file, _) in enumerate(files):
+        images[index] = _image(file, shape)
     labels = np.array([label for _, label in files], np.int64)
-    return f"{len(classes)} class folders", np.stack(images), labels, tuple(folder.name for folder in classes)
+    return _Found(f"{len(classes)} class folders", images, labels, tuple(folder.name for folder in classes))
 
 
-def _image(path: Path) -> NDArray[np.uint8]:
-    """(height, width, 3)"""
+def _stored(files: Sequence[Path]) -> int:
+    """Bytes of files, a file that several links lead to counted once."""
+    states = (readable(file).stat() for file in files)
+    return sum({(state.st_dev, state.st_ino): state.st_size for state in states}.values())
+
+
+def _image(path: Path, shape: Shape) -> NDArray[np.uint8]:
+    """(height, width, 3). The size that a file states is compared before it is decoded."""
     pillow = frameworks.pillow()
     try:
-        with pillow.open(readable(path), formats=(_IMAGE_FILES[path.suffix.lower()],)) as image:
-            if max(image.size) > limits.MAX_IMAGE_SIDE:
-                raise UnsafeFile(f"{path}: {image.size[0]}×{image.size[1]} pixels; no network here takes that")
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large images, which are refused anyway
+            with pillow.open(readable(path), formats=(_IMAGE_FILES[path.suffix.lower()],)) as image:
+                _ensure_fits(path, (1, image.height, image.width, 3), shape)
+                return np.asarray(image.convert("RGB"))
+    except RorPortError:
+        raise
+    except Exception as error:  # decoders raise many kinds over a damaged file
         raise UnreadableFile(f"{path}: not a valid image ({' '.join(str(error).split())[:200]})") from None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Flatten, 
 from ror_port.network.layers.normalization import NORM_RULES, Divisor
 from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.source.port import Port
+from ror_port.source.provenance import dotted, last_of
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,27 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """Something that goes wrong with such files. Mistakes of one subject exclude each other."""
+    """Something that goes wrong with such files. Mistakes that share a subject exclude each other.
 
-    subject: str
+    option: what reads the file so, on the command line; None for what is no matter of reading it.
+    """
+
+    subjects: frozenset[str]
     name: str
     make: Callable[[Case], Case]
+    option: str | None = None
 
 
 @dataclass(frozen=True)
 class Explanation:
     """mistakes: names of those that, made together, explain a difference. before, after: without and with them.
 
+    options: those of the command line under which the file is read so, where all of them are matters of reading it.
     Of several outputs before, after and tolerance are those of the one that is furthest from what is expected.
     """
 
     mistakes: tuple[str, ...]
+    options: tuple[str, ...]
     before: Difference
     after: Difference
     tolerance: float
@@ -143,9 +150,9 @@ def _padded(graph: Graph, padding: Padding) -> Graph:
     return graph.map(change)
 
 
-def _divided(graph: Graph, divisor: Divisor) -> Graph:
-    """The graph with BatchNorms that divide by something else."""
-    return graph.map(lambda layer: replace(layer, divisor=divisor) if isinstance(layer, BatchNormalization) else layer)
+def _normalised(graph: Graph, **settings: Any) -> Graph:
+    """The graph with settings of all its BatchNorms changed."""
+    return graph.map(lambda layer: replace(layer, **settings) if isinstance(layer, BatchNormalization) else layer)
 
 
 _DIVISORS: dict[Divisor, str] = {
@@ -161,30 +168,45 @@ def mistakes(port: Port) -> Iterator[Mistake]:
     rows = [weights.of_layer(type(parameter.layer))[parameter.role] for parameter in graph.parameters]
     if any(row.flips for row in rows):
         flipped = "kernels not flipped" if port.convention.theano else "kernels flipped that should not be"
-        yield Mistake("flip", flipped, _flipped)
+        other = "tensorflow" if port.convention.theano else "theano"
+        yield Mistake(frozenset({"flip"}), flipped, _flipped, f"--source-backend {other}")
     if any({"H", "W"} <= set(row.axes) for row in rows):
-        yield Mistake("axes", "height and width of the kernels exchanged", _weights(_transposed))
+        yield Mistake(frozenset({"axes"}), "height and width of the kernels exchanged", _weights(_transposed))
     taken = common_epsilon(graph)
     if taken is not None:
         for epsilon in sorted({rule.epsilon for rule in NORM_RULES} - {taken}):
             name = f"BatchNorm epsilon {epsilon:g} instead of {taken:g}"
-            yield Mistake("epsilon", name, _graph(partial(with_epsilon, epsilon=epsilon)))
+            make = _graph(partial(with_epsilon, epsilon=epsilon))
+            yield Mistake(frozenset({"epsilon"}), name, make, f"--bn-epsilon {epsilon:g}")
     divisors = {layer.divisor for layer in layers if isinstance(layer, BatchNormalization)}
-    for divisor, name in _DIVISORS.items() if divisors else ():
-        if divisors != {divisor}:
-            yield Mistake("deviation", name, _graph(partial(_divided, divisor=divisor)))
+    seen: set[Divisor] = set()
+    for rule in NORM_RULES if divisors else ():
+        if divisors == {rule.divisor}:
+            continue
+        name, version = _DIVISORS[rule.divisor], dotted(last_of(rule, port.convention.software))
+        if taken is None or taken != rule.epsilon:  # what a version divides by, and its epsilon, are one mistake
+            whole = f"BatchNorm of Keras {version} ({rule.divisor}, epsilon {rule.epsilon:g})"
+            subjects = frozenset({"divisor", "epsilon"})
+            make = _graph(partial(_normalised, divisor=rule.divisor, epsilon=rule.epsilon))
+            yield Mistake(subjects, whole, make, f"--source-keras {version}")
+        if rule.divisor not in seen:
+            seen.add(rule.divisor)
+            option = f"--source-keras {version}" + (f" --bn-epsilon {taken:g}" if taken is not None else "")
+            yield Mistake(frozenset({"divisor"}), name, _graph(partial(_normalised, divisor=rule.divisor)), option)
     if any(_other_order(graph, parameter) for parameter in graph.parameters):
         name = "rows of the Dense kernel not permuted for the order of Flatten"
-        yield Mistake("rows", name, _weights(_reordered))
+        yield Mistake(frozenset({"rows"}), name, _weights(_reordered))
     for padding, name in _PADDINGS.items():
         if _padded(graph, padding) != graph:
-            yield Mistake("padding", name, _graph(partial(_padded, padding=padding)))
+            yield Mistake(frozenset({"padding"}), name, _graph(partial(_padded, padding=padding)))
     images = [node.shape for node in port.channels_last.graph.inputs if len(node.shape) == 3]
     if any(channels == 3 for *_, channels in images):
-        yield Mistake("channels", "RGB and BGR exchanged", _images(lambda x: x[..., ::-1] if x.shape[-1] == 3 else x))
+        yield Mistake(
+            frozenset({"channels"}), "RGB and BGR exchanged", _images(lambda x: x[..., ::-1] if x.shape[-1] == 3 else x)
+        )
     if images:
-        yield Mistake("scale", "pixels not divided by 255", _images(lambda x: x * 255.0))
-        yield Mistake("scale", "pixels divided by 255 twice", _images(lambda x: x / 255.0))
+        yield Mistake(frozenset({"scale"}), "pixels not divided by 255", _images(lambda x: x * 255.0))
+        yield Mistake(frozenset({"scale"}), "pixels divided by 255 twice", _images(lambda x: x / 255.0))
 
 
 _PADDINGS: dict[Padding, str] = {
@@ -215,7 +237,7 @@ def explain(
     worst = furthest(before, tolerances)
     known = list(mistakes(port))
     singles = [(mistake,) for mistake in known]
-    pairs = [pair for pair in combinations(known, 2) if pair[0].subject != pair[1].subject]
+    pairs = [pair for pair in combinations(known, 2) if not pair[0].subjects & pair[1].subjects]
     for candidates in (singles, pairs):
         found = []
         for made in progress.track(candidates, len(candidates), "trying known mistakes"):
@@ -225,21 +247,29 @@ def explain(
             after = expectation.differences(scores, wrong.scores(softmax))
             if all(difference.relative_l2 <= limit for difference, limit in zip(after, tolerances, strict=True)):
                 names = tuple(mistake.name for mistake in made)
-                found.append(Explanation(names, before[worst], after[worst], tolerances[worst]))
+                options = tuple(mistake.option for mistake in made if mistake.option is not None)
+                options = options if len(options) == len(made) else ()
+                found.append(Explanation(names, options, before[worst], after[worst], tolerances[worst]))
         if found:
             return min(found, key=lambda explanation: explanation.after.relative_l2)
     return None
+
+
+Statistic = Literal["variances", "standard deviations"]
+"""What Keras kept as the running variance; standard deviations up to 1.0.6."""
 
 
 @dataclass(frozen=True)
 class Misfit:
     """How far the statistics that a hypothesis produces lie from the running ones in the file.
 
-    layers: BatchNorm → divergence of each channel, that of Kullback and Leibler between two normal distributions with
-    the mean and the variance of the batch, and with the running ones; 0 where they agree.
+    statistic: what the latter are taken for. layers: BatchNorm → divergence of each channel, that of Kullback and
+    Leibler between two normal distributions with the mean and the variance of the batch, and with the running ones; 0
+    where they agree.
     """
 
     true_convolution: bool
+    statistic: Statistic
     layers: dict[str, NDArray[np.float64]]
 
     @property
@@ -253,84 +283,120 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Training:
-    """What the running statistics tell of the convolution that a network was trained with."""
+    """What the running statistics tell of the Keras that a network was trained in.
 
-    as_taken: Misfit
-    otherwise: Misfit
+    hypotheses: each convolution with each kind of statistic; the first is how the file is read.
+    """
+
+    hypotheses: tuple[Misfit, ...]
+
+    @property
+    def as_taken(self) -> Misfit:
+        return self.hypotheses[0]
 
     @property
     def best(self) -> Misfit:
-        return min(self.as_taken, self.otherwise, key=lambda misfit: misfit.mean)
+        return min(self.hypotheses, key=lambda misfit: misfit.mean)
 
     @property
     def other(self) -> Misfit:
-        return self.otherwise if self.best is self.as_taken else self.as_taken
+        """The best one, but with the other convolution."""
+        best = self.best
+        return next(m for m in self.hypotheses if m.statistic == best.statistic and m is not best)
+
+    @property
+    def other_statistic(self) -> Misfit:
+        """The best one, but with the other kind of statistic."""
+        best = self.best
+        return next(m for m in self.hypotheses if m.true_convolution == best.true_convolution and m is not best)
+
+    def votes_against(self, other: Misfit) -> int:
+        """Channels that fit better under the best hypothesis than under another."""
+        return int((self.best.channels < other.channels).sum())
+
+    def deviations_from(self, other: Misfit) -> float:
+        """How many standard deviations of a fair coin the votes lie above one half."""
+        n = len(self.best.channels)
+        return float((self.votes_against(other) - n / 2) / (n / 4) ** 0.5)
 
     @property
     def votes(self) -> int:
-        """Channels that fit better under the best hypothesis than under the other."""
-        return int((self.best.channels < self.other.channels).sum())
+        return self.votes_against(self.other)
 
     @property
     def deviations(self) -> float:
-        """How many standard deviations of a fair coin the votes lie above one half."""
-        n = len(self.best.channels)
-        return float((self.votes - n / 2) / (n / 4) ** 0.5)
+        return self.deviations_from(self.other)
 
     @property
     def verdict(self) -> str:
-        """ "theano", "not theano", or "inconclusive"."""
+        """On the convolution: "theano", "not theano", or "inconclusive"."""
         if self.best.mean > limits.STATISTICS_FIT or self.deviations < limits.STATISTICS_VOTES:
             return "inconclusive"
         return "theano" if self.best.true_convolution else "not theano"
 
+    @property
+    def statistic(self) -> str:
+        """What the running statistics are: "variances", "standard deviations", or "inconclusive"."""
+        against = self.deviations_from(self.other_statistic)
+        if self.best.mean > limits.STATISTICS_FIT or against < limits.STATISTICS_VOTES:
+            return "inconclusive"
+        return self.best.statistic
+
     def as_json(self) -> dict[str, Any]:
         return {
             "verdict": self.verdict,
+            "statistic": self.statistic,
             "channels": len(self.best.channels),
             "votes": self.votes,
             "deviations": self.deviations,
             "hypotheses": [
                 {
                     "true_convolution": misfit.true_convolution,
+                    "statistic": misfit.statistic,
                     "taken": misfit is self.as_taken,
                     "divergence": misfit.mean,
                     "layers": {name: float(values.mean()) for name, values in misfit.layers.items()},
                 }
-                for misfit in (self.as_taken, self.otherwise)
+                for misfit in self.hypotheses
             ],
         }
 
 
 def training(port: Port, images: Array) -> Training:
-    """Compares the statistics of unlabelled images under both convolutions with the running ones in the file.
+    """Compares the statistics of unlabelled images under both convolutions with the running ones in the file, and
+    takes these for variances and for standard deviations.
 
     images: (batch, height, width, channels), of the kind the network was trained on and scaled as then. Every
     BatchNorm normalises by its batch, as it did when the running statistics were collected.
     """
     tensors, convention = port.tensors(), port.convention
     other = replace(port, convention=replace(convention, theano=not convention.theano))
-    return Training(_misfit(port, tensors, images), _misfit(other, tensors, images))
+    return Training((*_misfits(port, tensors, images), *_misfits(other, tensors, images)))
 
 
-def _misfit(port: Port, tensors: Tensors, images: Array) -> Misfit:
+def _misfits(port: Port, tensors: Tensors, images: Array) -> tuple[Misfit, Misfit]:
+    """Of one convolution, with what the running statistics are taken for by the port first."""
     tiny = np.finfo(np.float32).tiny
     graph = port.channels_last.graph  # whose axes the outputs have
     norms: dict[str, list[tuple[str, BatchNormalization]]] = {}
     for node in port.graph:
         if isinstance(node.layer, BatchNormalization):
             norms.setdefault(node.inputs[0], []).append((node.name, node.layer))
-    layers = {}
+    taken: tuple[Statistic, Statistic] = ("variances", "standard deviations")
+    if any(layer.divisor == "std + epsilon" for found in norms.values() for _, layer in found):
+        taken = taken[1], taken[0]
+    layers: dict[Statistic, dict[str, NDArray[np.float64]]] = {statistic: {} for statistic in taken}
     for source, output in port.run(images, tensors=tensors, training=True):
-        for name, layer in norms.get(source, ()):
+        for name, _ in norms.get(source, ()):
             moved = graph[name].layer
             assert isinstance(moved, BatchNormalization)
             others = tuple(axis for axis in range(output.ndim) if axis != moved.axis % output.ndim)
             mean, variance = output.mean(axis=others), output.var(axis=others)
-            held = tensors[port.graph[name].owner]
-            stored = {role: np.asarray(tensor, np.float64) for role, tensor in held.items()}
-            running = stored["moving_variance"] ** (2 if layer.divisor == "std + epsilon" else 1) + tiny
-            ratio = (variance + tiny) / running
-            shift = (mean - stored["moving_mean"]) ** 2 / running
-            layers[name] = (ratio + shift - 1 - np.log(ratio)) / 2
-    return Misfit(port.convention.theano, layers)
+            stored = {role: np.asarray(tensor, np.float64) for role, tensor in tensors[port.graph[name].owner].items()}
+            for statistic in taken:
+                running = stored["moving_variance"] ** (2 if statistic == "standard deviations" else 1) + tiny
+                ratio = (variance + tiny) / running
+                shift = (mean - stored["moving_mean"]) ** 2 / running
+                layers[statistic][name] = (ratio + shift - 1 - np.log(ratio)) / 2
+    first, second = (Misfit(port.convention.theano, statistic, layers[statistic]) for statistic in taken)
+    return first, second

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ror_port.check.classification import Signature, seeded_inputs
+from ror_port.check.classification import Signature, gives_classes, seeded_inputs
 from ror_port.check.datasets import Dataset
 from ror_port.check.expectation import Expectation, common_epsilon
 from ror_port.check.progress import SILENT, Progress
@@ -33,11 +33,15 @@ _FORMATS: Mapping[Software, str] = {"tensorflow": "keras", "torch": "safetensors
 
 @dataclass(frozen=True)
 class Evaluation:
-    """predictions: the top-1 class of each image, (count,)."""
+    """predictions: the top-1 class of each image, (count,).
+
+    scores_classes: whether the outputs are known to be scores of classes; else the largest is taken as the prediction.
+    """
 
     runtime: str
     dataset: Dataset
     predictions: NDArray[np.int64]
+    scores_classes: bool = True
 
     @property
     def accuracy(self) -> float:
@@ -57,6 +61,7 @@ class Evaluation:
             "runtime": self.runtime,
             "data": self.dataset.name,
             "preprocessing": self.dataset.preprocessing,
+            "scores_classes": self.scores_classes,
             "images": len(self.predictions),
             "accuracy": self.accuracy,
             "error": 1 - self.accuracy,
@@ -72,7 +77,8 @@ def evaluate(runtime: Runtime, dataset: Dataset, progress: Progress = SILENT) ->
     """Runs every image."""
     count = -(-len(dataset.images) // BATCH)
     batches = progress.track(dataset.batches(BATCH), count, "evaluating")
-    return Evaluation(runtime.name, dataset, np.concatenate([runtime.run(batch).argmax(1) for batch in batches]))
+    predictions = np.concatenate([runtime.run(batch).argmax(1) for batch in batches])
+    return Evaluation(runtime.name, dataset, predictions, runtime.scores_classes)
 
 
 def choose(path: Path, runtime: Software | None, given: Given) -> Runtime:
@@ -88,6 +94,7 @@ def choose(path: Path, runtime: Software | None, given: Given) -> Runtime:
         with load(path, given) as port:
             _ensure_classifies(path, Signature.of(port))
             found = runtime_of(port, runtime)
+            found.scores_classes = gives_classes(port, port.graph.outputs[0])
     _ensure_classifies(path, found.signature)
     return found
 

@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ror_port import tolerances
-from ror_port.check.classification import Signature, by_node, ends, gives_classes
+from ror_port.check.classification import Signature, ends, gives_classes
 from ror_port.check.compare import Difference, compare
 from ror_port.errors import BadValues, quote
 from ror_port.layout import Array
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization
-from ror_port.network.layers.normalization import LATEST
 from ror_port.source.port import Inputs, Port
-from ror_port.source.provenance import OTHER_EPSILON
 
 Tensors = Mapping[str, Mapping[str, Array]]
 """Node → role → tensor as its file has it."""
@@ -57,22 +55,37 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class EpsilonEffect:
-    """What another BatchNorm epsilon would change. difference: of the logits; of several outputs, the largest."""
+class Effect:
+    """What an assumed fact would change if it were otherwise.
 
-    epsilon: float
-    other: float
+    option: what states so on the command line, None where nothing does. difference: of the logits; of several outputs,
+    the largest.
+    """
+
+    fact: str
+    alternative: str
+    option: str | None
     difference: Difference
 
+    @property
+    def matters(self) -> bool:
+        """Whether predictions change; of outputs that are no scores of classes, whether they change noticeably."""
+        if self.difference.same_top1 is not None:
+            return self.difference.changed_top1 > 0
+        return not self.difference.relative_l2 < tolerances.NOTICEABLE
+
     def as_json(self) -> dict[str, Any]:
-        classes = self.difference.same_top1 is not None
+        difference = self.difference
+        classes = difference.same_top1 is not None
+        figures = {"relative_l2": difference.relative_l2, "max_abs": difference.max_abs}
         return {
-            "epsilon": self.epsilon,
-            "other": self.other,
-            "logits_relative_l2": self.difference.relative_l2,
-            "logits_max_abs": self.difference.max_abs,
-            "top1_changed": self.difference.changed_top1 if classes else None,
-            "images": self.difference.images,
+            "fact": self.fact,
+            "alternative": self.alternative,
+            "option": self.option,
+            **{name: value if np.isfinite(value) else None for name, value in figures.items()},
+            "top1_changed": difference.changed_top1 if classes else None,
+            "images": difference.images,
+            "warning": self.matters,
         }
 
 
@@ -102,7 +115,7 @@ class Expectation:
     @cached_property
     def arrays(self) -> dict[str, Array]:
         """The inputs by their nodes, in the order of the graph. Raises UsageError where they do not fit."""
-        return by_node(self.port, self.inputs)
+        return self.port.inputs(self.inputs)
 
     @property
     def count(self) -> int:
@@ -183,13 +196,18 @@ class Expectation:
         return tuple(Tolerance(noise * share, layers, precision) for noise, layers in pairs)
 
     @cached_property
-    def epsilon_effect(self) -> EpsilonEffect | None:
-        """What the epsilon of the other Keras versions would change; None where no one epsilon was taken."""
-        taken = common_epsilon(self.port.graph)
-        if taken is None:
-            return None
-        other = OTHER_EPSILON if taken == LATEST.epsilon else LATEST.epsilon
-        changed = replace(self.port, graph=with_epsilon(self.port.graph, other))
-        outputs = self._run(changed, np.float64)
-        differences = self.differences([outputs[name] for name in ends(changed.graph)], self.scores())
-        return EpsilonEffect(taken, other, max(differences, key=lambda difference: difference.relative_l2))
+    def effects(self) -> tuple[Effect, ...]:
+        """What would change if the assumed facts were otherwise, one by one, the largest first."""
+        found = []
+        for alternative, port in self.port.alternatives():
+            outputs = self._run(port, np.float64)
+            nodes = [port.graph.before_softmax(name) for name in port.graph.outputs]
+            differences = self.differences([outputs[name] for name in nodes], self.scores())
+            worst = max(differences, key=_size)
+            found.append(Effect(alternative.fact, alternative.value, alternative.option, worst))
+        return tuple(sorted(found, key=lambda effect: _size(effect.difference), reverse=True))
+
+
+def _size(difference: Difference) -> float:
+    """Of a difference, for comparisons: what is no number is larger than all."""
+    return difference.relative_l2 if np.isfinite(difference.relative_l2) else float("inf")

@@ -12,6 +12,7 @@ from dataclasses import fields
 from html import escape
 from typing import Any
 
+from ror_port.errors import ARGUMENTS
 from ror_port.network.families import FAMILIES
 from ror_port.network.graph import Graph
 
@@ -310,17 +311,32 @@ def _provenance(certificate: Json) -> str:
         ]
         for fact in certificate["source"]["facts"]
     ]
-    effect = certificate["sensitivity"]
     text = ""
-    if effect:
-        text = (
-            f"<p>Effect of the epsilon: {effect['other']:g} instead of {effect['epsilon']:g} would change the logits "
-            f"by {effect['logits_relative_l2']:.1%} (relative L2; at most {effect['logits_max_abs']:.2g})"
+    if effects := certificate["sensitivity"]:
+        changes = [
+            [
+                escape(effect["fact"]),
+                escape(effect["alternative"])
+                + (f" (<code>{escape(effect['option'])}</code>)" if effect["option"] else ""),
+                "not numbers" if effect["relative_l2"] is None else f"{effect['relative_l2']:.1%}",
+                "" if effect["top1_changed"] is None else f"{effect['top1_changed']} of {effect['images']}",
+            ]
+            for effect in effects
+        ]
+        text = "<p>What would change if an assumed fact were otherwise:</p>" + _table(
+            ["assumed fact", "alternative", "change of the logits (relative L2)", "changed top-1 classes"], changes
         )
-        if effect["top1_changed"] is not None:
-            text += f" and the top-1 class on {effect['top1_changed']} of {effect['images']} images"
-        text += ".</p>"
-    return _table(["basis", "fact", "value", "evidence"], rows) + text
+    return _stated(certificate["source"]["given"]) + _table(["basis", "fact", "value", "evidence"], rows) + text
+
+
+READINGS = ("backend", "ordering", "keras", "epsilon", "size")
+"""What may be stated about a source and changes how it is read."""
+
+
+def _stated(given: Json) -> str:
+    """What the verdict rests on that is not taken from the file."""
+    stated = ", ".join(f"{ARGUMENTS[name][1]} {given[name]}" for name in READINGS if given.get(name) is not None)
+    return f'<p class="warn">Holds under what was stated about the file: {escape(stated)}.</p>' if stated else ""
 
 
 def _weights(groups: Sequence[Json]) -> str:

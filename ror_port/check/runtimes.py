@@ -42,6 +42,8 @@ class Runtime(ABC):
     name: str
     signature: Signature
     softmax: tuple[bool, ...]
+    scores_classes: bool = True
+    """Whether the output is known to be scores of classes; True also where nothing is known of the network."""
     exact: bool = False
 
     @abstractmethod

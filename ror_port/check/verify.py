@@ -7,7 +7,7 @@ this network makes of float32 on them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from ror_port.check.diagnose import Explanation, explain
 from ror_port.check.expectation import Expectation, Tolerance
 from ror_port.check.progress import SILENT, Progress
 from ror_port.check.runtimes import Runtime, open_artifact
-from ror_port.errors import BadValues, MissingExtra, NotACheckpoint, ParityError, RorPortError
+from ror_port.errors import BadValues, MissingExtra, NotACheckpoint, ParityError, RorPortError, UsageError
 from ror_port.formats import kind_of
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.layout import Array
 from ror_port.network.layers import Flatten
+from ror_port.source.port import Port
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def verify(
     """
     port, kind = expectation.port, kind_of(path)  # which raises where there is no artifact at all
     found = Verification(path, kind, sha256(path), size(path))
+    _ensure_not_exchanged(port, path, found.sha256)
     try:
         expectation.ensure_meaningful()
     except BadValues as error:
@@ -160,6 +162,13 @@ def verify(
     values = [limit.value for limit in limits]
     explanation = explain(expectation, scores, softmax=artifact.softmax, tolerances=values, progress=progress)
     return replace(found, explanation=explanation)
+
+
+def _ensure_not_exchanged(port: Port, path: Path, sha: str) -> None:
+    """Raises UsageError where the source states that it was made from the artifact."""
+    origin, source = port.checkpoint.stated.get("source"), port.checkpoint.path
+    if isinstance(origin, Mapping) and origin.get("sha256") == sha != port.checkpoint.sha256:
+        raise UsageError(f"{source} was made from {path}, not the other way round; exchange the two")
 
 
 def compare_layers(expectation: Expectation, artifact: Runtime) -> list[LayerErrors]:

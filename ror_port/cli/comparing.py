@@ -125,7 +125,9 @@ def verify(
         from ror_port.cli.text import recheck_text, verification_text
 
         if certificate is not None:
-            again = certificates.recheck(certificate, Terminal())
+            from ror_port.check.recheck import recheck
+
+            again = recheck(certificate, Terminal())
             return recheck_text(certificate, again), again.as_json(), again.exit_code
         assert source is not None
         if out is not None:

@@ -11,6 +11,7 @@ import click
 
 from ror_port.cli.options import FILES, FORMATS, LOGITS, Reading, Writing, reading_options, writing_options
 from ror_port.cli.running import each
+from ror_port.errors import printable
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
@@ -109,6 +110,8 @@ def _plan(
     from ror_port.formats.format import by_name, named, of_command
 
     path, formats = Path(out) if out else None, of_command(command)
+    if not out:
+        _refuse_forgotten_option(files, command)
     by_ending = named(out, formats) if out else None
     format = by_name(name) if name else by_ending or formats[0]
     if path and (
@@ -119,9 +122,13 @@ def _plan(
         targets = {file: format.path_of(file, path) for file in files}
     elif path:
         if not format.folder and by_ending != format:
-            endings = " or ".join(format.endings)
-            about = f" for --format {name}" if name else ""
-            raise click.BadParameter(f"{out} must end in {endings}{about}", param_hint="-o")
+            if name:
+                raise click.BadParameter(
+                    f"{out} must end in {_or(format.endings)} for --format {name}", param_hint="-o"
+                )
+            folders = [f"--format {other.name} writes a folder" for other in formats if other.folder]
+            endings = _or([ending for other in formats for ending in other.endings])
+            raise click.BadParameter(f"{'; '.join([f'{out} must end in {endings}', *folders])}", param_hint="-o")
         targets = {files[0]: path}
     else:
         targets = {file: format.path_of(file) for file in files}
@@ -131,6 +138,18 @@ def _plan(
             raise click.BadParameter(f"{sources[target]} and {file} would both become {target}", param_hint="FILE")
         sources[target] = file
     return format, targets
+
+
+def _or(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _refuse_forgotten_option(files: Sequence[Path], command: Command) -> None:
+    """Click's usage error where the second of two files does not exist: it is the output as a rule."""
+    if len(files) != 2 or not os.path.lexists(files[0]) or os.path.lexists(files[1]):
+        return
+    first, second = map(printable, files)
+    raise click.UsageError(f"no such file: {second}; if it is the output: ror-port {command} {first} -o {second}")
 
 
 def _convert(

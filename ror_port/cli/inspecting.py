@@ -10,6 +10,7 @@ import click
 
 from ror_port.cli.options import FILES, Reading, reading_options
 from ror_port.cli.running import each
+from ror_port.cli.streams import show
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
@@ -36,4 +37,4 @@ def list_networks() -> None:
     """The networks that ror-port knows, with what was published of them."""
     from ror_port.network.families.published import table
 
-    click.echo(table())
+    show(table())

@@ -66,6 +66,7 @@ def reading_options(command: Command) -> Command:
         sha256: str | None,
         bad_values: bool,
         architecture: Path | None,
+        ordering: str | None,
         as_json: bool,
         debug: bool,
         **others: Any,
@@ -74,7 +75,7 @@ def reading_options(command: Command) -> Command:
         from ror_port.source.provenance import Given
 
         try:
-            given = Given(backend, keras, epsilon, size, sha256, bad_values, architecture)
+            given = Given(backend, keras, epsilon, size, sha256, bad_values, architecture, ordering)
         except UsageError as error:
             raise click.UsageError(error.for_command()) from None
         command(reading=Reading(given, as_json, debug), **others)
@@ -101,13 +102,19 @@ def reading_options(command: Command) -> Command:
             "--source-keras",
             "keras",
             metavar="VERSION",
-            help="The Keras that wrote the file, e.g. 1.0.6: up to 1.0.7 BatchNorm divided by something else.",
+            help="The Keras that wrote the file, e.g. 1.0.6 or 1.2: up to 1.0.7 BatchNorm divided by something else.",
         ),
         click.option(
             "--source-backend",
             "backend",
             type=click.Choice(["theano", "tensorflow"]),
             help="What trained the weights, where the file misleads.",
+        ),
+        click.option(
+            "--source-ordering",
+            "ordering",
+            type=click.Choice(["th", "tf"]),
+            help="Channels first (th) or last (tf), of layers for which the file states none.",
         ),
         click.option(
             "--architecture",

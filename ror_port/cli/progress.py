@@ -8,9 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ror_port.check.progress import Progress, T
+from ror_port.cli.streams import plain
 
 PATIENCE = 0.8
 """Seconds before the progress bar appears: most files are done by then."""
+
+
+def _animated() -> bool:
+    return sys.stderr.isatty() and not plain()
 
 
 class Terminal(Progress):
@@ -18,7 +23,7 @@ class Terminal(Progress):
 
     def track(self, items: Iterable[T], count: int, what: str) -> Iterator[T]:
         """Yields the items; once PATIENCE is over, shows how many of `count` are done."""
-        if not sys.stderr.isatty():
+        if not _animated():
             yield from items
             return
         started = time.monotonic()
@@ -43,7 +48,7 @@ class Terminal(Progress):
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """Shows `what` for as long as the block runs."""
-        if not sys.stderr.isatty():
+        if not _animated():
             yield
             return
         from rich.console import Console

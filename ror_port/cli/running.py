@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ror_port.cli.options import Reading
-from ror_port.errors import RorPortError, printable
+from ror_port.cli.streams import show
+from ror_port.errors import RorPortError, printable, system_limit
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
@@ -64,11 +65,13 @@ def _report(path: Path, run: Run, reading: Reading) -> int:
             traceback.print_exc()
         if isinstance(error, RorPortError):
             message, code = error.for_command(), error.exit_code
+        elif limit := system_limit(error):
+            message, code = f"{path}: {limit}", limit.exit_code
         else:
             message, code = f"{path}: defect: {type(error).__name__}: {_line(error)}", 1
         _fail(path, type(error).__name__, message, code, as_json=reading.as_json)
         return code
-    click.echo(text, err=reading.as_json)
+    show(text, err=reading.as_json)
     if reading.as_json:
         click.echo(json.dumps(data))
     return code
@@ -79,7 +82,7 @@ def _line(error: Exception) -> str:
 
 
 def _fail(path: Path, kind: str, message: str, code: int, *, as_json: bool) -> None:
-    click.echo(f"ror-port: {printable(message)}", err=True)
+    show(f"ror-port: {printable(message)}", err=True)
     if as_json:
         click.echo(json.dumps({"file": str(path), "error": kind, "message": message, "exit_code": code}))
 

@@ -16,10 +16,9 @@ from ror_port.source.provenance import Fact
 
 if TYPE_CHECKING:  # a command that prints none of these does not import them
     from ror_port.api import Written
-    from ror_port.check.certificate import Recheck
     from ror_port.check.diagnose import Training
     from ror_port.check.evaluate import Evaluation, Hypothesis
-    from ror_port.check.expectation import EpsilonEffect
+    from ror_port.check.recheck import Recheck
     from ror_port.check.verify import Verification
 
 
@@ -59,11 +58,16 @@ class Account:
                 account["certificate"] = str(written.certificate)
             if written.verification:
                 account["verification"] = written.verification.as_json()
-            if written.epsilon_effect:
-                account["epsilon_effect"] = written.epsilon_effect.as_json()
+            if port.assumptions and written.verification:
+                account["effects"] = self._effects
+                account["warnings"] = list(_warnings(self._effects))
         if self.layers:
             account["layers"] = self.layers
         return account
+
+    @property
+    def _effects(self) -> list[dict[str, Any]]:
+        return [effect.as_json() for effect in self.written.effects] if self.written else []
 
     def as_text(self) -> str:
         return "\n".join(self._lines())
@@ -86,8 +90,9 @@ class Account:
         if self.layers:
             yield from _table([(row["file"], row["name"], "×".join(map(str, row["shape"]))) for row in self.layers])
             yield ""
-        if written and written.epsilon_effect:
-            yield from self._epsilon(written.epsilon_effect)
+        if self._effects:
+            yield from effects_text(self._effects)
+            yield ""
         if self.planned:
             yield f"would write {printable(self.planned)}"
         if written:
@@ -97,25 +102,51 @@ class Account:
                 yield from self._verified(written.verification)
             if written.certificate:
                 yield f"wrote {printable(written.certificate)} and the same as a page"
+            yield f"open it with {printable(written.opened)}"
+            shapes = (f"{name} (batch, {', '.join(map(str, shape))})" for name, shape in written.inputs.items())
+            yield f"  its inputs: {'; '.join(shapes)}"
 
     def _verified(self, found: Verification) -> Iterator[str]:
         if found.difference is None or found.tolerance is None:
             yield f"not verified: {found.failure.for_command() if found.failure else ''}"
             return
         origin = "Theano" if self.port.convention.theano else "the software it came from"
-        yield f"{click.style('verified', fg='green')} in {found.runtime} against what {origin} would compute"
+        under = _under(self.port.assumptions)
+        yield f"{click.style('verified', fg='green')} in {found.runtime} against what {origin} would compute{under}"
         yield f"  {_figures(vars(found.difference), found.tolerance.value, found.output)}"
 
-    def _epsilon(self, effect: EpsilonEffect) -> Iterator[str]:
-        difference = effect.difference
-        yield f"effect of the assumed epsilon: {effect.other:g} instead of {effect.epsilon:g} would change"
-        top1 = ""
-        if difference.same_top1 is not None:
-            top1 = f", the top-1 class on {difference.changed_top1 or 'none'} of {difference.images} images"
-        what = "logits" if top1 else "outputs"
-        yield (
-            f"  the {what} by {difference.relative_l2:.1%} (relative L2){top1}; only {what} recorded then determine it"
-        )
+
+def _under(assumptions: Sequence[Any]) -> str:
+    """What the words of success rest on."""
+    return " under the assumptions above" if assumptions else ""
+
+
+def effects_text(effects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What would change if assumed facts were otherwise, a line each, and what to do where predictions would."""
+    logits = any(effect["top1_changed"] is not None for effect in effects)
+    yield f"if an assumed fact were otherwise, the {'logits' if logits else 'outputs'} would change by (relative L2)"
+    rows: list[tuple[str, ...]] = []
+    for effect in effects:
+        size, changed = effect["relative_l2"], effect["top1_changed"]
+        text = "not numbers" if size is None else f"{size:.1%}"
+        if changed is not None:
+            text += f", the top-1 class on {changed or 'none'} of {effect['images']} images"
+        rows.append((effect["fact"], effect["alternative"], text, effect["option"] or ""))
+    for effect, line in zip(effects, _table(rows), strict=True):
+        yield click.style(line, fg="yellow") if effect["warning"] else line
+    for warning in _warnings(effects):
+        yield click.style(f"warning: {warning}", fg="yellow", bold=True)
+
+
+def _warnings(effects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One for each fact of which predictions depend, with the alternative that changes most."""
+    facts: dict[str, Mapping[str, Any]] = {}
+    for effect in effects:
+        if effect["warning"]:
+            facts.setdefault(effect["fact"], effect)
+    for fact, effect in facts.items():
+        remedy = f": convert again with {effect['option']} if so" if effect["option"] else ""
+        yield f"predictions depend on an assumption: {fact} may be {effect['alternative']}{remedy}"
 
 
 def _shapes(port: Port) -> str:
@@ -141,12 +172,16 @@ WIDEST_CONFUSION = 20
 """Classes up to which the confusion matrix fits a terminal."""
 
 
+NO_SOFTMAX = "the network ends without a softmax: that its largest output is a predicted class is taken for granted"
+
+
 def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothesis]) -> str:
     """Accuracy and error in per cent, as the authors' code printed them; by class; the confusion matrix."""
     dataset, confusion = found.dataset, found.confusion
     lines = [
-        f"{path} in {found.runtime}",
+        f"{printable(path)} in {found.runtime}",
         f"  {len(found.predictions):,} images: {dataset.name}; {dataset.preprocessing}",
+        *([] if found.scores_classes else [click.style(f"  {NO_SOFTMAX}", fg="yellow")]),
         "",
         f"Accuracy : {100 * found.accuracy:.2f} %",
         f"Error : {100 * (1 - found.accuracy):.2f} %",
@@ -176,17 +211,22 @@ def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothes
 
 def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | None) -> str:
     """The verdict on every artifact; on a failure where and why."""
+    certificate = _printable(certificate)
     inputs = certificate["inputs"]
     shape = "×".join(map(str, inputs["shape"]))
     lines = [
-        f"{source}: {certificate['source']['network']['name']}",
+        f"{printable(source)}: {certificate['source']['network']['name']}",
         f"  against Theano's arithmetic in NumPy float64 on {_inputs(inputs)}, {shape}",
     ]
+    assumed = [fact for fact in certificate["source"]["facts"] if fact["basis"] == "assumed"]
+    lines += [click.style(f"  assumed: {fact['name']} {fact['value']}", fg="yellow") for fact in assumed]
     if record := certificate["record"]:
-        verdict = _verdict(record["passed"])
+        verdict = _answer(record) or _verdict(record["passed"])
         lines += ["", f"{verdict}  {record['file']}, recorded in Theano, against the reference"]
         lines.append(f"  {_figures(record['difference'], record['tolerance'])}")
-        lines += _explanation(record)
+        lines += _reading(record) if _answer(record) else _explanation(record)
+        if record["passed"] and assumed:
+            lines.append("  which confirms what is assumed")
     for artifact in certificate["artifacts"]:
         lines += ["", _headline(artifact)]
         if artifact["reason"]:
@@ -202,17 +242,11 @@ def verification_text(source: Path, certificate: Mapping[str, Any], out: Path | 
             lines += _layers(artifact)
         if artifact["passed"] is False:
             lines += _explanation(artifact)
-    if effect := certificate["sensitivity"]:
-        lines += [
-            "",
-            f"epsilon {effect['other']:g} instead of {effect['epsilon']:g} would change the logits by "
-            f"{effect['logits_relative_l2']:.1%} (at most {effect['logits_max_abs']:.2g})",
-        ]
-        if effect["top1_changed"] is not None:
-            changed = effect["top1_changed"] or "none"
-            lines[-1] += f" and the top-1 class on {changed} of {effect['images']} images"
+    decided = record and (record["passed"] or _answer(record))
+    if (effects := certificate["sensitivity"]) and not decided:
+        lines += ["", *effects_text(effects)]
     if out:
-        lines.append(f"wrote {out} and {out.with_suffix('.html').name}")
+        lines.append(f"wrote {printable(out)} and {printable(out.with_suffix('.html').name)}")
     return "\n".join(lines)
 
 
@@ -273,20 +307,83 @@ def _explanation(item: Mapping[str, Any]) -> Iterator[str]:
         yield "  none of the known mistakes, nor two of them together, explains it"
 
 
+def _answer(record: Mapping[str, Any]) -> str:
+    """The verdict on recorded outputs that fit another reading of the file; nothing where there is no such."""
+    found = record["explanation"]
+    return click.style("fits otherwise", fg="yellow") if found and found["options"] else ""
+
+
+def _reading(record: Mapping[str, Any]) -> Iterator[str]:
+    """Under which options a file is what its recorded outputs show it to be."""
+    found = record["explanation"]
+    after, names = found["after"]["relative_l2"], " and ".join(found["mistakes"])
+    remedy = click.style(" ".join(found["options"]), bold=True)
+    yield f"  recorded outputs fit {names} (relative L2 error {after:.1e}): convert again with {remedy}"
+
+
+def _printable(value: Any) -> Any:
+    """JSON with all its texts escaped for a terminal."""
+    if isinstance(value, Mapping):
+        return {key: _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return printable(value) if isinstance(value, str) else value
+
+
+SHOWN_FAULTS = 10
+"""Figures that are not what was computed, of which so many are listed."""
+
+
 def recheck_text(path: Path, again: Recheck) -> str:
-    lines = [f"{path}: created {again.before['created']}, {_verdict(again.before['passed'])} then"]
-    if again.now is None:
-        return "\n".join([*lines, *(f"{_verdict(False)}  {fault}" for fault in again.faults)])
-    lines.append("  every file is the one that was certified (sha256)")
-    for before, now in zip(again.before["artifacts"], again.now["artifacts"], strict=True):
-        lines.append(_headline(now))
-        if now["reason"]:
-            lines.append(f"  {now['reason']}")
+    before, now = _printable(again.before), _printable(again.now)
+    lines = [f"{printable(path)}: created {before['created']}, {_verdict(before['passed'])} then"]
+    if now is not None:
+        lines.append("  every file is the one that was certified (sha256)")
+        lines += _assumed(again, now)
+    if again.faults:
+        what = "is not what was computed: " if now is not None else ""
+        lines += [f"{_verdict(False)}  {what}{printable(fault)}" for fault in again.faults[:SHOWN_FAULTS]]
+        more = len(again.faults) - SHOWN_FAULTS
+        lines += [f"  and {more} more"] if more > 0 else []
+    if now is None:
+        return "\n".join(lines)
+    for then, artifact in zip(before["artifacts"], now["artifacts"], strict=True):
+        lines.append(_headline(artifact))
+        if artifact["reason"]:
+            lines.append(f"  {artifact['reason']}")
         else:
-            then = before["difference"]
-            lines.append(f"  {_figures(now['difference'], now['tolerance']['value'])}")
-            lines.append(f"  then: {then['relative_l2']:.1e}, in {before['runtime']}" if then else "  then: not run")
+            stated = then["difference"] and then["difference"]["relative_l2"]
+            lines.append(f"  {_figures(artifact['difference'], artifact['tolerance']['value'])}")
+            lines.append(f"  then: {_error(stated)}, in {then['runtime']}" if then["difference"] else "  then: not run")
+    if not again.layers:
+        lines.append("errors by layer were not compared: with so many images they take too much memory")
     return "\n".join(lines)
+
+
+def _error(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.1e}"
+
+
+def _assumed(again: Recheck, now: Mapping[str, Any]) -> Iterator[str]:
+    """What the certificate states about the source, with its effect; then what is assumed of it."""
+    for assumption in again.assumptions:
+        heading = click.style("the certificate assumes", fg="yellow", bold=True)
+        yield f"{heading} {assumption.option} {printable(assumption.value)}, which is not taken from the file"
+        difference = assumption.difference
+        if difference is None:
+            yield f"  without it the source is not read: {printable(assumption.refusal)}"
+            continue
+        change = f"  without it the outputs differ by {difference.relative_l2:.1e} (relative L2)"
+        if difference.same_top1 is not None:
+            change += f", the top-1 class on {difference.changed_top1 or 'none'} of {difference.images} images"
+        verdict = "what passes here would fail" if assumption.decisive else "the verdict would be the same"
+        yield f"{change}: {verdict}"
+    if architecture := now["source"]["architecture"]:
+        yield f"the architecture is that of {architecture['file']} (sha256 {architecture['sha256']})"
+    for fact in now["source"]["facts"]:
+        if fact["basis"] == "assumed":
+            option = f"; change with {fact['option']}" if fact.get("option") else ""
+            yield click.style(f"assumed: {fact['name']} {fact['value']} ({fact['evidence']}{option})", fg="yellow")
 
 
 def training_text(path: Path, found: Training) -> str:
@@ -300,7 +397,7 @@ def training_text(path: Path, found: Training) -> str:
     }[found.verdict]
     total = len(found.best.channels)
     lines = [
-        f"{path}: by its running statistics {verdict}",
+        f"{printable(path)}: by its running statistics {verdict}",
         f"  {found.votes} of {total} channels fit better under {words[found.best.true_convolution]}, "
         f"{found.deviations:.1f} standard deviations from a fair coin; divergence {found.best.mean:.2g} against "
         f"{found.other.mean:.2g}",
@@ -310,9 +407,27 @@ def training_text(path: Path, found: Training) -> str:
             f"  conclusive from {tolerances.STATISTICS_VOTES} deviations on, and where the divergence is at most "
             f"{tolerances.STATISTICS_FIT:g}: more images, or images of the kind it was trained on, may help"
         )
-    elif found.best is not found.as_taken:
+    elif found.best.true_convolution != found.as_taken.true_convolution:
         lines.append(click.style("  the file is read here under the other one; change with --source-backend", fg="red"))
+    lines += _statistic(found)
     rows: list[tuple[str, ...]] = [("BatchNorm", "flipped", "not flipped")]
-    pair = sorted((found.as_taken, found.otherwise), key=lambda misfit: not misfit.true_convolution)
+    pair = sorted((found.best, found.other), key=lambda misfit: not misfit.true_convolution)
     rows += [(name, *(f"{misfit.layers[name].mean():.2g}" for misfit in pair)) for name in pair[0].layers]
     return "\n".join([*lines, *_table(rows)])
+
+
+def _statistic(found: Training) -> Iterator[str]:
+    """What the running statistics are, where that is conclusive, and what to do where the file is read otherwise."""
+    if found.statistic == "inconclusive":
+        return
+    other = found.other_statistic
+    yield (
+        f"  they are {click.style(found.statistic, bold=True)}: {found.votes_against(other)} of "
+        f"{len(found.best.channels)} channels fit better so, {found.deviations_from(other):.1f} standard deviations "
+        f"from a fair coin; as {other.statistic} their divergence is {other.mean:.2g}"
+    )
+    if found.statistic != found.as_taken.statistic:
+        version = "1.0.6" if found.statistic == "standard deviations" else "1.2.2"
+        yield click.style(
+            f"  the file is read here as if they were not; change with --source-keras {version}", fg="red"
+        )

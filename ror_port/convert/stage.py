@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ror_port.errors import OutputError
+from ror_port.errors import OutputError, SystemLimit, system_limit
 
 OUTPUT_FOLDERS = (
     {"README.md", "config.json", "model.safetensors", "modeling_ror.py"},
@@ -65,7 +65,8 @@ def atomic_output(path: Path) -> Iterator[Path]:
     the same suffix, so that what was written can be read again before it is renamed. A missing folder is created, and
     removed on an exception. Where `path` is a symlink, its target is replaced.
 
-    Raises OutputError where the disk fails, or where another process created `path` meanwhile.
+    Raises SystemLimit where the system refuses memory or open files, and OutputError where the disk fails, or where
+    another process created `path` meanwhile.
     """
     target = path.resolve()
     stage = target.with_name(f".part-{os.urandom(4).hex()}-{target.name[-48:]}")
@@ -75,12 +76,15 @@ def atomic_output(path: Path) -> Iterator[Path]:
         if not target.parent.exists():
             created = target.parent
             created.mkdir(exist_ok=True)
-        yield stage
-        for item in (stage, *stage.rglob("*")):
-            _flush(item)
-        _replace(stage, target, replaces)
+        with _removed_if_killed(stage):
+            yield stage
+            for item in (stage, *stage.rglob("*")):
+                _flush(item)
+            _replace(stage, target, replaces)
         _flush(target.parent)
     except OSError as error:
+        if limit := system_limit(error):
+            raise SystemLimit(f"{path}: {limit}") from error
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         try:
@@ -98,6 +102,39 @@ def _clean_up(stage: Path, created: Path | None) -> None:
     if created:
         with suppress(OSError):
             created.rmdir()
+
+
+@contextmanager
+def _removed_if_killed(stage: Path) -> Iterator[None]:
+    """Has a process beside this one remove the stage where this one ends before the block does.
+
+    Nothing else can where a library aborts for want of memory, or the system kills. The other process waits for the
+    end of a pipe; where it cannot be started, there is none.
+    """
+    if not hasattr(os, "posix_spawn"):  # Windows
+        yield
+        return
+    reader, writer, process = -1, -1, 0
+    with suppress(OSError):
+        reader, writer = os.pipe()
+        command = ["sh", "-c", 'read -r _ || rm -rf -- "$1"', "sh", os.fspath(stage)]
+        actions = [
+            (os.POSIX_SPAWN_DUP2, reader, 0),
+            *((os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (1, 2)),
+        ]
+        process = os.posix_spawn("/bin/sh", command, {"PATH": os.defpath}, file_actions=actions, setpgroup=0)
+        os.close(reader)
+        reader = -1
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if process:
+                os.write(writer, b"done\n")
+                os.waitpid(process, 0)
+        for handle in (reader, writer):
+            if handle >= 0:
+                os.close(handle)
 
 
 def _replace(stage: Path, target: Path, replaces: bool) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from ror_port.convert import stage as output
 from ror_port.convert.reread import Ledger
@@ -13,8 +15,8 @@ from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import Contents, Dtype, Format, Settings
 from ror_port.layout import Array, DataFormat
 from ror_port.network.as_json import to_json
-from ror_port.network.graph import Parameter
-from ror_port.network.layers import Conv2D
+from ror_port.network.graph import Graph, Parameter
+from ror_port.network.layers import BatchNormalization, Conv2D
 from ror_port.source.port import Port
 
 Parameters = Iterable[tuple[Parameter, Array]]
@@ -71,8 +73,8 @@ def write(
         _ensure_theano_can(port, graph)
     graph = graph.for_keras() if format.stock else graph
     graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
-    arrays = (array for _, array in port.parameters(moved))
-    parameters: Parameters = progress(zip(graph.parameters, arrays, strict=True), len(graph.parameters))
+    graph, parameters = _filled(graph, (array for _, array in port.parameters(moved)), not format.keeps_norms)
+    parameters = progress(parameters, len(graph.parameters))
     if fold_bn:
         from ror_port.network.folding import fold
 
@@ -92,7 +94,26 @@ def write(
     return Output(str(target), format.name, size(target), sha256(target))
 
 
-def _ensure_theano_can(port: Port, graph: Any) -> None:
+def _filled(graph: Graph, arrays: Iterable[Array], fill: bool) -> tuple[Graph, Parameters]:
+    """The graph with its parameters. fill: give every BatchNormalization a gamma and a beta, of ones and zeros.
+
+    PyTorch and ONNX have both or none.
+    """
+    whole = graph.map(lambda layer: layer.plain if isinstance(layer, BatchNormalization) else layer) if fill else graph
+    held = {parameter.name for parameter in graph.parameters}
+
+    def filled() -> Iterator[tuple[Parameter, Array]]:
+        given = iter(arrays)
+        for parameter in whole.parameters:
+            if parameter.name in held:
+                yield parameter, next(given)
+            else:
+                yield parameter, np.full(parameter.shape, float(parameter.role == "gamma"))
+
+    return whole, filled()
+
+
+def _ensure_theano_can(port: Port, graph: Graph) -> None:
     for node in graph:
         if isinstance(node.layer, Conv2D) and not node.layer.same_on_theano(*graph.shapes(node)):
             raise UnknownNetwork(

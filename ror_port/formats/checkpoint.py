@@ -99,6 +99,7 @@ class Checkpoint:
     stamp: Stamp | None = None
     """Of the file as it was before anything in it was read."""
     close: Callable[[], None] = field(default=lambda: None, repr=False)
+    closed: bool = False
 
     def __enter__(self) -> Checkpoint:
         return self

@@ -50,7 +50,9 @@ class Format:
     `reader`. settings: the fields of `Settings` that it takes. data_format: of its images; None where the user chooses.
     dtype: of its weights, unless the user chooses; None for the source's. stock: whether it is made of Keras layers.
     runtime: what runs it. reread: whether its tensors can be read again once they are written; where they cannot, the
-    comparison of what it computes is all there is.
+    comparison of what it computes is all there is. needs: the function of `ror_port.frameworks` that writing calls.
+    opened: how its user opens one, in Python; opened_where: in what. In both, {path}, {name} and {module} stand for the
+    output, its class in PyTorch and the file that defines it, {input} for the name of its input.
     """
 
     name: str
@@ -68,6 +70,14 @@ class Format:
     dtype: Dtype | None = None
     stock: bool = False
     reread: bool = True
+    needs: str = ""
+    opened: str = ""
+    opened_where: str = ""
+
+    @property
+    def keeps_norms(self) -> bool:
+        """Whether a BatchNormalization may lack a gamma or a beta: Keras' may."""
+        return self.runtime not in ("torch", "onnx")
 
     @property
     def folder(self) -> bool:
@@ -76,6 +86,27 @@ class Format:
     def path_of(self, source: Path, folder: Path | None = None) -> Path:
         """Where an output goes that the user gave no name: beside its source, or in a folder."""
         return (folder or source.parent) / (stem(source) + self.suffix)
+
+    def opening(self, path: str, *, name: str = "…", input: str = "…") -> tuple[str, str]:
+        """How its user opens an output, in Python, and in what. path, input: as they stand in the code."""
+        words = {"path": path, "name": name, "module": "modeling_ror", "input": input}
+        return self.opened.format_map(words), self.opened_where.format_map(words)
+
+    def ensure_names(self, path: Path) -> None:
+        """Raises UsageError where an output is called as one of another format, or as a file where it is a folder."""
+        other = named(path.name)
+        if self.folder and (other or path.name.endswith(".safetensors")) and not path.is_dir():
+            raise UsageError(
+                f"{path} is called as a file, and {self.name} is a folder: name it without an ending"
+                + (f", or name the format {other.name}" if other and other.command == self.command else ""),
+            )
+
+    def ensure_writable(self) -> None:
+        """Raises MissingExtra where what writes the format is not installed."""
+        if self.needs:
+            from ror_port import frameworks
+
+            frameworks.ensure(self.needs)
 
     def write(self, target: Path, contents: Contents) -> None:
         """Writes a file or a folder that does not exist. Raises OSError where the disk fails."""
@@ -99,36 +130,48 @@ FORMATS = (
     Format(
         "keras", "keras", "theano-to-tf", ".keras", (".keras",), "keras_3", "write_archive", "read_archive",
         "tensorflow", "Keras 3 model (.keras)", ("data_format", "logits"), stock=True,
+        opened="keras.models.load_model({path})", opened_where="Keras 3",
     ),
     Format(
         "weights", "weights", "theano-to-tf", ".weights.h5", (".weights.h5",), "keras_3", "write_weights", None,
         "tensorflow", "Keras 3 weights (.weights.h5)", ("data_format", "logits"), data_format="channels_last",
         stock=True,
+        opened="model.load_weights({path})", opened_where="Keras 3, once the model is built",
     ),
     Format(
         "h5", "hdf5-model", "theano-to-tf", ".tf.h5", (".h5", ".hdf5"), "keras_hdf5", "write_model", None,
         "tensorflow", "HDF5 for Keras 2 and 3", ("data_format", "logits"), stock=True,
+        opened="keras.models.load_model({path}, compile=False)", opened_where="Keras 2 or 3",
     ),
     Format(
         "savedmodel", "savedmodel", "theano-to-tf", ".savedmodel", (), "savedmodel", "write", None,
         "tensorflow", "TensorFlow SavedModel (a folder; needs TensorFlow)", ("data_format", "logits"), stock=True,
         reread=False,
+        opened='keras.layers.TFSMLayer({path}, call_endpoint="serve")',
+        opened_where="Keras 3; without Keras, tf.saved_model.load(…).serve", needs="keras",
     ),
     Format(
         "safetensors", "safetensors", "to-torch", "-torch", (), "pytorch", "write_folder", "read_safetensors",
         "torch", "PyTorch folder: safetensors, config, definition, model card", data_format="channels_first",
+        opened="sys.path.append({path}); from {module} import {name}; {name}.from_pretrained({path})",
+        opened_where="PyTorch",
     ),
     Format(
         "pt", "pt", "to-torch", ".pt", (".pt", ".pth"), "pytorch", "write_state_dict", "read_state_dict",
         "torch", "PyTorch state dict (needs PyTorch)", data_format="channels_first",
+        opened="network.load_state_dict(torch.load({path}, weights_only=True))",
+        opened_where="PyTorch, for a {name} as --format safetensors defines it", needs="torch",
     ),
     Format(
         "onnx", "onnx", "to-onnx", ".onnx", (".onnx",), "onnx", "write", "read",
         "onnx", "ONNX", ("dtype", "fold_bn", "logits"), data_format="channels_first", dtype="float32",
+        opened="onnxruntime.InferenceSession({path}).run(None, {{{input}: …}})", opened_where="ONNX Runtime",
+        needs="onnx",
     ),
     Format(
         "theano", "hdf5-weights", "to-theano", ".th.h5", (".h5", ".hdf5"), "keras_hdf5", "write_keras_1", None,
         "numpy", "weights for Keras 1 on Theano (HDF5)", data_format="channels_first",
+        opened="model.load_weights({path})", opened_where="Keras 1 on Theano, once the model is built",
     ),
 )  # fmt: skip
 """Of each command the default first."""

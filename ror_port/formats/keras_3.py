@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 
 from h5py import h5g
 
-from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, quote
+from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import keras_config
 from ror_port.formats.checkpoint import Checkpoint
 from ror_port.formats.format import Contents
@@ -33,13 +33,14 @@ from ror_port.mapping.convention import Convention
 from ror_port.mapping.engine import bind, laid_out
 from ror_port.mapping.software import KERAS_2, KERAS_3, snake_case
 from ror_port.safety import limits
+from ror_port.safety.archive import open_archive
 from ror_port.safety.parsing import describe_in_child
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose file layout is followed; the suite loads every file that is written with it."""
 
 ROLES = {snake_case(kind.keras[0]): tuple(weights.of_layer(kind)) for kind in weights.KINDS}
-"""Class in a path → roles of its ``vars``, in order; a layer without bias has the first alone."""
+"""Class in a path → roles of its ``vars``, in order; a layer may lack some."""
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
@@ -78,7 +79,7 @@ def read_archive(path: Path, *, trusted: bool = False) -> Checkpoint:
     """Opens a ``.keras`` file. trusted: as of `open_checkpoint`."""
     with ExitStack() as on_error:
         try:
-            with _archive(path) as archive:
+            with open_archive(path) as archive:
                 metadata = json_object(
                     _member(archive, _METADATA, path, limits.MAX_CONFIG_BYTES), f"{path}: {_METADATA}"
                 )
@@ -109,34 +110,6 @@ def read_archive(path: Path, *, trusted: bool = False) -> Checkpoint:
         )
         on_error.pop_all()
     return checkpoint
-
-
-_END = b"PK\x05\x06"
-"""Begins the record at the end of a zip archive, which gives the size of its list of members at byte 12."""
-
-_END_64 = b"PK\x06\x07"
-
-
-def _archive(path: Path) -> zipfile.ZipFile:
-    """An archive whose list of members, which is read at once, is known to be short and to stay inside of it."""
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, (1 << 16) + 22), os.SEEK_END)
-        tail = file.read()
-    end = tail.find(_END)
-    if end < 0 or tail.count(_END) > 1 or _END_64 in tail:
-        raise zipfile.BadZipFile("without one plain list of its members")
-    size = int.from_bytes(tail[end + 12 : end + 16], "little")
-    if size > limits.MAX_ARCHIVE_DIRECTORY_BYTES:
-        raise UnsafeFile(
-            f"{path}: a zip archive whose list of members takes {size} bytes; the limit is "
-            f"{limits.MAX_ARCHIVE_DIRECTORY_BYTES}"
-        )
-    archive = zipfile.ZipFile(path)
-    outside = [name for name in archive.namelist() if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name)]
-    if outside:
-        archive.close()
-        raise UnsafeFile(f"{path}: a zip archive with the member {quote(outside[0])}, a path out of it")
-    return archive
 
 
 def _info(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> zipfile.ZipInfo:
@@ -229,13 +202,12 @@ def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO, trusted: 
         roles, count = ROLES.get(match[1], ()) if match else (), variables.get_num_objs()
         if count == 0:
             continue
-        if count not in (len(roles), 1 if "bias" in roles else len(roles)):
+        if not 0 < count <= len(roles):
             raise NotACheckpoint(
                 f"{path}: {hdf5.name_of(variables)}: {count} tensors; expected {', '.join(roles) or 'none'}"
             )
         name = hdf5.text(variables, "name", path) or container
-        present = enumerate(roles[:count])
-        layers.append([name, [tensors.describe(variables, str(index), f"{name}/{role}") for index, role in present]])
+        layers.append([name, [tensors.describe(variables, str(index), f"{name}/{index}") for index in range(count)]])
     tensors.validate()
     if len({name for name, _ in layers}) < len(layers):
         raise NotACheckpoint(f"{path}: two layers of one name")
@@ -260,7 +232,11 @@ def _write_weights(disk: BinaryIO, contents: Contents) -> None:
             number = counts.get(class_name, 0)
             containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
             counts[class_name] = number + 1
-    entries = bind(Convention(KERAS_3), graph.parameters, containers.__getitem__)
+    numbers = {p.name: str(index) for node in graph for index, p in enumerate(node.parameters)}
+    entries = [
+        entry._replace(foreign=f"{containers[entry.parameter.node]}/vars/{numbers[entry.parameter.name]}")
+        for entry in bind(Convention(KERAS_3), graph.parameters, containers.__getitem__)
+    ]
     with hdf5_writer.writing(disk) as file:
         file.text("ror_port", json.dumps(contents.stated))
         file.group("vars")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from h5py import h5g
 
-from ror_port.errors import NotACheckpoint
+from ror_port.errors import NotACheckpoint, quote
 from ror_port.formats import keras_config
 from ror_port.formats.checkpoint import Checkpoint
 from ror_port.formats.format import Contents
@@ -47,9 +48,21 @@ def describe(root: h5g.GroupID, path: Path, *, trusted: bool = False) -> dict[st
         "layers": layers,
         "omitted": hdf5.omitted(root, "optimizer_weights"),
         **{name: hdf5.text(root, name, path) for name in ("model_config", "ror_port")},
-        **{name: hdf5.text(owner, name, path) or hdf5.text(root, name, path) for name in ("keras_version", "backend")},
-        "keras_backend": hdf5.text(root, "keras_backend", path),
+        "keras_version": _agreed(path, (owner, "keras_version"), (root, "keras_version")),
+        "backend": _agreed(path, (owner, "backend"), (root, "backend"), (root, "keras_backend")),
     }
+
+
+def _agreed(path: Path, *places: tuple[h5g.GroupID, str]) -> str | None:
+    """What attributes state that stand for one thing, or None. Raises NotACheckpoint where they disagree."""
+    stated = [(owner, name, text) for owner, name in places if (text := hdf5.text(owner, name, path))]
+    for (first, one, text), (second, other, found) in pairwise(stated):
+        if text.casefold() != found.casefold():
+            raise NotACheckpoint(
+                f"{path}: contradicts itself: attribute {one} of {hdf5.name_of(first)} is {quote(text)}, {other} of "
+                f"{hdf5.name_of(second)} is {quote(found)}; the file was altered later"
+            )
+    return stated[0][2] if stated else None
 
 
 def is_list(owner: h5g.GroupID) -> bool:
@@ -70,7 +83,7 @@ def read(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint
         format="Keras full model, HDF5" if described["full"] else "Keras weights, HDF5",
         layers=hdf5.layers(described["layers"], file, path),
         keras_version=described["keras_version"],
-        backend=described["backend"] or described["keras_backend"],
+        backend=described["backend"],
         config=json_object(config, f"{path}: model_config") if config is not None else None,
         stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
         omitted=tuple(described["omitted"]),

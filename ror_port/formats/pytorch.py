@@ -318,6 +318,8 @@ tags: {tags}
 {count:,} parameters (running statistics included), {about}{config["dtype"]}.
 Converted by ror-port {config["provenance"]["ror_port"]} from `{source["file"]}` (sha256 `{source["sha256"]}`).
 
+Run in this folder, with PyTorch and safetensors installed:
+
 ```python
 import torch
 from {DEFINITION.removesuffix(".py")} import {class_name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from pathlib import Path
 
@@ -16,4 +17,8 @@ def write(folder: Path, contents: Contents) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary) / "model.keras"
         keras_3.write_archive(archive, contents)
-        framework.saving.load_model(archive, compile=False).export(folder, verbose=False)
+        network = framework.saving.load_model(archive, compile=False)
+        try:
+            network.export(folder, verbose=False)
+        except frameworks.tensorflow().errors.OpError as error:  # its files are not written through Python
+            raise OSError(errno.EIO, " ".join(error.message.split())[-200:]) from error

@@ -168,7 +168,6 @@ _CHANNELS_FIRST = {
     "DHWIO": ("OIDHW",),
     "HWIM": ("(IM)1HW",),
     "HWOI": ("IOHW",),
-    "DHWOI": ("IODHW",),
 }
 PYTORCH = Software("PyTorch", "torch", "{layer}.{weight}", module_path, axes={**_CHANNELS_FIRST, "IO": ("OI",)})
 ONNX = Software("ONNX", "onnx", "{layer}/{weight}", axes=_CHANNELS_FIRST)

@@ -116,16 +116,22 @@ class Graph:
         return {name: tuple(nodes) for name, nodes in found.items()}
 
     @cached_property
-    def keras_order(self) -> tuple[Node, ...]:
-        """Nodes as ``model.layers`` lists them, in Keras 1 to 3 alike.
-
-        Deepest first, where depth is the longest way to an output; among equals, in the order of a depth-first walk
-        from the outputs through each node's inputs.
-        """
+    def depths(self) -> dict[str, int]:
+        """Node → length of the longest way to an output."""
         depth = dict.fromkeys(self.outputs, 0)
         for node in reversed(self.nodes):  # creation order is topological
             for source in node.inputs:
                 depth[source] = max(depth.get(source, 0), depth[node.name] + 1)
+        return depth
+
+    @cached_property
+    def keras_order(self) -> tuple[Node, ...]:
+        """Nodes as ``model.layers`` lists them, since Keras 1.0.8.
+
+        Deepest first; among equals, in the order of a depth-first walk from the outputs through each node's inputs.
+        Keras up to 1.0.7 sorted equals by name instead.
+        """
+        depth = self.depths
         walk: dict[str, int] = {}
         stack = list(reversed(self.outputs))
         while stack:

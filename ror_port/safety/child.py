@@ -45,6 +45,15 @@ def memory_limit(growth: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+def memory_is_limited() -> bool:
+    """Whether the user limits the memory of this process, as ``ulimit -v`` does. Not to be called in `memory_limit`."""
+    if sys.platform != "linux":
+        return False
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
 class ChildFailed(Exception):
     """The work of a child process crashed or exceeded a limit. Its text is a predicate, as in "crashes"."""
 

@@ -13,7 +13,7 @@ MAX_FILES_BESIDE = 50
 """Files that may hold an architecture, in the folder of a weights file."""
 
 MAX_NESTING = 50
-"""Models within models. People nest two or three deep."""
+"""Models within models, and levels of a certificate. People nest models two or three deep; a certificate has eight."""
 
 MAX_NAME = 1_000
 """Characters of a layer or weight name; Keras' own have some dozens."""
@@ -59,13 +59,31 @@ MAX_PICKLE_BYTES = 4 << 20
 """``data.pkl`` of a PyTorch state dict: some 200 bytes a tensor; RoR-3-1202 has about 7,000."""
 
 MAX_ARCHIVE_DIRECTORY_BYTES = 64 << 10
-"""The list of members of a ``.keras`` archive, of which there are three."""
+"""The list of members of a zip archive; a ``.keras`` has three, an ``.npz`` of images two."""
 
 MAX_DATA_BYTES = 4 << 30
 """A set of labelled images; CIFAR-10 has 0.2 GB."""
 
-MAX_IMAGE_SIDE = 4096
-"""Height or width of an image, as ``--input-size`` allows."""
+MAX_SMALL_DATA_BYTES = 256 << 20
+"""What images may come to, however little is stored of them; beyond, MAX_EXPANSION holds. Drawings and digits compress
+to a hundredth, and such sets are small: 1,797 digits of 32×32 pixels have 6 MB."""
+
+MAX_PICKLE_VALUES = 500_000
+"""Opcodes in a pickle of CIFAR-10: three an image, one batch has 10,000. Each takes 2 µs."""
+
+MAX_CHECK_BYTES = 1 << 30
+"""What the outputs of a layer may take on the images that a certificate asks for, as float64; of all layers, where it
+has their errors. Eight images, as a check takes by default, are 2 MB on the digits network and 0.2 GB on VGG-16."""
+
+MAX_ARTIFACT_FILES = 1_000
+"""In a folder that a certificate names; those that ror-port writes have ten at most."""
+
+MAX_AXES = 8
+"""Of an array of images or labels, which has four at most."""
+
+MAX_PIXEL = 2.0
+"""Floating-point images with values beyond it, of either sign, are not pixels divided by 255; nor are many that were
+standardised, for which the user states the scale."""
 
 MAX_ONNX_BYTES = 2 << 30
 """The most that protobuf parses; the largest network here (width 20) has 0.6 GB."""

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ror_port.errors import UnreadableFile, UnsafeFile
+from ror_port.errors import SystemLimit, UnreadableFile, UnsafeFile, system_limit
 from ror_port.safety import limits
-from ror_port.safety.child import ChildFailed, memory_limit, run_in_child
+from ror_port.safety.child import ChildFailed, memory_is_limited, memory_limit, run_in_child
 
 T = TypeVar("T")
 
@@ -59,10 +59,15 @@ def _in_child(path: Path, work: Callable[[], Any], library: str) -> Any:
 
 @contextmanager
 def library_errors(path: Path) -> Iterator[None]:
-    """Turns any exception that a library raises on a damaged file into UnreadableFile, or UnsafeFile for memory."""
+    """Turns any exception that a library raises on a damaged file into UnreadableFile, or UnsafeFile for memory.
+
+    Raises SystemLimit where the system refuses what any file needs.
+    """
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError, MemoryError) as error:
+        if (isinstance(error, OSError) or memory_is_limited()) and (limit := system_limit(error)):
+            raise SystemLimit(f"{path}: {limit}") from None
         if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
             raise UnsafeFile(f"{path}: asks for more memory than any network needs") from None
         raise UnreadableFile(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None

@@ -80,13 +80,10 @@ def _from_yaml(text: bytes, path: Path) -> Any:
     def text_(loader: Any, node: Any) -> Any:
         return loader.construct_scalar(node)
 
-    def nothing(_: Any, __: Any) -> Any:
-        return None
-
     Loader.add_constructor("tag:yaml.org,2002:python/tuple", tuple_)
     for kind in ("unicode", "str"):
         Loader.add_constructor(f"tag:yaml.org,2002:python/{kind}", text_)
-    Loader.add_constructor("tag:yaml.org,2002:python/object/apply:numpy.core.multiarray.scalar", nothing)
+    Loader.add_constructor("tag:yaml.org,2002:python/object/apply:numpy.core.multiarray.scalar", lambda *_: None)
     try:
         content = package.load(text, Loader)
     except RecursionError:

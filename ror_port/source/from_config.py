@@ -30,12 +30,14 @@ STATISTICS = ("moving_mean", "moving_variance")
 class Stated(NamedTuple):
     """A stored architecture. layers: node → layer of the file that has its weights; frozen: nodes that are not trained.
 
-    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many.
+    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. format_assumed:
+    whether the data format of some layers stands nowhere, and none of their neighbours tells it.
     """
 
     graph: Graph
     layers: Mapping[str, str]
     frozen: frozenset[str] = frozenset()
+    format_assumed: bool = False
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
         """Layer of the file → parameters in the order in which Keras keeps them: first those that are trained."""
@@ -47,10 +49,19 @@ class Stated(NamedTuple):
         return found
 
 
-def stated_graph(config: Json, shapes: Shapes, *, theano: bool, version: tuple[int, ...], where: str) -> Stated:
+def stated_graph(
+    config: Json,
+    shapes: Shapes,
+    *,
+    theano: bool,
+    version: tuple[int, ...],
+    where: str,
+    data_format: DataFormat | None = None,
+) -> Stated:
     """The graph of a model's JSON. theano, version: of the Keras session that wrote it. where: how messages call it.
 
-    shapes: of the weights in the file, for what a configuration leaves to them.
+    shapes: of the weights in the file, for what a configuration leaves to them. data_format: of layers that state none,
+    where it is given.
 
     Raises NotACheckpoint where it is no such JSON, UnknownNetwork where it has what is not supported.
     """
@@ -59,17 +70,22 @@ def stated_graph(config: Json, shapes: Shapes, *, theano: bool, version: tuple[i
         raise NotACheckpoint(f"{where}: not the JSON of a Keras model")
     if kind not in MODELS:
         raise UnknownNetwork(f"{where}: a model of class {quote(kind)}; Sequential and Model are supported")
-    assembly = _Assembly(shapes, Session(theano, version, _session_format(config, theano)), where)
+    neighbours = _neighbours_format(config)
+    usual: DataFormat = "channels_first" if theano else "channels_last"
+    session = Session(theano, version, data_format or neighbours or usual, [])
+    assembly = _Assembly(shapes, session, where)
     outputs = assembly.model(config, None, _Place("", None, False, 0), None)
     graph = assembly.g.finish(*outputs)
     used = graph.until(*graph.outputs)
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
-    return Stated(used, {n: layer for n, layer in assembly.layers.items() if n in used}, frozenset(assembly.frozen))
+    layers = {n: layer for n, layer in assembly.layers.items() if n in used}
+    assumed = bool(session.left_open) and neighbours is None and data_format is None
+    return Stated(used, layers, frozenset(assembly.frozen), assumed)
 
 
-def _session_format(config: Json, theano: bool) -> DataFormat:
-    """The data format of layers that state none: that of the first layer which does, else usual for the backend."""
+def _neighbours_format(config: Json) -> DataFormat | None:
+    """The data format of the first layer that states one."""
     waiting: list[Any] = [config]
     steps = 0
     while waiting and steps < limits.MAX_LAYERS:
@@ -83,7 +99,7 @@ def _session_format(config: Json, theano: bool) -> DataFormat:
             inner = inner.get("layers")
         if isinstance(inner, list):
             waiting = [*inner, *waiting]
-    return "channels_first" if theano else "channels_last"
+    return None
 
 
 class _Place(NamedTuple):
@@ -353,10 +369,18 @@ class _Assembly:
             raise UnknownNetwork(f"{where}: a Lambda layer, which is Python code; ror-port runs no code from a file")
         if kind not in BY_KERAS_CLASS:
             raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported")
+        module, registered = layer.get("module"), layer.get("registered_name")
+        if (module and str(module).partition(".")[0] not in KERAS_MODULES) or ">" in str(registered):
+            whose = quote(str(registered if ">" in str(registered) else module))
+            raise UnknownNetwork(f"{where}: a layer of {whose}, which is not Keras' own; its code is not run")
         settings = Settings(kind, layer["config"], self.session, where)
         parts = list(BY_KERAS_CLASS[kind].from_keras(settings))
         settings.finish()
         return parts
+
+
+KERAS_MODULES = ("keras", "tf_keras", "tensorflow")
+"""Packages whose layers Keras 3 calls its own."""
 
 
 class _Tensor(NamedTuple):

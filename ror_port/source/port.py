@@ -13,25 +13,26 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ror_port import __version__
-from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, printable, quote
+from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, UsageError, printable, quote
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import SAME, Array, DataFormat
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
-from ror_port.mapping.software import KERAS_2, PYTORCH, Software, by_order, torch_names
+from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, Software, by_order, torch_names
 from ror_port.network.as_json import from_json
 from ror_port.network.families import Family
 from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization, Dropout, Layer
-from ror_port.network.layers.spatial import Spatial
+from ror_port.network.layers.settings import DATA_FORMATS
+from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
-from ror_port.source.provenance import Basis, Fact, Given
+from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, alternatives
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -67,6 +68,11 @@ class Port:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file. What was found out stays; the weights can be read no longer."""
+        self.checkpoint.closed = True
         self.checkpoint.close()
 
     def __repr__(self) -> str:
@@ -90,6 +96,8 @@ class Port:
     def untouched(self, parameter: Parameter) -> Array:
         """A tensor exactly as the file has it, once its values are found to be valid or are admitted."""
         tensor = self.stored[parameter.name]
+        if self.checkpoint.closed:
+            raise UsageError(f"{self.checkpoint.path}: the port is closed; use it inside its with block, or load again")
         array = tensor.read()
         bad = None
         if not np.isfinite(array).all():
@@ -172,10 +180,8 @@ class Port:
         nodes. tensors: of `tensors`, where they were read before. dtype: what is computed in. training: normalise by
         the statistics of the batch.
         """
-        axes, given = self.channels_last, inputs
-        if not isinstance(given, Mapping):
-            given = {self.graph.input.name: given}
-        own = {name: axes.value(name).inverse.view(np.asarray(array)) for name, array in given.items()}
+        axes, given = self.channels_last, self.inputs(inputs)
+        own = {name: axes.value(name).inverse.view(array) for name, array in given.items()}
         held = self.tensors() if tensors is None else tensors
         for name, output in reference.run(self.graph, held, self.how_stored, own, dtype=dtype, training=training):
             yield name, axes.value(name).view(output)
@@ -196,9 +202,50 @@ class Port:
         """What Keras on Theano would have predicted: (batch, height, width, channels) → (batch, classes).
 
         images: scaled as in training (the published networks: pixels / 255). Computed in float64 by the reference.
+
+        Raises UsageError where they do not fit the network.
         """
+        if len(self.graph.outputs) != 1:
+            raise UsageError(f"networks of one output predict; use outputs(…) for {', '.join(self.graph.outputs)}")
         output = self.graph.output.name
-        return self.outputs(images, output)[output]
+        return self.outputs(self.inputs(images, "images"), output)[output]
+
+    def inputs(self, given: Inputs, argument: str = "inputs") -> dict[str, Array]:
+        """Input node → values, in the order of the graph. argument: what the user knows them as.
+
+        Raises UsageError where they do not fit the network.
+        """
+        nodes = self.channels_last.graph.inputs
+        names = ", ".join(node.name for node in nodes)
+        if not isinstance(given, Mapping):
+            if len(nodes) > 1:
+                raise UsageError(f"one array; a mapping of {names} to arrays is expected", argument)
+            given = {nodes[0].name: given}
+        if set(given) != {node.name for node in nodes}:
+            raise UsageError(f"arrays for {', '.join(map(str, given))}; expected for {names}", argument)
+        found = {node.name: _numbers(given[node.name], argument) for node in nodes}
+        for node in nodes:
+            if problem := _misfit(found[node.name].shape, node.shape, node.name):
+                raise UsageError(problem, argument)
+        if len({len(array) for array in found.values()}) > 1:
+            raise UsageError("batches of several lengths", argument)
+        return found
+
+    def alternatives(self) -> Iterator[tuple[Alternative, Port]]:
+        """What the facts that are assumed could be instead, each with the port of the same file under it.
+
+        Those that the file contradicts are left out.
+        """
+        for fact in self.facts:
+            for alternative in alternatives(fact, self.given):
+                try:
+                    yield alternative, _understood(self.checkpoint, alternative.given, alternative.padding)
+                except RorPortError:
+                    continue
+
+    @property
+    def assumptions(self) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.facts if fact.basis == "assumed")
 
     def network_statement(self) -> dict[str, Any]:
         """What outputs state of the network: its family and settings."""
@@ -209,7 +256,7 @@ class Port:
 
     def statement(self) -> dict[str, Any]:
         """What outputs state of themselves: network, source and facts, as JSON."""
-        source = {"file": self.checkpoint.path.name, "sha256": self.checkpoint.sha256}
+        source = {"file": printable(self.checkpoint.path.name), "sha256": self.checkpoint.sha256}
         if "source" in self.checkpoint.stated:
             source["made_from"] = self.checkpoint.stated["source"]
         return {
@@ -218,6 +265,29 @@ class Port:
             "source": source,
             "facts": [fact.as_json() for fact in self.facts],
         }
+
+
+def _numbers(given: Any, argument: str) -> Array:
+    try:
+        array = np.asarray(given)
+    except ValueError:  # nested lists of several lengths
+        raise UsageError("lists of several lengths; an array is expected", argument) from None
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"values of type {array.dtype}; numbers are expected", argument)
+    return array
+
+
+def _misfit(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> str:
+    """What is wrong with the shape of what an input is given, where something is. expected: without the batch."""
+    if shape[1:] == expected and shape[0]:
+        return ""
+    what = "images" if len(expected) == 3 else name
+    problem = f"{shape}; {what} (batch, {', '.join(map(str, expected))}) are expected"
+    if shape == expected:
+        return f"{problem}: give one as images[None]" if len(expected) == 3 else f"{problem}, with the batch in front"
+    if len(expected) == 3 and shape[1:] == (expected[2], *expected[:2]):
+        return f"{problem}, with the channels last: images.transpose(0, 2, 3, 1)"
+    return problem
 
 
 def _canonical(layer: Layer) -> Layer:
@@ -246,7 +316,8 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
-    architecture: Path | str | None = None,
+    ordering: str | None = None,
+    architecture: str | None = None,
     graph: Mapping[str, Any] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
@@ -258,7 +329,7 @@ def load(
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     beside = Path(architecture) if architecture is not None else None
-    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside)
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering)
     checkpoint = open_checkpoint(Path(path), given.sha256)
     try:
         if graph is not None:
@@ -316,13 +387,43 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     A stated architecture is what is ported. A family lends it names and definitions, where it is that family's network
     in every setting and edge. Without one, the network is the family's that the tensors fit.
     """
+    port = _understood(checkpoint, given)
+    if given.keras and port.checkpoint.writer is None:
+        _ensure_decided(port, given.keras)
+    return port
+
+
+def _ensure_decided(port: Port, text: str) -> None:
+    """Raises UsageError where a version as the user states it stands for several that read the file differently."""
+    given = port.given
+    versions = provenance.eras(text)
+    for version in versions if len(versions) > 1 else ():
+        try:
+            other = _understood(port.checkpoint, replace(given, keras=provenance.dotted(version)))
+            alike = other.graph.nodes == port.graph.nodes and other.convention == port.convention
+        except RorPortError:
+            alike = False
+        if alike:
+            continue
+        if any(isinstance(node.layer, BatchNormalization) for node in port.graph) and version < (1, 2):
+            raise UsageError(
+                f"{text} does not decide what BatchNormalization divides by; state one of {provenance.norm_choices()}",
+                "keras",
+            )
+        choices = ", ".join(map(provenance.dotted, versions))
+        raise UsageError(f"{text} does not decide between {choices}, which read this file differently", "keras")
+
+
+def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = None) -> Port:
+    """padded: what strided convolutions are padded with where that is assumed, if not as usual."""
     origin = provenance.origin(checkpoint, given)
     if origin.software.ordered:
         _ensure_unswapped(checkpoint, origin.software)
     backend = provenance.backend(checkpoint, given)
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
-    stated = _stated(checkpoint, theano, origin.version)
+    stated = _stated(checkpoint, theano, origin.version, given)
+    unstated = _unstated(checkpoint, theano, origin.version, stated, convention, given)
     found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
     understood = _Understood(None, Graph((), ()), {}, "", (), {})
     if isinstance(found, Recognition):
@@ -333,20 +434,26 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
         assert stated is not None
         understood = _as_stated(checkpoint, stated, convention, understood.difference)
     family = understood.family
-    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None)
-    norm = provenance.batch_norm(checkpoint, padding.graph, family, origin, given, stated is not None)
+    padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, padded)
+    by_name = found.by_name if isinstance(found, Recognition) and origin.software is KERAS_1 else None
+    norm, as_stored = (
+        provenance.batch_norm(
+            checkpoint, padding.graph, family, origin, each, stated=stated is not None, by_name=by_name
+        )
+        for each in (given, replace(given, epsilon=None))
+    )
     graph = norm.graph
-    as_stored = provenance.batch_norm(
-        checkpoint, padding.graph, family, origin, replace(given, epsilon=None), stated is not None
-    ).graph
-    compare_with_graph(checkpoint, family.name if family else "the network", as_stored)
+    compare_with_graph(checkpoint, family.name if family else "the network", as_stored.graph)
     states = stated is not None and not checkpoint.writer
-    ordering = provenance.ordering(checkpoint, graph, origin, theano, states)
+    ordering = provenance.ordering(
+        checkpoint, graph, origin, theano, states, stated is not None and stated.format_assumed, given
+    )
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         *([origin.fact] if origin.fact else []),
         backend,
         *([ordering] if ordering else []),
+        *([unstated] if unstated else []),
         *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *understood.facts,
         *padding.facts,
@@ -373,18 +480,54 @@ def _ensure_unswapped(checkpoint: Checkpoint, software: Software) -> None:
                 )
 
 
-def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...]) -> Stated | None:
+def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], given: Given) -> Stated | None:
     """The architecture that a file states, in Keras' words or in our own."""
     if checkpoint.config is not None:
         where = f"{checkpoint.path}: {checkpoint.config_where}"
-        version = provenance.version_of(checkpoint.config) or version
+        version = provenance.version_of(checkpoint.config, where) or version
         shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
-        return stated_graph(checkpoint.config, shapes, theano=theano, version=version, where=where)
+        data_format = DATA_FORMATS[given.ordering] if given.ordering else None
+        return stated_graph(
+            checkpoint.config, shapes, theano=theano, version=version, where=where, data_format=data_format
+        )
     if "graph" in checkpoint.stated:
         graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
         names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)
         return Stated(graph, names)
     return None
+
+
+def _unstated(
+    checkpoint: Checkpoint,
+    theano: bool,
+    version: tuple[int, ...],
+    stated: Stated | None,
+    convention: Convention,
+    given: Given,
+) -> Fact | None:
+    """The data format of layers that state none, where others do; None where there are no such layers.
+
+    They are found by reading the architecture under both.
+    """
+    if stated is None or stated.format_assumed or given.ordering or checkpoint.config is None or checkpoint.writer:
+        return None
+    graphs: dict[str, Graph | None] = {}
+    for ordering in ORDERINGS.values():
+        try:
+            other = _stated(checkpoint, theano, version, replace(given, ordering=ordering))
+            assert other is not None
+            _as_stated(checkpoint, other, convention, "")
+            graphs[ordering] = other.graph
+        except RorPortError:
+            graphs[ordering] = None
+    alike = [name for name, graph in graphs.items() if graph is not None and graph.nodes == stated.graph.nodes]
+    if len(alike) != 1:
+        return None
+    (taken,) = alike
+    if None in graphs.values():
+        return Fact(provenance.UNSTATED, taken, "inferred", "the shapes fit under no other")
+    evidence = "that of the first layer that states one"
+    return Fact(provenance.UNSTATED, taken, "assumed", evidence, "--source-ordering")
 
 
 class _Understood(NamedTuple):

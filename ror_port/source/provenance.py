@@ -7,7 +7,7 @@ Each fact is *recorded* in the file, *inferred* from it (with the evidence), *gi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,11 +19,58 @@ from ror_port.mapping.software import KERAS_1, KERAS_2, Software
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization, Conv2D, Layer
-from ror_port.network.layers.normalization import NORM_RULES, norm_rule
-from ror_port.network.layers.spatial import Spatial
+from ror_port.network.layers.normalization import LATEST, NORM_RULES, NormRule, norm_rule
+from ror_port.network.layers.spatial import Padding, Spatial
 
 Basis = Literal["recorded", "inferred", "given", "assumed"]
 Version = tuple[int, ...]
+
+_LAST = {(1, 0): 8, (1, 1): 2, (1, 2): 2, (2, 0): 9, (2, 1): 6, (2, 2): 5, (2, 3): 1}
+"""Series of releases of Keras 1 and 2 → the last number in it. Source: the releases of ``keras`` on PyPI.
+
+From 2.4 on they are the Keras within TensorFlow.
+"""
+
+RELEASES: tuple[Version, ...] = tuple((*series, n) for series, last in _LAST.items() for n in range(last + 1))
+"""The versions of Keras that could run on Theano and are read."""
+
+CHANGES: tuple[Version, ...] = (
+    *(rule.since for rule in NORM_RULES),
+    (2, 0, 0),
+    (2, 0, 4),
+    (2, 1, 5),
+    (2, 1, 6),
+    (2, 2, 0),
+)
+"""The releases from which on some file means something else than before: BatchNorm, poolings on Theano, Flatten."""
+
+
+def releases(text: str) -> list[Version]:
+    """The versions that a text denotes, "1.0.6" or the beginning of several, "1.2"; none where there was no such."""
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,2}){0,2}", text, re.ASCII):
+        return []
+    parts = tuple(map(int, text.split(".")))
+    return [version for version in RELEASES if version[: len(parts)] == parts]
+
+
+def eras(text: str) -> list[Version]:
+    """Of the versions that a text denotes, the last of each group that reads files alike."""
+    found = {max(change for change in CHANGES if change <= version): version for version in releases(text)}
+    return list(found.values())
+
+
+def dotted(version: Version) -> str:
+    return ".".join(map(str, version))
+
+
+def norm_choices() -> str:
+    """What a BatchNormalization divides by in which releases, in words."""
+    choices = []
+    for rule, following in zip(NORM_RULES, (*NORM_RULES[1:], None), strict=True):
+        within = [v for v in RELEASES if v >= rule.since and (following is None or v < following.since)]
+        span = dotted(within[0]) + (f" to {dotted(within[-1])}" if len(within) > 1 else "")
+        choices.append(f"{span}: {rule.divisor}, epsilon {rule.epsilon:g} by default")
+    return "; ".join(choices)
 
 
 class Fact(NamedTuple):
@@ -56,10 +103,15 @@ class Given:
     sha256: str | None = None
     bad_values: bool = False
     architecture: Path | None = None
+    ordering: str | None = None
+    """ "th" or "tf", channels first or last, of layers for which the file states none."""
 
     def __post_init__(self) -> None:
         if self.backend not in (None, "theano", "tensorflow"):
             raise UsageError(f"{quote(str(self.backend))} is neither 'theano' nor 'tensorflow'", "backend")
+        if self.keras is not None and not releases(self.keras):
+            series = ", ".join(f"{dotted((*which, 0))} to {last}" for which, last in _LAST.items())
+            raise UsageError(f"{quote(self.keras)} is no version of Keras that is read; these are: {series}", "keras")
         if self.epsilon is not None and not 0 < self.epsilon <= 1:
             raise UsageError(f"{self.epsilon}; a number above 0 and up to 1 is expected", "epsilon")
         if self.size is not None and not 8 <= self.size <= 4096:
@@ -86,6 +138,61 @@ ORDERINGS: dict[DataFormat, str] = {"channels_first": "th", "channels_last": "tf
 """What Keras 1 called the data formats."""
 
 
+class Alternative(NamedTuple):
+    """What a fact that is assumed could be instead. option: what states so on the command line, if anything does.
+
+    given, padding: what a file is understood under to be read so; the latter where it is another than usual.
+    """
+
+    fact: str
+    value: str
+    option: str | None
+    given: Given
+    padding: Padding | None = None
+
+
+RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divides by", "BatchNorm epsilon", "backend", "dim ordering"
+PADDING, UNSTATED = "padding", "data format of layers that state none"
+
+
+def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:
+    """What a fact could be instead of what is assumed, as far as genuine files are known to differ in it."""
+    if fact.basis != "assumed":
+        return
+    match fact.name:
+        case "BatchNorm divides by":
+            for rule in NORM_RULES:
+                if rule.divisor not in (fact.value, LATEST.divisor):
+                    version = last_of(rule)
+                    value = f"{rule.divisor} (Keras {'up to ' if version[2] > rule.since[2] else ''}{dotted(version)})"
+                    option = f"--source-keras {dotted(version)}"
+                    yield Alternative(fact.name, value, option, replace(given, keras=dotted(version)))
+        case "BatchNorm epsilon":
+            for epsilon in sorted({rule.epsilon for rule in NORM_RULES if rule.divisor == LATEST.divisor}):
+                if repr(epsilon) != fact.value:
+                    option = f"--bn-epsilon {epsilon:g}"
+                    yield Alternative(fact.name, f"{epsilon:g}", option, replace(given, epsilon=epsilon))
+        case "backend":
+            other = "tensorflow" if fact.value == "theano" else "theano"
+            yield Alternative(fact.name, other, f"--source-backend {other}", replace(given, backend=other))
+        case "dim ordering" | "data format of layers that state none" if fact.option == "--source-ordering":
+            other = "tf" if fact.value == "th" else "th"
+            yield Alternative(fact.name, other, f"{fact.option} {other}", replace(given, ordering=other))
+        case "dim ordering":
+            latest = dotted(RELEASES[-1])
+            value = "tf, or th since Keras 2.2.0"
+            yield Alternative(fact.name, value, f"--source-keras {latest}", replace(given, keras=latest))
+        case "padding":
+            other_padding: Padding = "same" if fact.value == PADDED["half"] else "half"
+            yield Alternative(fact.name, PADDED[other_padding], None, given, other_padding)
+
+
+def last_of(rule: NormRule, software: Software = KERAS_1) -> Version:
+    """The last release with a rule, of the generation of a software if it had the rule."""
+    found = [version for version in RELEASES if norm_rule(version) == rule]
+    return [version for version in found if software is not KERAS_1 or version < (2,)][-1]
+
+
 class Origin(NamedTuple):
     """Which software wrote a file. version: of Keras, () where nobody states it. fact: None where it goes unsaid."""
 
@@ -105,6 +212,8 @@ def origin(checkpoint: Checkpoint, given: Given) -> Origin:
         return Origin(checkpoint.software, *_own_version(checkpoint, given))
     software, evidence = _generation(checkpoint)
     version, fact = _version(checkpoint, given)
+    if version:
+        _ensure_layout_is_of(checkpoint, version, given)
     if version and not given.keras:
         software = KERAS_1 if version < (2,) else KERAS_2
     if fact is None:
@@ -121,44 +230,77 @@ def _own_version(checkpoint: Checkpoint, given: Given) -> tuple[Version, Fact | 
     return (3,), None
 
 
+def _distinctive(checkpoint: Checkpoint) -> dict[Software, list[str]]:
+    """Keras 1 and 2 → the names of weights that end as they do in it, and not in the other."""
+    names = [tensor.name for tensor in checkpoint.tensors]
+    pairs = ((KERAS_1, KERAS_2), (KERAS_2, KERAS_1))
+    return {
+        software: [name for name in names if software.role_in_name(name) and not other.role_in_name(name)]
+        for software, other in pairs
+    }
+
+
 def _generation(checkpoint: Checkpoint) -> tuple[Software, str]:
     """Keras 1 or 2, by what the names of the weights end in; with the evidence."""
-    names = [tensor.name for tensor in checkpoint.tensors]
-    counts = {software: [n for n in names if software.role_in_name(n)] for software in (KERAS_1, KERAS_2)}
-    first, second = len(counts[KERAS_1]), len(counts[KERAS_2])
-    if first > second:
-        return KERAS_1, f"names like {quote(_telling(counts[KERAS_1], KERAS_2))}"
-    if second > first:
-        return KERAS_2, f"names like {quote(_telling(counts[KERAS_2], KERAS_1))}"
+    names = _distinctive(checkpoint)
+    for software, other in ((KERAS_1, KERAS_2), (KERAS_2, KERAS_1)):
+        if len(names[software]) > len(names[other]):
+            return software, f"names like {quote(names[software][0])}"
     return KERAS_1, "no version is recorded, as Keras 2 always does"
 
 
-def version_of(config: Mapping[str, Any]) -> Version:
+def _ensure_layout_is_of(checkpoint: Checkpoint, version: Version, given: Given) -> None:
+    """Raises NotACheckpoint where a file of Keras 2, by all names of its weights, is taken for one of Keras 1."""
+    names = _distinctive(checkpoint)
+    if version < (2,) and names[KERAS_2] and not names[KERAS_1]:
+        stated = "read" if given.keras else "recorded"
+        raise NotACheckpoint(
+            f"{checkpoint.path}: {stated} as a file of Keras {dotted(version)}, but its weights have the names of "
+            f"Keras 2, like {quote(names[KERAS_2][0])}; the file was altered later",
+            "" if given.keras else "state its version with {keras}",
+        )
+
+
+def version_of(config: Mapping[str, Any], where: str) -> Version:
     """The Keras version that an architecture states; () where it does not."""
     text = config.get("keras_version")
-    match = re.match(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", text) if isinstance(text, str) else None
-    return tuple(map(int, match.groups())) if match else ()
+    if text is None:
+        return ()
+    version = _recorded_version(text) if isinstance(text, str) else ()
+    if not version:
+        raise NotACheckpoint(f"{where}: records the version {quote(str(text))}, which is no version of Keras")
+    return version
 
 
-def _telling(names: list[str], other: Software) -> str:
-    """A name that the other software does not give."""
-    return next((name for name in names if not other.role_in_name(name)), names[0])
+_WITH_TENSORFLOW = re.compile(r"2\.\d{1,2}\.\d{1,2}-tf|2\.([4-9]|1[0-9])\.\d{1,2}", re.ASCII)
+"""What the Keras within TensorFlow records as its version."""
+
+_LATER = re.compile(r"3\.\d{1,3}\.\d{1,3}(\.?dev\d{1,12}|rc\d)?", re.ASCII)
+
+
+def _recorded_version(text: str) -> Version:
+    """Of a version as software records it; () where there was none such."""
+    if text.count(".") == 2 and (found := releases(text)):
+        return found[0]
+    if _WITH_TENSORFLOW.fullmatch(text) or _LATER.fullmatch(text):
+        return tuple(map(int, re.findall(r"\d+", text)[:3]))
+    return ()
 
 
 def _version(checkpoint: Checkpoint, given: Given) -> tuple[Version, Fact | None]:
     option, recorded = "--source-keras", checkpoint.keras_version
-    text = given.keras or recorded
-    if not text:
-        return (), None
-    match = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text)
-    if not match:
-        raise NotACheckpoint(f"{checkpoint.path}: {quote(text)} is no version of Keras", "state which with {keras}")
-    version = tuple(int(part or 0) for part in match.groups())
-    shown = ".".join(map(str, version))
     if given.keras:
         evidence = option + (f"; the file records {quote(recorded)}" if recorded else "")
-        return version, Fact("Keras", shown, "given", evidence)
-    return version, Fact("Keras", shown, "recorded", "attribute keras_version", option)
+        return releases(given.keras)[-1], Fact("Keras", given.keras, "given", evidence)
+    if not recorded:
+        return (), None
+    version = _recorded_version(recorded)
+    if not version:
+        raise NotACheckpoint(
+            f"{checkpoint.path}: records the version {quote(recorded)}, which is no version of Keras",
+            "state which with {keras}",
+        )
+    return version, Fact("Keras", recorded, "recorded", "attribute keras_version", option)
 
 
 def backend(checkpoint: Checkpoint, given: Given) -> Fact:
@@ -168,29 +310,29 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
     suffixed = sum(name.rpartition(":")[2].isdigit() and ":" in name for name in names)
     if given.backend:
         recorded = f"; the file records {quote(checkpoint.backend)}" if checkpoint.backend else ""
-        return Fact("backend", given.backend, "given", option + recorded)
+        return Fact(BACKEND, given.backend, "given", option + recorded)
     if checkpoint.backend:
         if checkpoint.backend.casefold() not in BACKENDS:
             raise NotACheckpoint(
                 f"{checkpoint.path}: records the backend {quote(checkpoint.backend)}, whose convolution is not known",
                 "state which it is like with {backend}",
             )
-        return Fact("backend", checkpoint.backend.casefold(), "recorded", "attribute backend", option)
+        return Fact(BACKEND, checkpoint.backend.casefold(), "recorded", "attribute backend", option)
     if checkpoint.writer == "Keras 3":
-        return Fact("backend", "not Theano", "inferred", "Keras 3 never ran on Theano", option)
+        return Fact(BACKEND, "not Theano", "inferred", "Keras 3 never ran on Theano", option)
     if checkpoint.writer:
-        return Fact("backend", checkpoint.writer, "recorded", "content of the file", option)
+        return Fact(BACKEND, checkpoint.writer, "recorded", "content of the file", option)
     if not names:
-        return Fact("backend", "theano", "assumed", "no weights whose names could tell", option)
+        return Fact(BACKEND, "theano", "assumed", "no weights whose names could tell", option)
     if suffixed == len(names):
-        return Fact("backend", "tensorflow", "inferred", f"all {len(names)} names end in ':0' or the like", option)
+        return Fact(BACKEND, "tensorflow", "inferred", f"all {len(names)} names end in ':0' or the like", option)
     if suffixed:
         raise NotACheckpoint(
             f"{checkpoint.path}: {suffixed} of {len(names)} weight names end in ':0', as TensorFlow's do and Theano's "
             "never",
             "state which it is with {backend}",
         )
-    return Fact("backend", "theano", "inferred", f"none of {len(names)} names ends in ':0', as TensorFlow's do", option)
+    return Fact(BACKEND, "theano", "inferred", f"none of {len(names)} names ends in ':0', as TensorFlow's do", option)
 
 
 def orderings(software: Software, version: Version, theano: bool) -> tuple[DataFormat, ...]:
@@ -208,14 +350,22 @@ def orderings(software: Software, version: Version, theano: bool) -> tuple[DataF
     return ("channels_last",)
 
 
-def ordering(checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool) -> Fact | None:
+def ordering(
+    checkpoint: Checkpoint, graph: Graph, of: Origin, theano: bool, stated: bool, assumed: bool, given: Given
+) -> Fact | None:
     """The fact behind the data formats, where they matter: each layer has its own."""
     layers = [node.layer for node in graph if isinstance(node.layer, Spatial) and node.layer.rank > 1]
     found = sorted({layer.data_format for layer in layers})
     if not found:
         return None
     data_format = found[0]
-    name, value = "dim ordering", " and ".join(ORDERINGS[each] for each in found)
+    name, value = ORDERING, " and ".join(ORDERINGS[each] for each in found)
+    option = "--source-ordering"
+    if stated and given.ordering:
+        return Fact(name, value, "given", f"{option}, for layers that state none")
+    if stated and assumed:
+        usual = "Theano" if theano else "TensorFlow"
+        return Fact(name, value, "assumed", f"usual with {usual}; no layer states it", option)
     if stated:
         return Fact(name, value, "recorded", checkpoint.config_where)
     if checkpoint.writer:
@@ -235,8 +385,18 @@ class Settled(NamedTuple):
     facts: tuple[Fact, ...]
 
 
-def padding(checkpoint: Checkpoint, graph: Graph, theano: bool, stated: bool) -> Settled:
-    """What strided convolutions surround an image with. stated: whether the architecture did."""
+PADDED: Mapping[Padding, str] = {
+    "half": "even on all sides",
+    "same": "more at the end",
+    "valid": "none",
+    "full": "all that windows can reach",
+    "causal": "before the beginning alone",
+}
+"""What surrounds an image, in words."""
+
+
+def padding(checkpoint: Checkpoint, graph: Graph, theano: bool, stated: bool, assumed: Padding | None) -> Settled:
+    """What strided convolutions surround an image with. stated: whether the architecture does."""
     if stated:
         kind, basis, evidence = None, "recorded", checkpoint.config_where
     elif theano:
@@ -247,9 +407,9 @@ def padding(checkpoint: Checkpoint, graph: Graph, theano: bool, stated: bool) ->
             where = f"{checkpoint.path}: {checkpoint.stated_where}"
             raise NotACheckpoint(f"{where}: {quote(kind)} where a padding, 'half' or 'same', is expected")
     elif checkpoint.writer:
-        kind, basis, evidence = "half", "assumed", "what ror-port's networks have"
+        kind, basis, evidence = assumed or "half", "assumed", "what ror-port's networks have"
     else:
-        kind, basis, evidence = "same", "assumed", "what 'same' means in TensorFlow"
+        kind, basis, evidence = assumed or "same", "assumed", "what 'same' means in TensorFlow"
     if kind == "same":
         graph = graph.map(_padded_as_tensorflow)
     strided = {
@@ -259,15 +419,8 @@ def padding(checkpoint: Checkpoint, graph: Graph, theano: bool, stated: bool) ->
     }
     if not strided:
         return Settled(graph, ())
-    words = {
-        "half": "even on all sides",
-        "same": "more at the end",
-        "valid": "none",
-        "full": "all that windows can reach",
-        "causal": "before the beginning alone",
-    }
-    value = ", ".join(words[kind] for kind in sorted(strided))
-    return Settled(graph, (Fact("padding", value, basis, evidence),))  # type: ignore[arg-type]
+    value = ", ".join(PADDED[kind] for kind in sorted(strided))
+    return Settled(graph, (Fact(PADDING, value, basis, evidence),))  # type: ignore[arg-type]
 
 
 def _padded_as_tensorflow(layer: Layer) -> Layer:
@@ -275,23 +428,44 @@ def _padded_as_tensorflow(layer: Layer) -> Layer:
 
 
 def batch_norm(
-    checkpoint: Checkpoint, graph: Graph, family: Family | None, of: Origin, given: Given, stated: bool
+    checkpoint: Checkpoint,
+    graph: Graph,
+    family: Family | None,
+    of: Origin,
+    given: Given,
+    *,
+    stated: bool,
+    by_name: bool | None,
 ) -> Settled:
-    """Rule, epsilon and momentum: as recorded, else by the network's definition, else Keras' defaults."""
+    """Rule, epsilon and momentum: as recorded, else by the network's definition, else Keras' defaults.
+
+    stated: whether an architecture is. by_name: see `Recognition`; the order of layers changed together with the rule.
+    """
     norms = [node.layer for node in graph if isinstance(node.layer, BatchNormalization)]
     if not norms:
         return Settled(graph, ())
     known = bool(of.version) and checkpoint.writer in (None, "Keras 3")
+    later = of.software is KERAS_2 and not of.version
     rule = norm_rule(of.version)
+    unknown = not (of.version or checkpoint.stated_network or later)
+    if unknown and by_name:
+        rule = NORM_RULES[0]
     if of.version:
         software = "Keras " + ".".join(map(str, of.version)) if known else str(checkpoint.writer)
-        about = Fact("BatchNorm divides by", rule.divisor, "inferred", software)
+        about = Fact(RULE, rule.divisor, "inferred", software)
     elif checkpoint.stated_network:
-        about = Fact("BatchNorm divides by", rule.divisor, "recorded", checkpoint.stated_where)
+        about = Fact(RULE, rule.divisor, "recorded", checkpoint.stated_where)
+    elif later:
+        about = Fact(RULE, rule.divisor, "inferred", "Keras 2")
+    elif by_name:
+        evidence = "the file lists layers of one depth by name, as up to Keras 1.0.7; another rule in 1.0.7"
+        about = Fact(RULE, rule.divisor, "assumed", evidence, "--source-keras 1.0.7")
+    elif by_name is False:
+        about = Fact(RULE, rule.divisor, "inferred", "the file lists layers as Keras does since 1.0.8")
     else:
         evidence = "since Keras 1.0.8; another rule before"
-        about = Fact("BatchNorm divides by", rule.divisor, "assumed", evidence, "--source-keras")
-    name, option = "BatchNorm epsilon", "--bn-epsilon"
+        about = Fact(RULE, rule.divisor, "assumed", evidence, "--source-keras 1.0.6 or 1.0.7")
+    name, option = EPSILON, "--bn-epsilon"
     network = checkpoint.stated_network
     if stated:
         value = ", ".join(map(repr, sorted({norm.epsilon for norm in norms})))
@@ -308,8 +482,9 @@ def batch_norm(
         graph = _normalised(graph, epsilon=rule.epsilon, momentum=rule.momentum)
         evidence = f"default since Keras 1.2.0; {OTHER_EPSILON:g} in 1.0.8 to 1.1.2"
         fact = Fact(name, repr(rule.epsilon), "assumed", evidence, option)
-        if known:
-            fact = Fact(name, repr(rule.epsilon), "inferred", "default of that Keras", option)
+        if known or later or (unknown and by_name):
+            which = "that Keras" if known else "Keras 2" if later else "Keras up to 1.0.7"
+            fact = Fact(name, repr(rule.epsilon), "inferred", f"default of {which}", option)
     if given.epsilon is not None:
         recorded = f"; the file records {fact.value}" if fact.basis == "recorded" else ""
         graph = _normalised(graph, epsilon=given.epsilon)

@@ -12,7 +12,6 @@ from ror_port.network.layers import (
     Conv2D,
     Conv2DTranspose,
     Conv3D,
-    Conv3DTranspose,
     DepthwiseConv2D,
     Layer,
 )
@@ -53,7 +52,6 @@ def depthwise_convolution(layer: DepthwiseConv2D, call: Call) -> Values:
 
 
 @twin(Conv2DTranspose)
-@twin(Conv3DTranspose)
 def transposed_convolution(layer: ConvolutionTranspose, call: Call) -> Values:
     """Each input adds the kernel times itself to the output, strides apart; of the sum a part is kept.
 

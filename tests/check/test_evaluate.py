@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from commands import run
-from genuine import DIGITS, digits, relative_l2
+from genuine import DIGITS, FIXTURES, digits, relative_l2
 from ror_port import save
 from ror_port.check.datasets import open_dataset
 from ror_port.check.evaluate import choose, evaluate
@@ -84,7 +84,7 @@ def test_every_form_gives_the_same_images(tmp_path, images, form) -> None:
     np.testing.assert_array_equal(found.labels, y[order])
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", get_args(Runtime))
 def test_every_runtime_predicts_as_theano_did(source, images, tmp_path, runtime) -> None:
     expected = source.record()["probabilities"].argmax(1)
     data = open_dataset(as_npz(tmp_path, *images), SHAPE, 10)
@@ -256,3 +256,25 @@ def test_wrong_input_to_the_command(source, tmp_path) -> None:
     done = command(tmp_path / "none.h5", "--data", tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert command(source.weights).returncode == 2
+
+
+LAYERS = FIXTURES / "layers" / "keras-1.2.2-theano-0.9.0"
+
+
+def test_a_network_that_gives_no_scores_of_classes_gets_one_line(tmp_path) -> None:
+    """On commit 7d379ca such networks were not read at all."""
+    for name in ("dense-functional-th", "nested-shared-model-th"):
+        done = command(LAYERS / f"{name}.h5", "--data", tmp_path)
+        assert done.returncode == 2
+        assert "labelled images are for networks of one image and several classes; it has inputs" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_that_an_output_without_softmax_is_a_class_is_said(tmp_path) -> None:
+    """On commit 7d379ca such networks were not read at all."""
+    x, y = np.random.default_rng(0).uniform(0, 1, (4, 2, 3, 4)), np.arange(4)
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    done = command(LAYERS / "flatten-image-dense-th.h5", "--data", tmp_path / "a.npz", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "the network ends without a softmax" in done.stderr
+    assert json.loads(done.stdout)["scores_classes"] is False

@@ -37,12 +37,6 @@ def test_the_tolerance_comes_from_what_rounding_costs(genuine) -> None:
         assert 1e-16 < exact.value < 1e-13
 
 
-def test_the_effect_of_the_epsilon_is_that_of_the_other_version(port) -> None:
-    effect = of(port).epsilon_effect
-    assert (effect.epsilon, effect.other) == (1e-3, 1e-5)
-    assert 1e-4 < effect.difference.relative_l2 < 0.1
-
-
 def test_an_epsilon_is_common_to_all_batch_norms_or_to_none(port) -> None:
     assert common_epsilon(port.graph) == 1e-3
     changed = with_epsilon(port.graph, 1e-5)
@@ -61,7 +55,7 @@ def test_each_thing_is_computed_once(port, monkeypatch) -> None:
     expectation = of(port)
     for _ in range(2):
         _ = expectation.logits, expectation.scores([True]), expectation.noise(), expectation.noise([True])
-        _ = expectation.tolerances(True), expectation.epsilon_effect
+        _ = expectation.tolerances(True), expectation.effects
     assert runs == [np.float64, np.float32, np.float64]
     assert len(reads) == 1
 

@@ -285,15 +285,16 @@ def test_a_certificate_of_version_1_can_be_checked_again(converted) -> None:
     text = (converted / "digits.keras.certificate.json").read_text()
     for new, old in names.items():
         text = text.replace(f'"{new}"', f'"{old}"')
-    (converted / "old.json").write_text(text.replace('"certificate": 2', '"certificate": 1'))
+    (converted / "old.json").write_text(text.replace(f'"certificate": {certificate.VERSION}', '"certificate": 1'))
     done = run("verify", "--certificate", converted / "old.json", "--json")
     assert done.returncode == 0, done.stderr
     assert "every file is the one that was certified" in done.stderr
-    assert json.loads(done.stdout)["now"]["certificate"] == 2
+    assert json.loads(done.stdout)["now"]["certificate"] == certificate.VERSION
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"certificate": 1}', '{"certificate": 2}', '{"certificate": 3}', "\0"]
+    "text",
+    ["", "{}", "[]", '{"certificate": 1}', '{"certificate": 2}', '{"certificate": 3}', '{"certificate": 4}', "\0"],
 )
 def test_what_is_no_certificate_gets_one_line(tmp_path, text) -> None:
     (tmp_path / "cert.json").write_text(text)

@@ -6,7 +6,7 @@ import pytest
 from genuine import STEPS, relative_l2, rename_layers
 from ror_port import save
 from ror_port.check.classification import seeded_images
-from ror_port.errors import NotACheckpoint, UnknownNetwork
+from ror_port.errors import NotACheckpoint, UnknownNetwork, UsageError
 from ror_port.mapping.convention import THEANO
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization
@@ -265,3 +265,104 @@ def test_a_version_that_is_none(copy, version) -> None:
             load(path)
     else:
         load(path).checkpoint.close()
+
+
+@pytest.mark.parametrize("version", ["0.9", "1.3", "1.0.9", "2.9", "2.3.2", "7", "1.0.6-and-2.3.1", "1.0.6 ", "", "1."])
+def test_a_version_that_never_was_or_is_not_read_is_no_statement(pre_ror, version) -> None:
+    """7d379ca takes "1.0.6-and-2.3.1" for 1.0.6, and 7 for the latest."""
+    with pytest.raises(UsageError, match=r"no version of Keras that is read; these are: 1\.0\.0 to 8"):
+        load(pre_ror.weights, keras=version)
+
+
+@pytest.mark.parametrize("version", ["1", "1.0"])
+def test_a_version_that_does_not_decide_between_rules_is_refused_with_the_choices(pre_ror, version) -> None:
+    """7d379ca takes "1", which its own table suggests, for 1.0.0 and its rule."""
+    with pytest.raises(
+        UsageError, match=rf"{version} does not decide .* 1\.0\.0 to 1\.0\.6: std \+ epsilon, .* 1\.0\.7"
+    ):
+        load(pre_ror.weights, keras=version)
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2", "2.3"])
+def test_the_beginning_of_a_version_is_enough_where_it_decides(pre_ror, genuine, version) -> None:
+    source = genuine("pre-ror-3-10_keras-2.2.4") if version == "2.3" else pre_ror
+    whole = {"1.1": "1.1.2", "1.2": "1.2.2", "2.3": "2.3.1"}[version]
+    with load(source.weights, keras=version) as port, load(source.weights, keras=whole) as other:
+        assert port.graph.nodes == other.graph.nodes
+        assert fact(port, "Keras") == (version, "given")
+
+
+def test_what_the_table_suggests_works(pre_ror) -> None:
+    """7d379ca suggests --source-keras for "inferred Keras 1"."""
+    with load(pre_ror.weights) as port:
+        option = next(fact.option for fact in port.facts if fact.name == "BatchNorm divides by")
+    assert option == "--source-keras 1.0.6 or 1.0.7"
+    for version in ("1.0.6", "1.0.7"):
+        load(pre_ror.weights, keras=version).checkpoint.close()
+
+
+@pytest.mark.parametrize("version", ["1.0.6-and-2.3.1", "1.3.0", "2.2", "2.2.4tf", "4.0.0"])
+def test_a_recorded_version_that_never_was(copy, version) -> None:
+    """7d379ca reads them all."""
+    path, file = copy
+    file.attrs["keras_version"] = version
+    file.close()
+    with pytest.raises(NotACheckpoint, match="no version of Keras"):
+        load(path)
+
+
+@pytest.mark.parametrize("version", ["2.2.4-tf", "2.11.0", "3.15.1"])
+def test_versions_that_later_software_records(genuine, tmp_path, version) -> None:
+    path = tmp_path / "weights.h5"
+    path.write_bytes(genuine("pre-ror-3-10_keras-2.2.4").weights.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = version
+        file.attrs["backend"] = "tensorflow"
+    with load(path) as port:
+        assert fact(port, "Keras") == (version, "recorded")
+
+
+@pytest.mark.parametrize(("attribute", "other"), [("backend", "tensorflow"), ("keras_version", "2.1.6")])
+def test_what_a_file_states_twice_must_agree(genuine, tmp_path, attribute, other) -> None:
+    """7d379ca takes what model_weights states (relative L2 0.76)."""
+    path = tmp_path / "model.h5"
+    path.write_bytes((genuine("pre-ror-3-10_keras-2.3.1").folder / "model.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        assert attribute in file.attrs
+        file["model_weights"].attrs[attribute] = other
+    with pytest.raises(
+        NotACheckpoint, match=f"contradicts itself: attribute {attribute} of '/model_weights' is '{other}'"
+    ):
+        load(path)
+
+
+def test_keras_backend_must_agree_too(genuine, tmp_path) -> None:
+    path = tmp_path / "weights.h5"
+    path.write_bytes(genuine("pre-ror-3-10_keras-2.2.4").weights.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_backend"] = "tensorflow"
+    with pytest.raises(NotACheckpoint, match="keras_backend of '/' is 'tensorflow'"):
+        load(path)
+
+
+def test_the_layout_of_keras_2_is_not_that_of_keras_1(genuine, tmp_path) -> None:
+    """7d379ca applies the rule of 1.0.6 (relative L2 1.67)."""
+    source = genuine("pre-ror-3-10_keras-2.2.4").weights
+    path = tmp_path / "weights.h5"
+    path.write_bytes(source.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = "1.0.6"
+    with pytest.raises(NotACheckpoint, match=r"recorded as a file of Keras 1\.0\.6, but .* names of Keras 2"):
+        load(path)
+    with pytest.raises(NotACheckpoint, match=r"read as a file of Keras 1\.0\.6"):
+        load(source, keras="1.0.6")
+
+
+def test_keras_2_without_a_version_has_one_rule(genuine, tmp_path) -> None:
+    path = tmp_path / "weights.h5"
+    path.write_bytes(genuine("pre-ror-3-10_keras-2.2.4").weights.read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file.attrs["keras_version"]
+    with load(path) as port:
+        assert fact(port, "BatchNorm divides by") == ("√(variance + epsilon)", "inferred")
+        assert fact(port, "BatchNorm epsilon") == ("0.001", "inferred")

@@ -97,3 +97,74 @@ def assert_same_parameters(path, genuine_path) -> None:
         for (parameter, array), (other, expected) in zip(altered.parameters(), original.parameters(), strict=True):
             assert parameter == other
             assert array.tobytes() == expected.tobytes(), parameter.name
+
+
+def exchanged(names: list[bytes | str], one: bytes, two: bytes) -> list[bytes]:
+    every = [name if isinstance(name, bytes) else name.encode() for name in names]
+    assert {one, two} <= set(every)
+    return [{one: two, two: one}.get(name, name) for name in every]
+
+
+@pytest.mark.parametrize("renamed", ["dense_1", "batchnormalization_4", "conv0_level1_shortcut", "convolution2d_6"])
+def test_a_renamed_layer_does_not_silence_the_numbers_of_the_others(copy, renamed) -> None:
+    """7d379ca loads it, with two convolutions exchanged (relative L2 2.46)."""
+    path, file = copy
+    rename_layers(file, {renamed: "mine"})
+    file.attrs["layer_names"] = exchanged(list(file.attrs["layer_names"]), b"convolution2d_3", b"convolution2d_5")
+    file.close()
+    with pytest.raises(NotACheckpoint, match=r"contradict themselves: by number 'convolution2d_\d' comes before"):
+        load(path)
+
+
+def test_a_renamed_layer_alone_is_no_contradiction(copy, pre_ror) -> None:
+    path, file = copy
+    rename_layers(file, {"dense_1": "answers", "convolution2d_6": "mine"})
+    file.close()
+    assert_same_parameters(path, pre_ror.weights)
+
+
+def test_names_that_the_authors_gave_count_where_numbers_are_lost(copy) -> None:
+    """7d379ca loads it."""
+    path, file = copy
+    rename_layers(
+        file,
+        {
+            "dense_1": "mine",
+            "conv1_level2_shortcut": "convolution2d_2",
+            "convolution2d_2": "conv1_level2_shortcut",
+        },
+    )
+    file.close()
+    with pytest.raises(NotACheckpoint, match="contradict themselves: by name stage1/middle_shortcut"):
+        load(path)
+
+
+def test_an_order_of_which_a_part_is_off_is_refused(copy) -> None:
+    """7d379ca goes by the numbers alone, once a layer of another shape is out of place."""
+    path, file = copy
+    names = exchanged(list(file.attrs["layer_names"]), b"convolution2d_3", b"convolution2d_5")
+    names.insert(0, names.pop())
+    file.attrs["layer_names"] = names
+    file.close()
+    with pytest.raises(NotACheckpoint, match="contradict themselves: by the numbers in their names 'convolution2d_1'"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "basis"),
+    [
+        ("pre-ror-3-10_keras-1.0.6", "std + epsilon", "assumed"),
+        ("pre-ror-3-10-step_keras-1.1.0", "√(variance + epsilon)", "inferred"),
+        ("pre-ror-3-10-64x64_keras-1.2.2", "√(variance + epsilon)", "inferred"),
+        ("ror-3-56_keras-1.2.2", "√(variance + epsilon)", "inferred"),
+        ("ror-3-110_keras-1.2.2", "√(variance + epsilon)", "inferred"),
+        ("pre-ror-3-16_keras-1.2.2", "√(variance + epsilon)", "assumed"),
+        ("ror-3-wrn-40-2_keras-1.1.0", "√(variance + epsilon)", "assumed"),
+        (DIGITS, "√(variance + epsilon)", "assumed"),
+    ],
+)
+def test_the_order_of_layers_tells_what_batch_norm_divided_by(genuine, name, rule, basis) -> None:
+    """Where Keras up to 1.0.7 lists layers otherwise than later ones; 7d379ca takes all for later ones."""
+    with load(genuine(name).weights) as port:
+        fact = next(fact for fact in port.facts if fact.name == "BatchNorm divides by")
+    assert (fact.value, fact.basis) == (rule, basis)

@@ -8,7 +8,6 @@ from ror_port.network.layers.convolution import (
     Conv2D,
     Conv2DTranspose,
     Conv3D,
-    Conv3DTranspose,
     DepthwiseConv2D,
     SeparableConv2D,
 )
@@ -53,7 +52,7 @@ from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSam
 LAYERS: tuple[type[Layer], ...] = (
     Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, Rescaling,
     Flatten, Reshape, Permute, RepeatVector, Dropout,
-    Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, Conv3DTranspose,
+    Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose,
     MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D,
     GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,

@@ -218,6 +218,12 @@ class SeparableConv2D(Layer):
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         depthwise = DepthwiseConv2D.read(settings, use_bias=False)
+        first: list[Layer] = [depthwise]
+        if depthwise.padding == "half" and any(size % 2 == 0 for size in depthwise.reach):
+            # Keras 2.2 on Theano pads here as elsewhere, but does not cut what an even kernel leaves too many
+            sides = tuple((size // 2, size // 2) for size in depthwise.reach)
+            pad = ZERO_PADDING[2](sides, data_format=depthwise.data_format)
+            first = [pad, replace(depthwise, padding="valid")]
         pointwise = Conv2D(
             settings.integer("filters", "nb_filter"),
             (1, 1),
@@ -226,7 +232,7 @@ class SeparableConv2D(Layer):
             use_bias=settings.flag("use_bias", "bias", default=True),
             data_format=depthwise.data_format,
         )
-        return [depthwise, pointwise, *activation(settings)]
+        return [*first, pointwise, *activation(settings)]
 
 
 def kernel_size(kind: type[Convolution], settings: Settings) -> Sizes:
@@ -407,9 +413,3 @@ class Conv2DTranspose(ConvolutionTranspose):
     rank = 2
     keras = ("Conv2DTranspose", "Deconvolution2D")
     keras_1 = "Deconvolution2D"
-
-
-class Conv3DTranspose(ConvolutionTranspose):
-    rank = 3
-    keras = ("Conv3DTranspose", "Deconvolution3D")
-    keras_1 = "Deconvolution3D"

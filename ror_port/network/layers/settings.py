@@ -33,12 +33,13 @@ class Session(NamedTuple):
     """What a configuration leaves to the Keras session that wrote it.
 
     theano: whether Keras ran on Theano. version: of Keras, as numbers; () where nobody states it.
-    data_format: of layers that state none.
+    data_format: of layers that state none. left_open: collects those layers.
     """
 
     theano: bool
     version: tuple[int, ...]
     data_format: DataFormat
+    left_open: list[str]
 
 
 class Settings:
@@ -109,6 +110,7 @@ class Settings:
         """Stated, or the session's."""
         value = self.get("data_format", "dim_ordering")
         if value in (None, "default"):
+            self.session.left_open.append(self.where)
             return self.session.data_format
         if not isinstance(value, str) or value not in DATA_FORMATS:
             raise self.refuse(f"data_format is {quote(str(value))}; channels_first or channels_last is expected")
