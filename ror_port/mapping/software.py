@@ -86,6 +86,11 @@ class Software:
         found = [k for k in known if re.search(rf"(?:^|[_/]){re.escape(k)}$", word)]
         return max(found, key=len, default=None)
 
+    def layer_in_name(self, name: str) -> str | None:
+        """What stands before the last word of a weight's name, where that is one of this software's; else None."""
+        role = self.role_in_name(name)
+        return _VARIABLE_SUFFIX.sub("", name)[: -len(role)].rstrip("_/") if role else None
+
 
 def by_order(shapes: Sequence[Shape]) -> tuple[type[Layer], tuple[str, ...]] | None:
     """The kind of a layer and the roles of its weights, told by their order and numbers of axes, or None."""

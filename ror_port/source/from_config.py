@@ -65,11 +65,11 @@ def stated_graph(
 
     Raises NotACheckpoint where it is no such JSON, UnknownNetwork where it has what is not supported.
     """
-    if config.get("class_name") not in MODELS:
-        kind = quote(str(config.get("class_name")))
-        if not isinstance(config.get("config"), dict | list):
-            raise NotACheckpoint(f"{where}: not the JSON of a Keras model")
-        raise UnknownNetwork(f"{where}: a model of class {kind}; Sequential and Model are supported")
+    kind = config.get("class_name")
+    if not isinstance(kind, str) or not isinstance(config.get("config"), dict | list):
+        raise NotACheckpoint(f"{where}: not the JSON of a Keras model")
+    if kind not in MODELS:
+        raise UnknownNetwork(f"{where}: a model of class {quote(kind)}; Sequential and Model are supported")
     neighbours = _neighbours_format(config)
     usual: DataFormat = "channels_first" if theano else "channels_last"
     session = Session(theano, version, data_format or neighbours or usual, [])

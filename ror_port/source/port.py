@@ -417,6 +417,8 @@ def _ensure_decided(port: Port, text: str) -> None:
 def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = None) -> Port:
     """padded: what strided convolutions are padded with where that is assumed, if not as usual."""
     origin = provenance.origin(checkpoint, given)
+    if origin.software.ordered:
+        _ensure_unswapped(checkpoint, origin.software)
     backend = provenance.backend(checkpoint, given)
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
@@ -458,6 +460,24 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         *norm.facts,
     )
     return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
+
+
+def _ensure_unswapped(checkpoint: Checkpoint, software: Software) -> None:
+    """Raises NotACheckpoint where layers hold each other's weights, by what these are called.
+
+    A layer that was renamed, or built twice in a session, has weights under another name, but not layers in a circle.
+    """
+    named = {layer.name: software.layer_in_name(layer.weights[0]) for layer in checkpoint.weighted}
+    elsewhere = {layer: owner for layer, owner in named.items() if owner in named and owner != layer}
+    for layer in elsewhere:
+        at: str | None = layer
+        for _ in range(len(elsewhere)):
+            at = elsewhere.get(at) if at else None
+            if at == layer:
+                raise NotACheckpoint(
+                    f"{checkpoint.path}: layers contradict themselves: {quote(layer)} holds weights that are called "
+                    f"after {quote(str(elsewhere[layer]))}, and the other way round; the file was altered later"
+                )
 
 
 def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], given: Given) -> Stated | None:

@@ -401,8 +401,11 @@ def padding(checkpoint: Checkpoint, graph: Graph, theano: bool, stated: bool, as
         kind, basis, evidence = None, "recorded", checkpoint.config_where
     elif theano:
         kind, basis, evidence = "half", "inferred", "what 'same' means in Theano"
-    elif checkpoint.stated_network.get("padding") in ("half", "same"):
+    elif "padding" in checkpoint.stated_network:
         kind, basis, evidence = str(checkpoint.stated_network["padding"]), "recorded", checkpoint.stated_where
+        if kind not in ("half", "same"):
+            where = f"{checkpoint.path}: {checkpoint.stated_where}"
+            raise NotACheckpoint(f"{where}: {quote(kind)} where a padding, 'half' or 'same', is expected")
     elif checkpoint.writer:
         kind, basis, evidence = assumed or "half", "assumed", "what ror-port's networks have"
     else:

@@ -518,8 +518,8 @@ replaced("a missing chunk", 4, "1 of 2 chunks are stored", missing_chunk)
 replaced("no shape", 4, "without data", lambda file, at: file.__setitem__(at, h5py.Empty("f4")))
 replaced("one element instead of ten", 7, "expects bias 10", created(1, data=np.ones(1, "f4")))
 replaced("no elements", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.zeros(0, "f4")))
-replaced("one element without axes", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.float32(1)))
-replaced("thirty axes", 7, "expects bias 10", lambda file, at: file.__setitem__(at, np.ones((1,) * 30, "f4")))
+replaced("one element without axes", 7, "no known network", lambda file, at: file.__setitem__(at, np.float32(1)))
+replaced("thirty axes", 7, "no known network", lambda file, at: file.__setitem__(at, np.ones((1,) * 30, "f4")))
 replaced("gzip bomb by shape", 5, "declares tensors of", zeros_compressed, at=KERNEL)
 replaced("gzip bomb by chunk", 5, "inflates to more than its 262144 bytes", inflating)
 replaced("gzip that is none", 3, "damaged", not_inflating)
@@ -712,9 +712,9 @@ def weights(layer: str, *listed: str) -> Callable[[h5py.File], None]:
 
 
 NORM = [f"batchnormalization_2_{role}" for role in ("gamma", "beta", "running_mean", "running_std")]
-edited("layers changed for each other", 4, "", swap)
+edited("layers changed for each other", 4, "layers contradict themselves", swap)
 listed("layers in another order", 0, "", permute)
-edited("weights in another order", 0, "", weights("batchnormalization_2", *NORM[::-1]))
+edited("weights in another order", 4, "weights contradict themselves", weights("batchnormalization_2", *NORM[::-1]))
 edited("a weight not listed", 7, "has none", weights("dense_1", "dense_1_W"))
 edited("a weight listed twice", 4, "is listed twice", weights("dense_1", "dense_1_W", "dense_1_W"))
 edited(
@@ -730,8 +730,8 @@ def rename(file: h5py.File) -> None:
 
 edited(
     "a weight of unknown meaning",
-    4,
-    "names that Keras 1 does not give",
+    0,
+    "",
     rename,
 )
 replaced(
@@ -808,7 +808,21 @@ config("config: layers a number", 4, "not the JSON of a Keras model", lambda _: 
 config("config: layers a text", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": "abc"}})
 config("config: layers nothing", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": None}})
 config("config: a layer that is a list", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": [[]]}})
-config("config: no layers", 7, "another network's", lambda _: {"config": {"layers": []}})
+config("config: no layers", 4, "not the JSON of a Keras model", lambda _: {"config": {"layers": []}})
+for title, inner in (
+    ("missing", {}),
+    ("a number", {"layers": 5}),
+    ("a text", {"layers": "abc"}),
+    ("nothing", {"layers": None}),
+    ("a list of a list", {"layers": [[]]}),
+    ("none", {"layers": []}),
+):
+    config(
+        f"config: a Model whose layers are {title}",
+        4,
+        "",
+        lambda _, inner=inner: {"class_name": "Model", "config": {"name": "m", **inner}},
+    )
 config("config: 100,000 deep", 4, "not JSON", lambda _: "[" * 100_000)
 config("config: 900 deep", 4, "", lambda _: "[" * 900 + "]" * 900)
 config("config: 5 MB", 5, "characters", lambda old: json.dumps(old) + " " * (5 << 20))
@@ -820,18 +834,16 @@ config(
     "Lambda layer, which is Python code",
     each("Activation", class_name="Lambda", function=["Y29kZQ==", None, None]),
 )
-config("config: another network", 7, "another network's", each("Dense", class_name="Flatten"))
+config("config: another network", 7, "has the setting 'activation'", each("Dense", class_name="Flatten"))
 config(
     "config: a class that is not Keras'",
     7,
-    "another network's",
+    "layers of class 'os.system' are not supported",
     each("Activation", class_name="os.system", config="rm"),
 )
-config("config: BatchNorm of mode 1", 7, "of mode '1'", each("BatchNormalization", mode=1))
+config("config: BatchNorm of mode 1", 7, "of mode 1", each("BatchNormalization", mode=1))
 for title, value in (
     ("NaN", float("nan")),
-    ("huge", 10**300),
-    ("negative", -1e-3),
     ("text", "\x1b[2J"),
     ("null", None),
     ("list", []),
@@ -839,25 +851,27 @@ for title, value in (
 ):
     config(
         f"config: epsilon {title}",
-        4,
-        "where a number from 0 to 1 is expected",
+        7,
+        "'batch_normalization_1': epsilon is",
         each("BatchNormalization", epsilon=value),
     )
-config("config: momentum a text", 4, "where a number from 0 to 1 is expected", each("BatchNormalization", momentum="x"))
+for title, value in (("huge", 10**300), ("negative", -1e-3)):
+    config(f"config: epsilon {title}", 7, "is not from 0 to 1", each("BatchNormalization", epsilon=value))
+config("config: momentum a text", 7, "momentum is 'x'; a number is expected", each("BatchNormalization", momentum="x"))
 config(
     "config: shapes of text",
-    4,
-    "where an input shape is expected",
+    7,
+    "an input of shape [None, 'a', 'b', 'c']",
     each("InputLayer", batch_input_shape=[None, "a", "b", "c"]),
 )
 config(
     "config: shapes below zero",
-    4,
-    "where an input shape is expected",
+    7,
+    "an input of shape [None, -32, 32, 3]",
     each("InputLayer", batch_input_shape=[None, -32, 32, 3]),
 )
 config("config: vast images", 7, "", each("InputLayer", batch_input_shape=[None, 65_535, 65_535, 3]))
-config("config: strides of text", 7, "another network's", each("Conv2D", strides="\x1b[2J"))
+config("config: strides of text", 7, r"strides is '\x1b[2J'", each("Conv2D", strides="\x1b[2J"))
 
 
 def both_orderings(old: dict[str, Any]) -> None:
@@ -868,8 +882,8 @@ def both_orderings(old: dict[str, Any]) -> None:
 
 config(
     "config: both orderings",
-    4,
-    "disagree about channels_first",
+    7,
+    "cannot merge values of shapes",
     both_orderings,
 )
 
@@ -1017,7 +1031,7 @@ archived(
     "listed, but not in the file",
     lambda archive: inner(lambda file: file.move("layers", "old"))(archive),
 )
-archived("config that is not JSON", 4, "config: not JSON", set_member(CONFIG, b"\xff\xfe{"))
+archived("config that is not JSON", 4, "config.json: not JSON", set_member(CONFIG, b"\xff\xfe{"))
 archived("metadata that are not JSON", 4, "metadata.json: not JSON", set_member(METADATA, b"\xff"))
 archived(
     "Lambda",
@@ -1245,7 +1259,7 @@ for title, code, message, values in (
     ("input_shape vast", 4, "where an input shape", {"input_shape": [1 << 40, 32, 3]}),
     ("input_shape of other images", 7, "", {"input_shape": [4096, 4096, 3]}),
     ("input_shape of truths", 4, "where an input shape", {"input_shape": [True, True, True]}),
-    ("input_shape of two", 0, "", {"input_shape": [32, 32]}),
+    ("input_shape of two", 4, "where an input shape", {"input_shape": [32, 32]}),
     ("provenance a text", 0, "", {"provenance": "x"}),
     ("source a list", 0, "", {"provenance": {"source": []}}),
     ("name of control characters", 0, "", {"name": "\x1b[2J"}),
@@ -1486,8 +1500,8 @@ torch_saved("empty", 4, "no layer holds", lambda *_: {})
 torch_saved("a tensor missing", 7, "", lambda _, state, __: {name: state[name] for name in list(state)[:-1]})
 torch_saved(
     "control characters",
-    4,
-    r"\x1b[2J",
+    7,
+    "no known network",
     lambda _, state, __: {f"{name}\x1b[2J\n": tensor for name, tensor in state.items()},
 )
 torch_saved(
@@ -1718,8 +1732,8 @@ onnx_edited("no opset", 4, "", lambda _, m, __: m.ClearField("opset_import"))
 onnx_edited("control characters", 4, "", operator("Relu", lambda _, __, node: setattr(node, "op_type", "\x1b[2J\n")))
 onnx_edited(
     "another epsilon in one",
-    4,
-    "different epsilons",
+    7,
+    OTHERS,
     operator("BatchNormalization", lambda _, __, n: setattr(n.attribute[0], "f", 0.5)),
 )
 for kind, name, value in (
@@ -1742,6 +1756,6 @@ for name, value in (("epsilon", float("nan")), ("epsilon", 7), ("momentum", "x")
         "where a number from 0 to 1",
         stated(lambda old, name=name, value=value: old["network"].update({name: value})),
     )
-onnx_edited("metadata: padding odd", 0, "", stated(lambda old: old["network"].update(padding="odd")))
+onnx_edited("metadata: padding odd", 4, "where a padding", stated(lambda old: old["network"].update(padding="odd")))
 onnx_edited("metadata: network a list", 0, "", stated(lambda old: old.update(network=[])), values=False)
 onnx_edited("metadata: folded", 4, "folded", stated(lambda old: old.update(folded="no")))
