@@ -154,7 +154,7 @@ _RENAMED = {
 
 
 def _upgraded(value: Any) -> Any:
-    """A certificate of version 1 as one of today."""
+    """A certificate of an older version as one of today; what it states of one epsilon is not compared."""
     if isinstance(value, list):
         return [_upgraded(item) for item in value]
     if not isinstance(value, dict):
@@ -166,6 +166,8 @@ def _upgraded(value: Any) -> Any:
         found.setdefault("output", None)
     if "given" in found:
         found.setdefault("architecture", None)
+    if "sensitivity" in found and not isinstance(found["sensitivity"], list):
+        found["sensitivity"] = []
     return found
 
 
@@ -302,7 +304,7 @@ class _Comparison:
             yield from self._differences("weights", before["weights"], now["weights"])
         for name in ("reference", "record"):
             yield from self._differences(name, before[name], now[name])
-        if before["certificate"] == VERSION and before["sensitivity"] is not None:
+        if before["certificate"] == VERSION:
             yield from self._differences("sensitivity", before["sensitivity"], now["sensitivity"])
         for stated, found in zip(before["artifacts"], now["artifacts"], strict=True):
             if stated["passed"] is not None and found["passed"] is not None:

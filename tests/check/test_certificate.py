@@ -219,8 +219,9 @@ FORGED: list[tuple[tuple[Any, ...], Any, str]] = [
     (("source", "facts", 7, "basis"), "recorded", "source facts BatchNorm epsilon: stated '0.001 (recorded)'"),
     (("source", "facts"), [], "source facts"),
     (("reference", "float32_noise"), 0.1, "reference float32_noise: stated 1.0e-01"),
-    (("sensitivity", "top1_changed"), 3, "sensitivity top1_changed: stated 3, computed 0"),
-    (("sensitivity", "logits_relative_l2"), 0.0, "sensitivity logits_relative_l2"),
+    (("sensitivity", 0, "top1_changed"), 9, "sensitivity 0 top1_changed: stated 9, computed"),
+    (("sensitivity", 0, "relative_l2"), 0.0, "sensitivity 0 relative_l2: stated 0.0e+00"),
+    (("sensitivity",), [], "sensitivity: stated []"),
     (("weights", 0, "mean"), 5.0, "weights 0 mean: stated 5.0e+00"),
     (("weights", 0, "counts"), lambda old: old[::-1], "weights 0 counts"),
 ]
@@ -420,7 +421,7 @@ def test_certificates_of_version_1_are_still_checked(folder, forks) -> None:
         return [older(item) for item in value] if isinstance(value, list) else value
 
     certificate = older(json.loads((folder / NAME).read_text())) | {"certificate": 1}
-    certificate["sensitivity"]["answers_changed"] = certificate["sensitivity"].pop("top1_changed")
+    certificate["sensitivity"] = {"epsilon": 1e-3, "other": 1e-5, "logits_relative_l2": 0.1, "answers_changed": 0}
     (folder / NAME).write_text(json.dumps(certificate))
     done = forks.run("verify", "--certificate", folder / NAME)
     assert done.code == 0, done.stdout + done.stderr

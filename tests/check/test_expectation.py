@@ -56,7 +56,7 @@ def test_each_thing_is_computed_once(port, monkeypatch) -> None:
     for _ in range(2):
         _ = expectation.logits, expectation.scores([True]), expectation.noise(), expectation.noise([True])
         _ = expectation.tolerances(True), expectation.effects
-    assert runs == [np.float64, np.float32, np.float64]
+    assert runs == [np.float64, np.float32, *[np.float64] * len(expectation.effects)]
     assert len(reads) == 1
 
 
