@@ -74,8 +74,8 @@ def load(
     size: int | None = None,
     sha256: str | None = None,
     bad_values: bool = False,
-    ordering: Literal["th", "tf"] | None = None,
     architecture: Path | str | None = None,
+    ordering: Literal["th", "tf"] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is. Use the port as a context manager: tensors are read on demand.
 
