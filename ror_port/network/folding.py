@@ -16,15 +16,19 @@ def fold(graph: Graph, parameters: Iterable[tuple[Parameter, Array]]) -> tuple[G
     """The graph without the BatchNorms that directly follow a convolution which nothing else reads, and its weights.
 
     Parameters are canonical; those that change are computed in float64 and come as such. BatchNorms behind a sum or
-    a pooling stay.
+    a pooling stay, and those along another axis than that of the filters.
     """
     readers = graph.readers
+    shared = {name for node in graph if node.shares for name in (node.name, node.shares)}
     norm_of = {
         node.name: followers[0]
         for node in graph
         if isinstance(node.layer, Conv2D)
+        and node.name not in graph.outputs
         and len(followers := readers[node.name]) == 1
-        and isinstance(followers[0].layer, BatchNormalization)
+        and isinstance(scaling := followers[0].layer, BatchNormalization)
+        and scaling.axis == (1 if node.layer.data_format == "channels_first" else 3)
+        and shared.isdisjoint((node.name, followers[0].name))
     }
     merged = {norm.name: conv for conv, norm in norm_of.items()}
     g = GraphBuilder(taps=[merged.get(tap, tap) for tap in graph.taps])
@@ -34,7 +38,7 @@ def fold(graph: Graph, parameters: Iterable[tuple[Parameter, Array]]) -> tuple[G
         layer = node.layer
         if node.name in norm_of and isinstance(layer, Conv2D):
             layer = replace(layer, use_bias=True)
-        g.add(node.name, layer, *(merged.get(name, name) for name in node.inputs), original_name=node.original_name)
+        g.add_like(node, layer, *(merged.get(name, name) for name in node.inputs))
     folded = g.finish(*(merged.get(name, name) for name in graph.outputs))
 
     arrays = {parameter.name: array for parameter, array in parameters}

@@ -1,10 +1,14 @@
 import h5py
+import numpy as np
 import pytest
 
 from genuine import PRE_ROR
 from ror_port.layout import PermuteFlattened
 from ror_port.mapping.software import keras_1_layer_names
 from ror_port.network.families.ror_wrn import RoRWRN
+from ror_port.network.folding import fold
+from ror_port.network.graph import Graph, GraphBuilder
+from ror_port.network.layers import BatchNormalization, Conv2D, Input
 from ror_port.network.relayout import relayout
 
 
@@ -53,3 +57,25 @@ def test_a_64x64_image_leaves_two_by_two_positions() -> None:
     assert kernel.shape == (256, 10)
     (step,) = relayout(graph, "channels_first").weights[kernel.name].steps
     assert step == PermuteFlattened((2, 2, 64), (2, 0, 1))
+
+
+def convolution_and_norm(axis: int) -> GraphBuilder:
+    g = GraphBuilder()
+    conv = Conv2D(3, (1, 1), (1, 1), data_format="channels_first")
+    g.add("norm", BatchNormalization(1e-3, axis=axis), g.add("conv", conv, g.add("image", Input((2, 3, 3)))))
+    return g
+
+
+def folded(graph: Graph) -> set[str]:
+    """The nodes that are left of a graph."""
+    rng = np.random.default_rng(0)
+    return {node.name for node in fold(graph, [(p, rng.random(p.shape)) for p in graph.parameters])[0]}
+
+
+def test_a_batch_norm_is_folded_into_the_filters_it_scales_and_into_nothing_else() -> None:
+    assert folded(convolution_and_norm(axis=1).finish()) == {"image", "conv"}
+    assert folded(convolution_and_norm(axis=2).finish()) == {"image", "conv", "norm"}  # scales the heights
+    assert folded(convolution_and_norm(axis=1).finish("norm", "conv")) == {"image", "conv", "norm"}
+    used_twice = convolution_and_norm(axis=1)
+    used_twice.add("conv@2", used_twice.nodes["conv"].layer, "image", shares="conv")
+    assert folded(used_twice.finish("norm", "conv@2")) == {"image", "conv", "norm", "conv@2"}

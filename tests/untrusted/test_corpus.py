@@ -119,4 +119,5 @@ def test_case(case: Case, bench, forks, tmp_path, expected) -> None:
         dtype = "float64" if case.double else "float32"
         for name, array in expected.items():
             assert written[name].dtype == dtype
-            assert written[name].tobytes() == array.astype(dtype).tobytes(), name
+            stored = array.astype("float32") if case.rounded else array
+            assert written[name].tobytes() == stored.astype(dtype).tobytes(), name
