@@ -82,8 +82,9 @@ class Software:
     def role_in_name(self, name: str) -> str | None:
         """The last word of a weight's name, whatever stands before it, if it is one of this software's; else None."""
         word = _VARIABLE_SUFFIX.sub("", name)
+        between = self.full_name.partition("{weight}")[0][-1]
         known = {getattr(weight, self.column) for weight in weights.WEIGHTS}
-        found = [k for k in known if re.search(rf"(?:^|[_/]){re.escape(k)}$", word)]
+        found = [k for k in known if re.search(rf"(?:^|{re.escape(between)}){re.escape(k)}$", word)]
         return max(found, key=len, default=None)
 
     def layer_in_name(self, name: str) -> str | None:

@@ -311,6 +311,8 @@ class ConvolutionTranspose(Spatial):
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         conv = {2: Conv2D, 3: Conv3D}[cls.rank]
+        if settings.session.theano and settings.session.version < (1, 2):
+            raise settings.refuse("a Deconvolution2D before Keras 1.2, which computed another shape than it recorded")
         data_format = settings.data_format()
         stated = settings.get("output_shape")
         output = None

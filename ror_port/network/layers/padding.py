@@ -27,6 +27,8 @@ class Bordered(Spatial):
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         stated = settings.get(cls.setting, default=cls.default)
+        if isinstance(stated, list) and len(stated) == 4 and () < settings.session.version < (1, 2):
+            raise settings.refuse("four numbers of padding before Keras 1.2, which had them in another order")
         sides = sides_of(stated, cls.rank)
         if sides is None:
             raise settings.refuse(f"{cls.setting} is {stated!r}, which is not understood")

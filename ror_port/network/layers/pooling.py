@@ -54,6 +54,8 @@ class Pooling(Spatial):
         theano, version = settings.session.theano, settings.session.version
         if padding == "same" and theano:
             padding = "theano"
+            if version < (1, 2) and 1 in size:
+                raise settings.refuse("pooling 'same' of Keras before 1.2 with a size of 1, which Theano cropped")
             if cls.rank == 3 and (2,) <= version < (2, 1, 6):
                 raise settings.refuse("3-D pooling 'same' of Keras before 2.1.6 on Theano, which is one too long")
         counts = theano and padding == "theano" and (2, 0, 4) <= version < (2, 1, 5) and cls.rank < 3
