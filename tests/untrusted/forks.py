@@ -10,6 +10,7 @@ A test that interrupts a child does so at a call that the child makes, never aft
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -274,6 +275,17 @@ def _idle() -> int:
     return os.wait4(pid, 0)[2].ru_maxrss
 
 
+PR_SET_CHILD_SUBREAPER = 36
+"""Of Linux' prctl: the processes that a child leaves behind become children of this one."""
+
+
+def _wait_for_orphans() -> None:
+    """Waits for the processes that a child left behind, such as the one that removes what it was writing."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+
+
 def _run(request: dict[str, Any], requests: TextIO, replies: TextIO) -> dict[str, Any]:
     """Runs a child; its outcome. Where it pauses, replies so, and waits for the request to go on."""
     idle = _idle()
@@ -301,6 +313,7 @@ def _run(request: dict[str, Any], requests: TextIO, replies: TextIO) -> dict[str
             os.kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         os.close(handle)
+        _wait_for_orphans()
         texts = []
         for file in (out, err, counted):
             file.seek(0)
@@ -318,6 +331,7 @@ def _run(request: dict[str, Any], requests: TextIO, replies: TextIO) -> dict[str
 
 
 def serve() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it ends a child until the command sets its own handler
     for name in (*PRELOADED, *sys.argv[1:]):
         importlib.import_module(name)

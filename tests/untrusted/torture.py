@@ -1,7 +1,7 @@
 """Conversions that are killed, interrupted, raced or short of disk, and what they leave behind. Run by scripts/torture.
 
-An output is broken where it is neither the old one nor the new one, whole. A leftover is anything else in its folder;
-after kill -9 the part that was being written stays, since no process is left to remove it, and is not counted.
+An output is broken where it is neither the old one nor the new one, whole. A leftover is anything else in its folder,
+after kill -9 as well: a process beside the one that was killed removes what it was writing.
 
 An interruption happens at a call that the conversion makes, chosen at random, and never after a time by the clock.
 """
@@ -97,9 +97,7 @@ def kills(conversions: Conversions, count: int, random: np.random.Generator) -> 
         )
         counts["killed" if done.code == -signal.SIGKILL else "finished"] += 1
         counts["broken"] += fingerprint(conversions.target) not in conversions.whole.values()
-        for part in conversions.parts():
-            counts["in the writing"] += 1
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
+        counts["leftovers"] += len(conversions.parts())
     return counts
 
 
