@@ -16,7 +16,7 @@ from ror_port.formats.format import Contents, Dtype, Format, Settings
 from ror_port.layout import Array, DataFormat
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
-from ror_port.network.layers import BatchNormalization, Conv2D
+from ror_port.network.layers import BatchNormalization
 from ror_port.source.port import Port
 
 Parameters = Iterable[tuple[Parameter, Array]]
@@ -115,7 +115,7 @@ def _filled(graph: Graph, arrays: Iterable[Array], fill: bool) -> tuple[Graph, P
 
 def _ensure_theano_can(port: Port, graph: Graph) -> None:
     for node in graph:
-        if isinstance(node.layer, Conv2D) and not node.layer.same_on_theano(*graph.shapes(node)):
+        if not node.layer.same_on_theano(*graph.shapes(node)):
             raise UnknownNetwork(
                 f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -46,6 +47,18 @@ UNSTATED = ("*keras-1*/padding2d/other-ordering*", "*keras-1*/shapes2d/*other-or
 """Keras 1 writes no ordering for these layers, and here it was not the session's: no file tells what it was."""
 
 CASES = [case for case in CASES if not any(fnmatch(str(case), pattern) for pattern in UNSTATED)]
+
+PADDED_BY_TENSORFLOW = [
+    case
+    for case in CASES
+    if case.stack == "keras-1.2.2-tensorflow-1.8.0" and "same" in case.name and case.name.endswith("-th")
+    if case.family != "separable"  # which Keras 1 has on TensorFlow alone
+]
+PADDED_ALIKE = {"same-3-by-1-th", "same-2-dilation-2-th", "same-3-dilation-2-th", "same-1-by-1-th", "same-1-by-2-th"}
+"""A reach of 1, or an odd one and strides of 1: Theano's 'same' is TensorFlow's there.
+
+Nothing to pad is not enough: Theano's pooling begins before the input where TensorFlow's does not.
+"""
 
 
 def some(step: int) -> list[Case]:
@@ -127,6 +140,24 @@ def test_every_format_brings_the_network_back(case: Case, tmp_path: Path) -> Non
                 assert error(computed(back, given), expected) <= tolerances.FLOAT64, name
 
 
+@pytest.mark.parametrize("case", PADDED_BY_TENSORFLOW, ids=str)
+def test_what_tensorflow_padded_goes_to_theano_only_where_theano_pads_alike(case: Case, tmp_path: Path) -> None:
+    """The weights that are written, under the same architecture on Theano, give what genuine TensorFlow gave."""
+    found = record(case)
+    (tmp_path / "model.json").write_text(found.config)
+    back = tmp_path / "back.h5"
+    with supported(case, tmp_path) as port:
+        inputs = inputs_of(port, found.inputs)
+        if case.name not in PADDED_ALIKE:
+            with pytest.raises(UnknownNetwork, match="Theano has no mode for"):
+                write(port, back, BY_NAME["theano"])
+            return
+        write(port, back, BY_NAME["theano"])
+    with load(back, architecture=str(tmp_path / "model.json"), backend="theano", ordering="th", keras="1.2.2") as port:
+        given = dict(zip((node.name for node in port.graph.inputs), inputs.values(), strict=True))
+        assert error(computed(port, given), outputs_of(port, found.outputs)) <= tolerances.FLOAT32
+
+
 @pytest.mark.parametrize("case", some(4), ids=str)
 @pytest.mark.parametrize("name", ["keras", "safetensors", "onnx"])
 def test_every_framework_computes_it(case: Case, name: str, tmp_path: Path) -> None:
@@ -173,3 +204,16 @@ def test_what_is_not_supported_is_refused(case: Case, tmp_path: Path) -> None:
     with pytest.raises(UnknownNetwork) as refusal:
         opened(case, tmp_path).checkpoint.close()
     assert json.dumps(str(refusal.value)).isascii()
+
+
+@pytest.mark.parametrize("stated", ["banana", [None, 4, 4], [None, 2, None, 4], [None, 2, True, 4], 7])
+def test_an_output_shape_that_is_not_understood_is_refused(stated: object, tmp_path: Path) -> None:
+    [case] = [case for case in cases("keras-1.2.2-theano-0.9.0/deconvolution2d/same-3-by-2-th")]
+    found = record(case)
+    config = json.loads(found.config)
+    [layer] = [node for node in config["config"] if node["class_name"] == "Deconvolution2D"]
+    layer["config"]["output_shape"] = stated
+    path = tmp_path / "genuine.h5"
+    replace(found, config=json.dumps(config)).write(path)
+    with pytest.raises(UnknownNetwork, match=r"output_shape is .* not understood"):
+        load(path, backend="theano", ordering="th")

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from ror_port.layout import Shape
+from ror_port.errors import quote
+from ror_port.layout import DataFormat, Shape
 from ror_port.network.layers.activation import activation
 from ror_port.network.layers.layer import Assembly, KerasLayer, Layer, OnnxOperator, TorchCode
 from ror_port.network.layers.padding import CROPPING, ZERO_PADDING
@@ -41,12 +42,16 @@ class Windowed(Spatial):
         axes = zip(self.reach, self.strides, self.lengths(shape), strict=True)
         return tuple(zeros(padding or self.padding, size, stride, length) for size, stride, length in axes)
 
-    def same_on_theano(self, shape: Shape) -> bool:
-        """Whether Theano has this padding: 'same' of TensorFlow may be another there."""
-        return self.padding != "same" or self.zeros(shape) == self.zeros(shape, "half")
+    def same_on_theano(self, *inputs: Shape) -> bool:
+        return self.padding != "same" or self.zeros(inputs[0]) == self.zeros(inputs[0], "half")
 
     def bound(self, *inputs: Shape) -> Self:
-        """Where both ways to pad agree, it is "same"; where there is nothing to pad, "valid"."""
+        """Where both ways to pad agree, it is "same"; where there is nothing to pad, "valid".
+
+        TensorFlow's "same" is kept where Theano's is another, though there be nothing to pad.
+        """
+        if not self.same_on_theano(*inputs):
+            return self
         pads = self.zeros(inputs[0])
         for padding in ("valid", "same"):
             if pads == self.zeros(inputs[0], padding):
@@ -248,6 +253,18 @@ def padding_of(settings: Settings, choices: Sequence[str]) -> Padding:
     return "half" if padding == "same" and settings.session.theano else padding  # type: ignore[return-value]
 
 
+def stated_output(settings: Settings, rank: int, data_format: DataFormat) -> Sizes | None:
+    """The spatial sizes of Keras 1's output_shape, which has the batch and the channels too."""
+    shape = settings.get("output_shape")
+    if shape is None:
+        return None
+    whole = isinstance(shape, list) and len(shape) == rank + 2
+    sizes = (shape[2:] if data_format == "channels_first" else shape[1:-1]) if whole else ()
+    if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or not 0 < n < MAX_LENGTH for n in sizes):
+        raise settings.refuse(f"output_shape is {quote(str(shape))}, which is not understood")
+    return tuple(sizes)
+
+
 def dilation(kind: type[Convolution], settings: Settings) -> Sizes:
     rates = settings.sizes(kind.rank, "dilation_rate", "atrous_rate", default=1)
     if settings.get("groups", default=1) != 1:
@@ -314,13 +331,7 @@ class ConvolutionTranspose(Spatial):
         if settings.session.theano and settings.session.version < (1, 2):
             raise settings.refuse("a Deconvolution2D before Keras 1.2, which computed another shape than it recorded")
         data_format = settings.data_format()
-        stated = settings.get("output_shape")
-        output = None
-        if isinstance(stated, list) and len(stated) == cls.rank + 2:
-            sizes = stated[2:] if data_format == "channels_first" else stated[1:-1]
-            if any(isinstance(n, bool) or not isinstance(n, int) or not 0 < n < MAX_LENGTH for n in sizes):
-                raise settings.refuse(f"output_shape is {stated!r}, which is not understood")
-            output = tuple(sizes)
+        output = stated_output(settings, cls.rank, data_format)
         padded = settings.get("output_padding") is not None
         if max(settings.sizes(cls.rank, "dilation_rate", default=1)) > 1:
             raise settings.refuse("a transposed convolution with a dilation rate is not supported")
@@ -352,6 +363,9 @@ class ConvolutionTranspose(Spatial):
             start = {"valid": 0, "half": size // 2}.get(self.padding, max(whole - kept, 0) // 2)
             found.append((start, kept, whole))
         return found
+
+    def same_on_theano(self, *inputs: Shape) -> bool:
+        return self.padding != "same" or self.kept(inputs[0]) == replace(self, padding="half").kept(inputs[0])
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return self.shaped([kept for _, kept, _ in self.kept(inputs[0])], self.filters)

@@ -136,6 +136,10 @@ class Layer:
         """
         return g.add("", self, *inputs)
 
+    def same_on_theano(self, *inputs: Shape) -> bool:
+        """Whether Theano pads as this layer does, for inputs of the given shapes: TensorFlow's 'same' is another."""
+        return True
+
     def to_keras(self) -> KerasLayer:
         """The stock layer of Keras 2 and 3."""
         raise NotImplementedError(f"no Keras layer for {self}")

@@ -74,10 +74,15 @@ class Pooling(Spatial):
         return [border(padding or self.padding, size, stride, length) for size, stride, length in axes]
 
     def bound(self, *inputs: Shape) -> Self:
+        if not self.same_on_theano(*inputs):
+            return self
         for padding in ("valid", "same"):
             if self.borders(inputs[0]) == self.borders(inputs[0], padding):
                 return replace(self, padding=padding)
         return self
+
+    def same_on_theano(self, *inputs: Shape) -> bool:
+        return self.padding != "same" or self.borders(inputs[0]) == self.borders(inputs[0], "theano")
 
     def output_shape(self, *inputs: Shape) -> Shape:
         lengths = windows(self.lengths(inputs[0]), self.borders(inputs[0]), self.pool_size, self.strides)
