@@ -99,7 +99,7 @@ def test_errors_name_arguments_in_python_and_options_in_the_command(weights, por
         file.attrs["keras_version"] = "x"
     with pytest.raises(NotACheckpoint, match=r"'x', which is no version of Keras; state which with keras=…"):
         ror_port.load(odd)
-    assert "state which with --source-keras" in run("inspect", odd).stderr
+    assert "state which with --source-keras" in run("to-theano", odd).stderr
     (weights.parent / "digits.keras").write_text("kept")
     with pytest.raises(OutputError, match="exists already; force=True replaces it, another path writes elsewhere"):
         ror_port.save(port, weights.parent / "digits.keras")

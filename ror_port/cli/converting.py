@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ror_port.cli.options import FILES, FORMATS, LOGITS, Reading, Writing, reading_options, writing_options
-from ror_port.cli.running import each
+from ror_port.cli.running import each, with_port
 from ror_port.errors import printable
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
@@ -179,4 +179,4 @@ def _convert(
         )
         return Account(port, written=written)
 
-    each(list(targets), one, reading, writing.jobs)
+    each(list(targets), with_port(one, reading), reading, writing.jobs)

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +23,18 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.source.port import Port
 
 
-Run = Callable[[], tuple[str, Mapping[str, Any], int]]
-"""Does what is to be done with one file; returns the result as text and as JSON, and the exit code."""
+Result = tuple[str, Mapping[str, Any], int]
+"""Of what is done with one file: as text and as JSON, and the exit code."""
+
+Run = Callable[[], Result]
 
 
-def each(files: Sequence[Path], one: Callable[[Port], Account], reading: Reading, jobs: int = 1) -> None:
-    """Runs `one` on every file and prints its account; a file that fails does not stop the others."""
+def each(files: Sequence[Path], one: Callable[[Path], Result], reading: Reading, jobs: int = 1) -> None:
+    """Runs `one` on every file and prints its result; a file that fails does not stop the others."""
     if jobs > 1 and len(files) > 1:
         codes = list(_in_workers(files, jobs, as_json=reading.as_json))
     else:
-        codes = [_attempt(path, one, reading) for path in files]
+        codes = [_report(path, partial(one, path), reading) for path in files]
     if len(files) > 1:
         failed = sum(map(bool, codes))
         click.echo(f"{len(files)} files: {len(files) - failed} done, {failed} failed", err=reading.as_json)
@@ -44,16 +47,17 @@ def single(path: Path, run: Run, reading: Reading) -> None:
         sys.exit(code)
 
 
-def _attempt(path: Path, one: Callable[[Port], Account], reading: Reading) -> int:
-    """Runs `one` on a file, prints its account or what went wrong, and returns the exit code."""
-    from ror_port.api import load
+def with_port(one: Callable[[Port], Account], reading: Reading) -> Callable[[Path], Result]:
+    """What `each` runs on a file, for what is done with the port of one."""
 
-    def run() -> tuple[str, Mapping[str, Any], int]:
+    def run(path: Path) -> Result:
+        from ror_port.api import load
+
         with load(path, **vars(reading.given)) as port:
             account = one(port)
             return account.as_text(), account.as_json(), 0
 
-    return _report(path, run, reading)
+    return run
 
 
 def _report(path: Path, run: Run, reading: Reading) -> int:

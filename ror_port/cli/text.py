@@ -20,24 +20,20 @@ if TYPE_CHECKING:  # a command that prints none of these does not import them
     from ror_port.check.evaluate import Evaluation, Hypothesis
     from ror_port.check.recheck import Recheck
     from ror_port.check.verify import Verification
+    from ror_port.formats.checkpoint import Checkpoint
+    from ror_port.source.description import Described, Description, Extent, Refusal
 
 
 @dataclass(frozen=True)
 class Account:
-    """Everything that one command found out about one file, and did with it. planned: what it would have written."""
+    """Everything that a command that converts found out about one file, and did with it.
+
+    planned: what it would have written.
+    """
 
     port: Port
     written: Written | None = None
     planned: Path | None = None
-    lists_tensors: bool = False
-
-    @property
-    def layers(self) -> list[dict[str, Any]]:
-        """Every tensor: its name in the file, its canonical name, and its shape in the file."""
-        if not self.lists_tensors:
-            return []
-        stored = [(parameter.name, self.port.stored[parameter.name]) for parameter in self.port.graph.parameters]
-        return [{"file": quote(t.name).strip("'"), "name": name, "shape": t.shape} for name, t in stored]
 
     def as_json(self) -> dict[str, Any]:
         port, written = self.port, self.written
@@ -61,8 +57,6 @@ class Account:
             if port.assumptions and written.verification:
                 account["effects"] = self._effects
                 account["warnings"] = list(_warnings(self._effects))
-        if self.layers:
-            account["layers"] = self.layers
         return account
 
     @property
@@ -74,22 +68,14 @@ class Account:
 
     def _lines(self) -> Iterator[str]:
         port, written = self.port, self.written
-        yield f"{printable(port.checkpoint.path)}: {port.name}"
         summary = port.family.summary if port.family else _shapes(port)
-        yield f"  {summary}; {port.size:,} parameters, {port.dtype}"
-        yield f"  sha256 {port.checkpoint.sha256}"
-        yield ""
-        yield from _table([(fact.basis, fact.name, fact.value, _evidence(fact)) for fact in port.facts])
-        if port.checkpoint.omitted:
-            yield f"  left out  {', '.join(port.checkpoint.omitted)}"
+        summary = f"{summary}; {port.size:,} parameters, {port.dtype}"
+        yield from _source(port.checkpoint, port.name, summary, port.facts)
         for name, bad in list(port.admitted.items())[:3]:
             yield click.style(f"  admitted  {quote(name)} holds {bad}", fg="yellow")
         if len(port.admitted) > 3:
             yield click.style(f"  admitted  as do {len(port.admitted) - 3} other tensors", fg="yellow")
         yield ""
-        if self.layers:
-            yield from _table([(row["file"], row["name"], "×".join(map(str, row["shape"]))) for row in self.layers])
-            yield ""
         if self._effects:
             yield from effects_text(self._effects)
             yield ""
@@ -114,6 +100,104 @@ class Account:
         under = _under(self.port.assumptions)
         yield f"{click.style('verified', fg='green')} in {found.runtime} against what {origin} would compute{under}"
         yield f"  {_figures(vars(found.difference), found.tolerance.value, found.output)}"
+
+
+def _source(checkpoint: Checkpoint, name: str, summary: str, facts: Sequence[Fact]) -> Iterator[str]:
+    """What a source is, and how that is known."""
+    yield f"{printable(checkpoint.path)}: {name}"
+    yield f"  {summary}"
+    yield f"  sha256 {checkpoint.sha256}"
+    yield ""
+    yield from _table([(fact.basis, fact.name, printable(fact.value), printable(_evidence(fact))) for fact in facts])
+    if checkpoint.omitted:
+        yield f"  left out  {', '.join(checkpoint.omitted)}"
+
+
+MOST_ROWS, LAST_ROWS = 30, 5
+"""Layers up to which all are shown, and how many of the last ones are shown where there are more."""
+
+MOST_REFUSALS = 10
+
+
+def description_text(found: Description, *, tensors: bool) -> str:
+    """tensors: list every layer, and every tensor with its canonical name."""
+    lines = list(_source(found.checkpoint, found.name, _summary(found), found.facts))
+    lines += ["", *_layer_table(found, whole=tensors)]
+    if tensors:
+        lines += ["", *_tensor_table(found.layers)]
+    if found.refusals:
+        lines += ["", *_refusals(found.refusals)]
+    return "\n".join(lines)
+
+
+def _summary(found: Description) -> str:
+    if found.port and found.port.family:
+        what = f"{found.port.family.summary}; "
+    elif found.inputs:
+        given, made = (", ".join(_extent(value.shape) for value in ends) for ends in (found.inputs, found.outputs))
+        what = f"input {given}, output {made}; "
+    else:
+        what = ""
+    return f"{what}{found.size:,} parameters, {found.dtype}"
+
+
+def _layer_table(found: Description, *, whole: bool) -> Iterator[str]:
+    """Name, class, output and parameters of the layers; the shapes of the weights, where nothing else tells of them."""
+    layers = found.layers
+    omitted = 0 if whole or len(layers) <= MOST_ROWS else len(layers) - MOST_ROWS
+    shown = layers if not omitted else (*layers[: MOST_ROWS - LAST_ROWS], *layers[-LAST_ROWS:])
+    sizes = [f"{layer.size:,}" for layer in shown]
+    total = f"{found.size:,}"
+    width = max(map(len, ("parameters", total, *sizes)))
+    rows: list[tuple[str, ...]] = [("layer", "class", "output", "parameters".rjust(width), "weights")]
+    for layer, size in zip(shown, sizes, strict=True):
+        kind = "?" if layer.class_name is None else _name(layer.class_name)
+        if found.architecture == "none" and layer.class_name:
+            kind += "?"
+        rows.append((_name(layer.name), kind, _extent(layer.shape), size.rjust(width), _weights(layer)))
+    rows.append(("total", "", "", total.rjust(width), ""))
+    if found.port:
+        rows = [(*row[:-1], "") for row in rows]
+    lines = list(_table(rows))
+    if omitted:
+        lines.insert(
+            1 + MOST_ROWS - LAST_ROWS, f"  … {omitted:,} more layers; --layers lists all, and so does --json …"
+        )
+    yield from lines
+
+
+def _weights(layer: Described) -> str:
+    """The shapes of the weights in the file; of many the first."""
+    shapes = [_extent(weight.shape) for weight in layer.weights]
+    return ", ".join(shapes if len(shapes) <= 4 else [*shapes[:3], f"and {len(shapes) - 3} more"])
+
+
+def _tensor_table(layers: Sequence[Described]) -> Iterator[str]:
+    weights = [weight for layer in layers for weight in layer.weights]
+    return _table([(_name(w.name), *([w.canonical] if w.canonical else []), _extent(w.shape)) for w in weights])
+
+
+def _refusals(refusals: Sequence[Refusal]) -> Iterator[str]:
+    reasons, words = [printable(refusal) for refusal in refusals], click.style("cannot be converted", fg="yellow")
+    if len(reasons) == 1:
+        yield f"{words}: {reasons[0]}"
+        return
+    yield f"{words}, for {len(reasons):,} reasons:"
+    yield from (f"  {reason}" for reason in reasons[:MOST_REFUSALS])
+    if len(refusals) > MOST_REFUSALS:
+        yield f"  and {len(refusals) - MOST_REFUSALS:,} more; --json lists all"
+
+
+def _name(text: str) -> str:
+    """A name out of a file."""
+    return quote(text).strip("'")
+
+
+def _extent(shape: Extent | None) -> str:
+    """In words; "?" for what is not known."""
+    if shape is None:
+        return "?"
+    return "×".join("?" if size is None else str(size) for size in shape) or "1"
 
 
 def _under(assumptions: Sequence[Any]) -> str:
@@ -162,7 +246,7 @@ def _evidence(fact: Fact) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)] + [0]
+    widths = [*[max(map(len, column)) for column in zip(*rows, strict=True)][:-1], 0]
     for row in rows:
         line = "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         yield click.style(line, fg="yellow") if row[0] == "assumed" else line

@@ -39,6 +39,9 @@ def sha256(path: Path) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest() if path.is_dir() else digests[0]
 
 
+KERAS_0 = "Keras 0.x"
+"""The writer of files whose layers and weights have numbers and no names."""
+
 Stamp = tuple[tuple[int, ...], ...]
 
 

@@ -1,13 +1,15 @@
 """Keras' HDF5 files up to Keras 2 (``save_weights`` and ``save``), which Keras 3 still calls legacy ``.h5``.
 
 Weights-only files list their layers in the root attribute ``layer_names``; full models keep the same under the
-group ``model_weights``, with the architecture as JSON in the root attribute ``model_config``.
+group ``model_weights``, with the architecture as JSON in the root attribute ``model_config``. Keras 0.x kept no names:
+``layer_0/param_0``, and all weights of its Graph as ``graph/param_0``. Source: Keras 1.2.2, which still reads the
+former (engine/topology.py).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +18,7 @@ from h5py import h5g
 
 from ror_port.errors import NotACheckpoint, quote
 from ror_port.formats import keras_config
-from ror_port.formats.checkpoint import Checkpoint
+from ror_port.formats.checkpoint import KERAS_0, Checkpoint
 from ror_port.formats.format import Contents
 from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.formats.hdf5 import writer as hdf5_writer
@@ -33,6 +35,8 @@ def describe(root: h5g.GroupID, path: Path, *, trusted: bool = False) -> dict[st
     """What the library says of a weights-only file or a full model, as JSON; `read` makes a checkpoint of it."""
     full = hdf5.has_member(root, "model_weights")
     owner = hdf5.group(root, "model_weights", path) if full else root
+    if not is_list(owner) and (numbered := _numbered(root, path)):
+        return _described_by_number(numbered, root, path, trusted)
     if not is_list(owner):
         raise NotACheckpoint(
             f"{path}: an HDF5 file, but not of Keras weights: no attribute 'layer_names'; it holds {hdf5.content(root)}"
@@ -44,13 +48,33 @@ def describe(root: h5g.GroupID, path: Path, *, trusted: bool = False) -> dict[st
     ]
     tensors.validate()
     return {
-        "full": full,
+        "format": "Keras full model, HDF5" if full else "Keras weights, HDF5",
         "layers": layers,
         "omitted": hdf5.omitted(root, "optimizer_weights"),
         **{name: hdf5.text(root, name, path) for name in ("model_config", "ror_port")},
         "keras_version": _agreed(path, (owner, "keras_version"), (root, "keras_version")),
         "backend": _agreed(path, (owner, "backend"), (root, "backend"), (root, "keras_backend")),
     }
+
+
+def _numbered(root: h5g.GroupID, path: Path) -> list[str]:
+    """The groups of a file of Keras 0.x; none where it is not one."""
+    if hdf5.has_attribute(root, "nb_layers"):
+        return [f"layer_{number}" for number in range(hdf5.count(root, "nb_layers", path, limits.MAX_LAYERS))]
+    if hdf5.has_member(root, "graph") and hdf5.has_attribute(hdf5.group(root, "graph", path), "nb_params"):
+        return ["graph"]
+    return []
+
+
+def _described_by_number(groups: Sequence[str], root: h5g.GroupID, path: Path, trusted: bool) -> dict[str, Any]:
+    tensors = hdf5.Tensors(root, path, path, trusted=trusted)
+    layers = []
+    for name in groups:
+        group = hdf5.group(root, name, path)
+        params = range(hdf5.count(group, "nb_params", path, limits.MAX_LAYERS))
+        layers.append([name, [tensors.describe(group, f"param_{n}", f"{name}/param_{n}") for n in params]])
+    tensors.validate()
+    return {"format": f"{KERAS_0} weights, HDF5", "writer": KERAS_0, "layers": layers}
 
 
 def _agreed(path: Path, *places: tuple[h5g.GroupID, str]) -> str | None:
@@ -77,16 +101,17 @@ def _described(group: h5g.GroupID, tensors: hdf5.Tensors) -> list[list[Any]]:
 
 def read(file: BinaryIO, described: Mapping[str, Any], path: Path) -> Checkpoint:
     """A checkpoint of an open file that `describe` described. Tensors are read on demand."""
-    config = described["model_config"]
+    config = described.get("model_config")
     return Checkpoint(
         path=path,
-        format="Keras full model, HDF5" if described["full"] else "Keras weights, HDF5",
+        format=described["format"],
         layers=hdf5.layers(described["layers"], file, path),
-        keras_version=described["keras_version"],
-        backend=described["backend"],
+        writer=described.get("writer"),
+        keras_version=described.get("keras_version"),
+        backend=described.get("backend"),
         config=json_object(config, f"{path}: model_config") if config is not None else None,
-        stated=json_object(described["ror_port"] or "{}", f"{path}: attribute ror_port"),
-        omitted=tuple(described["omitted"]),
+        stated=json_object(described.get("ror_port") or "{}", f"{path}: attribute ror_port"),
+        omitted=tuple(described.get("omitted", ())),
         close=file.close,
     )
 

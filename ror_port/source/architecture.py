@@ -63,6 +63,8 @@ def _model(content: Any, depth: int = 0) -> Json | None:
         return None
     if content.get("class_name") in MODELS and isinstance(content.get("config"), dict | list):
         return content
+    if content.get("name") == "Sequential" and isinstance(content.get("layers"), list):  # Keras 0.x
+        return content
     found = [model for value in content.values() if (model := _model(value, depth + 1)) is not None]
     return found[0] if len(found) == 1 else None
 

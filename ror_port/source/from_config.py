@@ -65,23 +65,28 @@ def stated_graph(
 
     Raises NotACheckpoint where it is no such JSON, UnknownNetwork where it has what is not supported.
     """
-    kind = config.get("class_name")
-    if not isinstance(kind, str) or not isinstance(config.get("config"), dict | list):
-        raise NotACheckpoint(f"{where}: not the JSON of a Keras model")
-    if kind not in MODELS:
-        raise UnknownNetwork(f"{where}: a model of class {quote(kind)}; Sequential and Model are supported")
-    neighbours = _neighbours_format(config)
-    usual: DataFormat = "channels_first" if theano else "channels_last"
-    session = Session(theano, version, data_format or neighbours or usual, [])
-    assembly = _Assembly(shapes, session, where)
-    outputs = assembly.model(config, None, _Place("", None, False, 0), None)
-    graph = assembly.g.finish(*outputs)
+    assembly = Assembly(config, shapes, theano=theano, version=version, where=where, data_format=data_format)
+    graph = assembly.g.finish(*assembly.assemble())
     used = graph.until(*graph.outputs)
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
-    assumed = bool(session.left_open) and neighbours is None and data_format is None
+    assumed = bool(assembly.session.left_open) and assembly.format_unstated
     return Stated(used, layers, frozenset(assembly.frozen), assumed)
+
+
+def stored_layers(config: Json) -> list[Json]:
+    """The layers that a model lists, each with class_name and config; those of Keras 0.x as Keras 1 would list them."""
+    if config.get("class_name") not in MODELS:
+        listed = config.get("layers")
+        if not isinstance(listed, list) or not all(
+            isinstance(x, dict) and isinstance(x.get("name"), str) for x in listed
+        ):
+            return []
+        return [{"class_name": x["name"], "name": f"layer_{number}", "config": x} for number, x in enumerate(listed)]
+    inner = config.get("config")
+    listed = inner.get("layers") if isinstance(inner, dict) else inner
+    return [layer for layer in listed if _is_layer(layer)] if isinstance(listed, list) else []
 
 
 def _neighbours_format(config: Json) -> DataFormat | None:
@@ -114,16 +119,42 @@ class _Place(NamedTuple):
     depth: int
 
 
-class _Assembly:
-    """A graph under construction from stored layers."""
+class Assembly:
+    """A graph under construction from the layers of a stored model. Arguments and errors as of `stated_graph`.
 
-    def __init__(self, shapes: Shapes, session: Session, where: str) -> None:
-        self.shapes, self.session, self.where = shapes, session, where
+    outputs: layer of the model → shape of its first output, of those that were reached.
+    """
+
+    def __init__(
+        self,
+        config: Json,
+        shapes: Shapes,
+        *,
+        theano: bool,
+        version: tuple[int, ...],
+        where: str,
+        data_format: DataFormat | None = None,
+    ) -> None:
+        self.config, self.shapes, self.where = config, shapes, where
+        neighbours = _neighbours_format(config)
+        usual: DataFormat = "channels_first" if theano else "channels_last"
+        self.format_unstated = neighbours is None and data_format is None
+        self.session = Session(theano, version, data_format or neighbours or usual, [])
         self.g = GraphBuilder()
+        self.outputs: dict[str, Shape] = {}
         self.layers: dict[str, str] = {}
         self.frozen: set[str] = set()
         self.unnamed: dict[int, str] = {}
         """Identity of a model within a Sequential of Keras 1, which states no name → the layer of the file it is."""
+
+    def assemble(self) -> list[str]:
+        """Adds the whole model; returns the nodes of its outputs."""
+        kind = self.config.get("class_name")
+        if not isinstance(kind, str) or not isinstance(self.config.get("config"), dict | list):
+            raise self.broken("not the JSON of a Keras model")
+        if kind not in MODELS:
+            raise self.refuse(f"a model of class {quote(kind)}; Sequential and Model are supported")
+        return self.model(self.config, None, _Place("", None, False, 0), None)
 
     def refuse(self, problem: str) -> UnknownNetwork:
         return UnknownNetwork(f"{self.where}: {problem}")
@@ -133,7 +164,7 @@ class _Assembly:
 
     def name(self, layer: Json) -> str:
         """What a layer is called. A Sequential within one of Keras 1 states no name: it is the next in the file."""
-        name = _stated_name(layer)
+        name = stated_name(layer)
         if name is None and layer["class_name"] in MODELS:
             return self.unnamed.setdefault(id(layer), f"sequential_{len(self.unnamed)}")
         if name is None:
@@ -142,10 +173,10 @@ class _Assembly:
 
     def name_models(self, layers: Sequence[Json]) -> None:
         """Gives models that state no name those layers of the file that no other layer is called, in order."""
-        stated = {_stated_name(layer) for layer in layers}
+        stated = {stated_name(layer) for layer in layers}
         left = [name for name in self.shapes if name not in stated]
         for layer in layers:
-            if _stated_name(layer) is None and layer["class_name"] in MODELS and left:
+            if stated_name(layer) is None and layer["class_name"] in MODELS and left:
                 self.unnamed[id(layer)] = left.pop(0)
 
     def model(self, config: Json, inputs: Sequence[str] | None, place: _Place, shared: str | None) -> list[str]:
@@ -240,8 +271,8 @@ class _Assembly:
         if len(by_name) < len(layers):
             raise self.broken("two layers of one name")
         calls = {name: self._calls(layer) for name, layer in by_name.items()}
-        ends = [self._tensor(tensor, by_name) for tensor in _tensors(inner.get("output_layers"))]
-        begins = [self._tensor(tensor, by_name) for tensor in _tensors(inner.get("input_layers"))]
+        ends = [self._tensor(tensor, by_name) for tensor in listed_tensors(inner.get("output_layers"))]
+        begins = [self._tensor(tensor, by_name) for tensor in listed_tensors(inner.get("input_layers"))]
         names = [begin.layer for begin in begins]
         if not ends or len(set(names)) < len(names):
             raise self.broken("no outputs, or inputs that are listed twice")
@@ -308,7 +339,8 @@ class _Assembly:
         if not nodes and layer["class_name"] != "InputLayer":
             raise self.broken(f"layer {quote(name)} has no inputs")
         return [
-            _keras_3_tensors(node, self.where, name) if isinstance(node, dict) else _tensors(node) for node in nodes
+            _keras_3_tensors(node, self.where, name) if isinstance(node, dict) else listed_tensors(node)
+            for node in nodes
         ]
 
     def _tensor(self, stated: Any, layers: Mapping[str, Json]) -> _Tensor:
@@ -337,10 +369,11 @@ class _Assembly:
         again = f"@{number + 1}" if number else ""
         if layer["class_name"] in MODELS:
             inside = _Place(f"{path}{again}/", place.owner or name, frozen, place.depth + 1)
-            return self.model(layer, inputs, inside, f"{shared or place.prefix}{name}/" if number or shared else None)
+            ends = self.model(layer, inputs, inside, f"{shared or place.prefix}{name}/" if number or shared else None)
+            return self._reached(name, ends, place)
         where = f"{self.where}: layer {quote(name)}"
         sources = list(inputs)
-        for index, part in enumerate(self._parts(layer, where)):
+        for index, part in enumerate(self.parts(layer, where)):
             suffix = f"/{_part(part)}" if index else ""
             node = f"{path}{again}{suffix}"
             if node in self.g.nodes:
@@ -360,9 +393,15 @@ class _Assembly:
             if len(self.g.nodes) > 4 * limits.MAX_LAYERS:
                 raise UnsafeFile(f"{self.where}: more than {4 * limits.MAX_LAYERS} uses of layers")
             sources = [node]
-        return sources
+        return self._reached(name, sources, place)
 
-    def _parts(self, layer: Json, where: str) -> list[Layer]:
+    def _reached(self, name: str, ends: list[str], place: _Place) -> list[str]:
+        """The nodes of a layer's outputs, once the first one's shape is noted."""
+        if place.owner is None:
+            self.outputs.setdefault(name, self.g.nodes[ends[0]].shape)
+        return ends
+
+    def parts(self, layer: Json, where: str) -> list[Layer]:
         """The layers that one stored layer stands for."""
         kind = layer["class_name"]
         if kind == "Lambda":
@@ -396,7 +435,7 @@ def _is_layer(layer: Any) -> bool:
     return isinstance(config, dict) or (isinstance(config, list) and layer["class_name"] in MODELS)
 
 
-def _stated_name(layer: Json) -> str | None:
+def stated_name(layer: Json) -> str | None:
     config = layer["config"]
     name = layer.get("name", config.get("name") if isinstance(config, dict) else None)
     return name if isinstance(name, str) and 0 < len(name) <= limits.MAX_NAME else None
@@ -407,7 +446,7 @@ def _part(layer: Layer) -> str:
     return "activation" if isinstance(layer, Activation | Softmax) else snake_case(type(layer).__name__)
 
 
-def _tensors(stated: Any) -> list[Any]:
+def listed_tensors(stated: Any) -> list[Any]:
     """A list of tensors; Keras 3 writes a single one without the list."""
     if isinstance(stated, list) and stated and isinstance(stated[0], str):
         return [stated]

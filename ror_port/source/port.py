@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ror_port import __version__
-from ror_port.errors import BadValues, NotACheckpoint, RorPortError, UnknownNetwork, UsageError, printable, quote
+from ror_port.errors import (
+    BadValues,
+    MissingExtra,
+    NotACheckpoint,
+    RorPortError,
+    UnknownNetwork,
+    UsageError,
+    printable,
+    quote,
+)
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import SAME, Array, DataFormat
@@ -30,7 +39,7 @@ from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import provenance
 from ror_port.source.architecture import files_beside, read_architecture
-from ror_port.source.from_config import Stated, stated_graph
+from ror_port.source.from_config import Stated, stated_graph, stated_name, stored_layers
 from ror_port.source.match import match
 from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, alternatives
 from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
@@ -81,7 +90,7 @@ class Port:
     @property
     def name(self) -> str:
         """Of the network."""
-        return self.family.name if self.family else f"a network of {len(self.graph.nodes)} layers"
+        return self.family.name if self.family else f"a network of {_layers(self.checkpoint, self.graph)}"
 
     @property
     def dtype(self) -> str:
@@ -256,15 +265,18 @@ class Port:
 
     def statement(self) -> dict[str, Any]:
         """What outputs state of themselves: network, source and facts, as JSON."""
-        source = {"file": printable(self.checkpoint.path.name), "sha256": self.checkpoint.sha256}
-        if "source" in self.checkpoint.stated:
-            source["made_from"] = self.checkpoint.stated["source"]
         return {
             "ror_port": __version__,
             "network": self.network_statement(),
-            "source": source,
+            "source": source_statement(self.checkpoint),
             "facts": [fact.as_json() for fact in self.facts],
         }
+
+
+def source_statement(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Which file a network came from, and which that was made from."""
+    source = {"file": printable(checkpoint.path.name), "sha256": checkpoint.sha256}
+    return source | ({"made_from": checkpoint.stated["source"]} if "source" in checkpoint.stated else {})
 
 
 def _numbers(given: Any, argument: str) -> Array:
@@ -330,55 +342,100 @@ def load(
     """
     beside = Path(architecture) if architecture is not None else None
     given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering)
-    checkpoint = open_checkpoint(Path(path), given.sha256)
+    checkpoint = opened(Path(path), given)
     try:
         if graph is not None:
             checkpoint.stated = {**checkpoint.stated, "graph": graph}
-        if given.architecture is not None:
-            _attach(checkpoint, given.architecture, "given", "--architecture")
-            return understand(checkpoint, given)
-        try:
-            return understand(checkpoint, given)
-        except UnknownNetwork as error:
-            if checkpoint.config is not None or checkpoint.software or "graph" in checkpoint.stated:
-                raise
-            return _with_what_lies_beside(checkpoint, given, error)
+        return ported(checkpoint, given)
     except BaseException:
         checkpoint.close()
         raise
 
 
-def _attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
+def opened(path: Path, given: Given) -> Checkpoint:
+    """A checkpoint, with the architecture that is given for it. Errors as of `load`."""
+    checkpoint = open_checkpoint(path, given.sha256)
+    try:
+        if given.architecture is not None:
+            attach(checkpoint, given.architecture, "given", "--architecture")
+    except BaseException:
+        checkpoint.close()
+        raise
+    return checkpoint
+
+
+def ported(checkpoint: Checkpoint, given: Given) -> Port:
+    """The port of an opened checkpoint, with the architecture beside it where it has none. Errors as of `load`."""
+    try:
+        return understand(checkpoint, given)
+    except UnknownNetwork as error:
+        if not needs_architecture(checkpoint):
+            raise
+        tried = beside(checkpoint, given)
+        fitting = [path for path, problem in tried.items() if problem is None]
+        if len(fitting) > 1:
+            names = ", ".join(quote(path.name) for path in fitting)
+            raise NotACheckpoint(
+                f"{checkpoint.path}: {names} beside it all fit", "choose one with {architecture}"
+            ) from None
+        if not fitting:
+            refused = next((problem for problem in tried.values() if isinstance(problem, UnknownNetwork)), None)
+            raise (
+                refused
+                or UnknownNetwork(error.message, error.advice or "give it, as JSON or YAML, with {architecture}")
+            ) from None
+        attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")
+        return understand(checkpoint, given)
+
+
+def needs_architecture(checkpoint: Checkpoint) -> bool:
+    """Whether nothing states the network of a file in which Keras keeps no more than weights."""
+    return checkpoint.config is None and not checkpoint.software and "graph" not in checkpoint.stated
+
+
+def attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
     """Gives a checkpoint the architecture of a file. Raises NotACheckpoint where it has one already."""
     if checkpoint.config is not None:
         raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself", "leave {architecture} out")
     checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
     checkpoint.config_file = path
-    checkpoint.config_fact = Fact("architecture", path.name, basis, evidence)
+    version = checkpoint.config.get("keras_version")
+    stated = f"; it states Keras {quote(version)}" if isinstance(version, str) else ""
+    checkpoint.config_fact = Fact("architecture", path.name, basis, evidence + stated)
 
 
-def _with_what_lies_beside(checkpoint: Checkpoint, given: Given, error: UnknownNetwork) -> Port:
-    """The port under the one architecture beside the weights that fits them; else the error, with what to do."""
-    fitting: list[Path] = []
-    refused: UnknownNetwork | None = None
+def beside(checkpoint: Checkpoint, given: Given) -> dict[Path, RorPortError | None]:
+    """The architectures beside weights that come without: each with None where it fits them, else with why not.
+
+    UnknownNetwork is why one has their layers and cannot be ported.
+    """
+    found: dict[Path, RorPortError | None] = {}
     for path in files_beside(checkpoint.path):
-        checkpoint.config = None
         try:
-            _attach(checkpoint, path, "inferred", "the one file beside the weights that fits them")
-            understand(checkpoint, given)
-            fitting.append(path)
-        except UnknownNetwork as problem:  # it is an architecture, with what is not supported
-            refused = problem
-        except RorPortError:
+            attach(checkpoint, path, "inferred", "one of the files beside the weights")
+        except MissingExtra as error:
+            found[path] = error
             continue
-    checkpoint.config = None
-    if len(fitting) > 1:
-        names = ", ".join(quote(path.name) for path in fitting)
-        raise NotACheckpoint(f"{checkpoint.path}: {names} beside it all fit", "choose one with {architecture}")
-    if not fitting:
-        raise refused or UnknownNetwork(error.message, "give it, as JSON or YAML, with {architecture}")
-    _attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")
-    return understand(checkpoint, given)
+        except RorPortError:  # no architecture
+            continue
+        try:
+            understand(checkpoint, given)
+            found[path] = None
+        except RorPortError as error:
+            found[path] = _stranger(checkpoint) or error
+        checkpoint.config = checkpoint.config_file = checkpoint.config_fact = None
+    return found
+
+
+def _stranger(checkpoint: Checkpoint) -> NotACheckpoint | None:
+    """Why an architecture is not that of the weights, as far as the names of the layers tell."""
+    assert checkpoint.config is not None
+    listed = {stated_name(layer) for layer in stored_layers(checkpoint.config)}
+    missing = next((layer.name for layer in checkpoint.weighted if layer.name not in listed), None)
+    if missing is None or None in listed:  # a model without a name may be any layer
+        return None
+    where = f"{checkpoint.path}: {checkpoint.config_where}"
+    return NotACheckpoint(f"{where}: has no layer {quote(missing)}, whose weights the file holds")
 
 
 def understand(checkpoint: Checkpoint, given: Given) -> Port:
@@ -417,6 +474,11 @@ def _ensure_decided(port: Port, text: str) -> None:
 def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = None) -> Port:
     """padded: what strided convolutions are padded with where that is assumed, if not as usual."""
     origin = provenance.origin(checkpoint, given)
+    if origin.version == (0,):
+        raise UnknownNetwork(
+            f"{checkpoint.path}: weights of Keras 0.x, which are not supported",
+            "Keras 1.0 to 1.2 load them into the same model, and can save them anew",
+        )
     if origin.software.ordered:
         _ensure_unswapped(checkpoint, origin.software)
     backend = provenance.backend(checkpoint, given)
@@ -483,18 +545,31 @@ def _ensure_unswapped(checkpoint: Checkpoint, software: Software) -> None:
 def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], given: Given) -> Stated | None:
     """The architecture that a file states, in Keras' words or in our own."""
     if checkpoint.config is not None:
-        where = f"{checkpoint.path}: {checkpoint.config_where}"
-        version = provenance.version_of(checkpoint.config, where) or version
-        shapes = {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted}
-        data_format = DATA_FORMATS[given.ordering] if given.ordering else None
-        return stated_graph(
-            checkpoint.config, shapes, theano=theano, version=version, where=where, data_format=data_format
-        )
+        version = stated_version(checkpoint) or version
+        return stated_graph(**stated_arguments(checkpoint, theano, version, given))
     if "graph" in checkpoint.stated:
         graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
         names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)
         return Stated(graph, names)
     return None
+
+
+def stated_version(checkpoint: Checkpoint) -> provenance.Version:
+    """The Keras version of a stored architecture; () where it states none, NotACheckpoint where there is none such."""
+    assert checkpoint.config is not None
+    return provenance.version_of(checkpoint.config, f"{checkpoint.path}: {checkpoint.config_where}")
+
+
+def stated_arguments(checkpoint: Checkpoint, theano: bool, version: provenance.Version, given: Given) -> dict[str, Any]:
+    """Those of `stated_graph`, for the architecture of a checkpoint. theano, version: of the session that wrote it."""
+    return {
+        "config": checkpoint.config,
+        "shapes": {layer.name: [tensor.shape for tensor in layer.tensors] for layer in checkpoint.weighted},
+        "theano": theano,
+        "version": version,
+        "where": f"{checkpoint.path}: {checkpoint.config_where}",
+        "data_format": DATA_FORMATS[given.ordering] if given.ordering else None,
+    }
 
 
 def _unstated(
@@ -606,9 +681,15 @@ def _as_stated(checkpoint: Checkpoint, stated: Stated, convention: Convention, d
                 )
             stored[parameter.name] = tensor
     evidence = checkpoint.config_where + (f"; its tensors fit {difference}" if difference else "")
-    facts = (Fact("network", f"{len(graph.nodes)} layers", "recorded", evidence),)
+    facts = (Fact("network", _layers(checkpoint, graph), "recorded", evidence),)
     layers = {node.name: stated.layers[node.name] for node in graph if node.parameters}
     return _Understood(None, graph, layers, difference, facts, stored)
+
+
+def _layers(checkpoint: Checkpoint, graph: Graph) -> str:
+    """How many layers a network has, in words: as its architecture lists them, where it is stated in Keras' words."""
+    count = len(stored_layers(checkpoint.config)) if checkpoint.config is not None else len(graph.nodes)
+    return f"{count:,} layer{'s' if count > 1 else ''}"
 
 
 def _in_order(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> Sequence[StoredTensor]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ror_port.errors import NotACheckpoint, UsageError, quote
-from ror_port.formats.checkpoint import Checkpoint
+from ror_port.formats.checkpoint import KERAS_0, Checkpoint
 from ror_port.layout import DataFormat
 from ror_port.mapping.software import KERAS_1, KERAS_2, Software
 from ror_port.network.families import Family
@@ -210,6 +210,8 @@ def origin(checkpoint: Checkpoint, given: Given) -> Origin:
         raise NotACheckpoint(f"{checkpoint.path}: no layer holds any weights")
     if checkpoint.software:
         return Origin(checkpoint.software, *_own_version(checkpoint, given))
+    if checkpoint.writer == KERAS_0:
+        return Origin(KERAS_1, (0,), Fact("Keras", "0.x", "inferred", "layers and weights have numbers and no names"))
     software, evidence = _generation(checkpoint)
     version, fact = _version(checkpoint, given)
     if version:
@@ -219,6 +221,13 @@ def origin(checkpoint: Checkpoint, given: Given) -> Origin:
     if fact is None:
         fact = Fact("Keras", software.name.removeprefix("Keras "), "inferred", evidence, "--source-keras")
     return Origin(software, version, fact)
+
+
+def era(checkpoint: Checkpoint, of: Origin, given: Given) -> str:
+    """The generation of Keras that wrote a file, or the other software that did."""
+    if _WITH_TENSORFLOW.fullmatch(given.keras or checkpoint.keras_version or ""):
+        return "tf.keras"
+    return checkpoint.writer or of.software.name
 
 
 def _own_version(checkpoint: Checkpoint, given: Given) -> tuple[Version, Fact | None]:
@@ -300,7 +309,8 @@ def _version(checkpoint: Checkpoint, given: Given) -> tuple[Version, Fact | None
             f"{checkpoint.path}: records the version {quote(recorded)}, which is no version of Keras",
             "state which with {keras}",
         )
-    return version, Fact("Keras", recorded, "recorded", "attribute keras_version", option)
+    evidence = "attribute keras_version" + (", of tf.keras" if _WITH_TENSORFLOW.fullmatch(recorded) else "")
+    return version, Fact("Keras", recorded, "recorded", evidence, option)
 
 
 def backend(checkpoint: Checkpoint, given: Given) -> Fact:
@@ -320,6 +330,8 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
         return Fact(BACKEND, checkpoint.backend.casefold(), "recorded", "attribute backend", option)
     if checkpoint.writer == "Keras 3":
         return Fact(BACKEND, "not Theano", "inferred", "Keras 3 never ran on Theano", option)
+    if checkpoint.writer == KERAS_0:
+        return Fact(BACKEND, "theano", "assumed", "usual with Keras 0.x; 0.3 ran on TensorFlow, too", option)
     if checkpoint.writer:
         return Fact(BACKEND, checkpoint.writer, "recorded", "content of the file", option)
     if not names:

@@ -355,6 +355,22 @@ def text(owner: h5g.GroupID, attribute: str, path: Path) -> str | None:
     return found[0].decode("utf-8", "replace")
 
 
+def count(owner: h5g.GroupID, attribute: str, path: Path, limit: int) -> int:
+    """A whole number from 0. Raises NotACheckpoint where the attribute is missing or none, UnsafeFile above `limit`."""
+    where = f"{path}: attribute {attribute} of {name_of(owner)}"
+    if not has_attribute(owner, attribute):
+        raise NotACheckpoint(f"{where}: missing")
+    found = h5a.open(owner, attribute.encode())
+    kind, space = found.get_type(), found.get_space()
+    if not isinstance(kind, h5t.TypeIntegerID) or space.get_simple_extent_npoints() != 1:
+        raise NotACheckpoint(f"{where}: expected a whole number")
+    number = np.empty(space.get_simple_extent_dims(), np.int64)
+    found.read(number)
+    if not 0 <= number.item() <= limit:
+        raise UnsafeFile(f"{where}: {number.item()}; a number from 0 to {limit} is expected")
+    return int(number.item())
+
+
 def _strings(owner: h5g.GroupID, name: str, path: Path, limit: int, length: int) -> list[bytes]:
     """The strings of an attribute. Raises UnsafeFile where it declares more than `limit`, or longer than `length`
     bytes."""
