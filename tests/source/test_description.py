@@ -28,7 +28,12 @@ NETWORKS = [case for family in ("networks", "nested", "lambdas") for case in cas
 REFUSED = [
     case for family in ("embedding", "masks", "time_distributed", "old_layers") for case in cases(f"*/{family}/*")
 ]
-CASES = [*NETWORKS, *REFUSED[::5], *cases("keras-1.2.2-theano-0.9.0/networks/*")[::3]]
+CASES = [
+    *cases("keras-1.2.2-*/merge_more/first-nested-*"),
+    *NETWORKS,
+    *REFUSED[::5],
+    *cases("keras-1.2.2-theano-0.9.0/networks/*")[::3],
+]
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +81,7 @@ def test_a_description_is_what_genuine_keras_had(case, how, tmp_path) -> None:
     assert {(layer["class_name"], layer["config"]["name"]) for layer in stated if "name" in layer["config"]} <= {
         (layer.class_name, layer.name) for layer in found.layers
     }
+    assert {layer.basis for layer in found.layers} == {"recorded"}
     held = {layer.name: [weight.shape for weight in layer.weights] for layer in found.layers}
     for layer in genuine.layers:
         assert held[layer.name] == [array.shape for array in layer.weights.values()]
@@ -146,10 +152,12 @@ def test_weights_without_an_architecture(ordering, tmp_path) -> None:
     assert refusal.reason.endswith("give it, as JSON or YAML, with --architecture")
 
 
-def test_an_architecture_beside_that_is_another_one_is_named(tmp_path) -> None:
+@pytest.mark.parametrize("changed", ["Dense", "no class"])
+def test_an_architecture_beside_that_is_another_one_is_named(changed, tmp_path) -> None:
+    """Also where it could not be ported itself."""
     other = record(Case("keras-2.2.4-theano-1.0.5", "networks", "residual-th"))
     _, path = written(SEQUENTIAL, tmp_path, "nowhere")
-    (tmp_path / "other.json").write_text(other.config)
+    (tmp_path / "other.json").write_text(other.config.replace(f'"{changed}"', '"Foreign"'))
     found = describe(path)
     assert found.architecture == "none"
     assert [refusal.reason for refusal in found.refusals if refusal.reason.startswith("other.json: has no layer")]
