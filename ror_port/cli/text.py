@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +124,7 @@ def description_text(found: Description, *, tensors: bool) -> str:
     lines = list(_source(found.checkpoint, found.name, _summary(found), found.facts))
     lines += ["", *_layer_table(found, whole=tensors)]
     if tensors:
-        lines += ["", *_tensor_table(found.layers)]
+        lines += ["", *_tensor_table(found)]
     if found.refusals:
         lines += ["", *_refusals(found.refusals)]
     return "\n".join(lines)
@@ -134,7 +134,7 @@ def _summary(found: Description) -> str:
     if found.port and found.port.family:
         what = f"{found.port.family.summary}; "
     elif found.inputs:
-        given, made = (", ".join(_extent(value.shape) for value in ends) for ends in (found.inputs, found.outputs))
+        given, made = (_first(_extent(value.shape) for value in ends) for ends in (found.inputs, found.outputs))
         what = f"input {given}, output {made}; "
     else:
         what = ""
@@ -143,38 +143,47 @@ def _summary(found: Description) -> str:
 
 def _layer_table(found: Description, *, whole: bool) -> Iterator[str]:
     """Name, class, output and parameters of the layers; the shapes of the weights, where nothing else tells of them."""
-    layers = found.layers
-    omitted = 0 if whole or len(layers) <= MOST_ROWS else len(layers) - MOST_ROWS
-    shown = layers if not omitted else (*layers[: MOST_ROWS - LAST_ROWS], *layers[-LAST_ROWS:])
-    sizes = [f"{layer.size:,}" for layer in shown]
-    total = f"{found.size:,}"
-    width = max(map(len, ("parameters", total, *sizes)))
-    rows: list[tuple[str, ...]] = [("layer", "class", "output", "parameters".rjust(width), "weights")]
-    for layer, size in zip(shown, sizes, strict=True):
-        kind = "?" if layer.class_name is None else _name(layer.class_name)
-        if found.architecture == "none" and layer.class_name:
-            kind += "?"
-        rows.append((_name(layer.name), kind, _extent(layer.shape), size.rjust(width), _weights(layer)))
-    rows.append(("total", "", "", total.rjust(width), ""))
-    if found.port:
-        rows = [(*row[:-1], "") for row in rows]
-    lines = list(_table(rows))
+    omitted = 0 if whole else max(0, len(found.layers) - MOST_ROWS)
+    head = MOST_ROWS - LAST_ROWS if omitted else len(found.layers)
+    shown = [*found.layers[:head], *found.layers[head + omitted :]]
+    sizes = ["parameters", *(f"{layer.size:,}" for layer in shown), f"{found.size:,}"]
+    width = max(map(len, sizes))
+    names = ["layer", *(_name(layer.name) for layer in shown), "total"]
+    kinds = ["class", *(_kind(layer, found) for layer in shown), ""]
+    extents = ["output", *(_extent(layer.shape) for layer in shown), ""]
+    weights = ["weights", *(_first(_extent(weight.shape) for weight in layer.weights) for layer in shown), ""]
+    columns = [
+        names,
+        kinds,
+        extents,
+        [size.rjust(width) for size in sizes],
+        [""] * len(sizes) if found.port else weights,
+    ]
+    lines = list(_table(list(zip(*columns, strict=True))))
     if omitted:
-        lines.insert(
-            1 + MOST_ROWS - LAST_ROWS, f"  … {omitted:,} more layers; --layers lists all, and so does --json …"
-        )
+        lines.insert(1 + head, f"  … {omitted:,} more layers; --layers lists all, and so does --json …")
     yield from lines
 
 
-def _weights(layer: Described) -> str:
-    """The shapes of the weights in the file; of many the first."""
-    shapes = [_extent(weight.shape) for weight in layer.weights]
-    return ", ".join(shapes if len(shapes) <= 4 else [*shapes[:3], f"and {len(shapes) - 3} more"])
+def _kind(layer: Described, found: Description) -> str:
+    """The class of a layer, with a question mark where no architecture states it."""
+    kind = _name(layer.class_name) if layer.class_name else ""
+    return kind if found.port or layer.basis == "recorded" else f"{kind}?"
 
 
-def _tensor_table(layers: Sequence[Described]) -> Iterator[str]:
-    weights = [weight for layer in layers for weight in layer.weights]
-    return _table([(_name(w.name), *([w.canonical] if w.canonical else []), _extent(w.shape)) for w in weights])
+def _first(texts: Iterable[str], most: int = 4) -> str:
+    """A list, cut where it is long."""
+    listed = list(texts)
+    return ", ".join(listed if len(listed) <= most else [*listed[: most - 1], f"and {len(listed) - most + 1:,} more"])
+
+
+def _tensor_table(found: Description) -> Iterator[str]:
+    """The tensors, with their canonical names where there are any."""
+    weights = [weight for layer in found.layers for weight in layer.weights]
+    names = [[_name(weight.name) for weight in weights]]
+    if found.port:
+        names.append([_name(weight.canonical or "") for weight in weights])
+    return _table(list(zip(*names, [_extent(weight.shape) for weight in weights], strict=True)))
 
 
 def _refusals(refusals: Sequence[Refusal]) -> Iterator[str]:

@@ -240,16 +240,19 @@ def test_names_out_of_files_do_nothing_to_a_terminal(tmp_path) -> None:
     evil = "\x1b[2J\u202e\n"
     genuine, path = written(SEQUENTIAL, tmp_path, "nowhere")
     config = json.loads(genuine.config)
-    config["keras_version"] = evil
     for layer in config["config"]:
         layer["config"]["name"] += evil
-        layer["class_name"] += evil
     with h5py.File(path, "r+") as file:
         for name in list(file):
             file.move(name, name + evil)
         file.attrs["layer_names"] = [layer.name.encode() + evil.encode() for layer in genuine.layers]
-    describe(path)
+    assert describe(path).port is None
     beside = tmp_path / f"{evil}.json"
+    beside.write_text(json.dumps(config))
+    assert describe(path).port
+    config["keras_version"] = evil
+    for layer in config["config"]:
+        layer["class_name"] += evil
     beside.write_text(json.dumps(config))
     found = describe(path, Given(architecture=beside))
     assert found.architecture == "given"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from ror_port.errors import quote
 from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape, Transpose
 from ror_port.network.layers.activation import Activation, activation
 from ror_port.network.layers.layer import Arrangement, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
@@ -25,10 +26,10 @@ class Input(Layer):
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         shape = settings.get("batch_input_shape", "batch_shape")
         if not isinstance(shape, list) or not 1 < len(shape) < 6:
-            raise settings.refuse(f"the input shape {shape!r} is not understood")
+            raise settings.refuse(f"the input shape {quote(str(shape))[1:-1]} is not understood")
         sizes = shape[1:]
         if any(isinstance(n, bool) or not isinstance(n, int) or not 0 < n < MAX_LENGTH for n in sizes):
-            raise settings.refuse(f"an input of shape {shape!r}; sizes that vary are not supported")
+            raise settings.refuse(f"an input of shape {quote(str(shape))[1:-1]}; sizes that vary are not supported")
         return [cls(tuple(sizes))]
 
     def output_shape(self, *inputs: Shape) -> Shape:
