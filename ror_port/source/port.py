@@ -24,7 +24,7 @@ from ror_port.errors import (
     quote,
 )
 from ror_port.formats import compare_with_graph, open_checkpoint
-from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
+from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import SAME, Array, DataFormat
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
@@ -428,9 +428,12 @@ def beside(checkpoint: Checkpoint, given: Given) -> dict[Path, RorPortError | No
 
 
 def _stranger(checkpoint: Checkpoint) -> NotACheckpoint | None:
-    """Why an architecture is not that of the weights, as far as the names of the layers tell."""
+    """Why an architecture is not that of the weights, as far as the names of the layers tell, or how many there are."""
     assert checkpoint.config is not None
     listed = {stated_name(layer) for layer in stored_layers(checkpoint.config)}
+    if checkpoint.writer == KERAS_0 and len(listed) != len(checkpoint.layers):
+        where = f"{checkpoint.path}: {checkpoint.config_where}"
+        return NotACheckpoint(f"{where}: lists {len(listed)} layers, the file has {len(checkpoint.layers)}")
     missing = next((layer.name for layer in checkpoint.weighted if layer.name not in listed), None)
     if missing is None or None in listed:  # a model without a name may be any layer
         return None

@@ -200,17 +200,19 @@ def keras_0(path: Path, **attributes: Any) -> None:
             file.attrs[name] = value
 
 
-@pytest.mark.parametrize("stated", [True, False])
-def test_keras_0(stated, tmp_path) -> None:
+@pytest.mark.parametrize(("listed", "stated"), [(KERAS_0, True), (KERAS_0[:1] + KERAS_0, False)])
+def test_keras_0(listed, stated, tmp_path) -> None:
+    """Layers are told by their number, so that an architecture must list as many."""
     keras_0(tmp_path / "weights.h5")
-    if stated:
-        (tmp_path / "net.json").write_text(json.dumps({"name": "Sequential", "layers": KERAS_0, "loss": "mse"}))
+    (tmp_path / "net.json").write_text(json.dumps({"name": "Sequential", "layers": listed, "loss": "mse"}))
     found = describe(tmp_path / "weights.h5")
     assert (found.era, found.port, found.size) == ("Keras 0.x", None, 239)
     assert facts(found)["dim ordering"] == ("recorded th" if stated else "inferred th")
     assert facts(found)["backend"] == "assumed theano"
     assert [layer.size for layer in found.layers] == [20, 0, 0, 219]
-    assert [refusal.reason.partition(" which")[0] for refusal in found.refusals] == ["weights of Keras 0.x,"]
+    reasons = [refusal.reason.partition(", which")[0] for refusal in found.refusals]
+    wrong = [] if stated else ["net.json: lists 5 layers, the file has 4"]
+    assert reasons == ["weights of Keras 0.x", *wrong]
     if stated:
         assert [layer.class_name for layer in found.layers] == [layer["name"] for layer in KERAS_0]
         assert found.inputs[0].shape == (1, 8, 8)
