@@ -281,7 +281,7 @@ def version_of(config: Mapping[str, Any], where: str) -> Version:
     return version
 
 
-_WITH_TENSORFLOW = re.compile(r"2\.\d{1,2}\.\d{1,2}-tf|2\.([4-9]|1[0-9])\.\d{1,2}", re.ASCII)
+_WITH_TENSORFLOW = re.compile(r"2\.\d{1,2}\.\d{1,2}-tf|2\.([4-9]|[12][0-9])\.\d{1,2}", re.ASCII)
 """What the Keras within TensorFlow records as its version."""
 
 _LATER = re.compile(r"3\.\d{1,3}\.\d{1,3}(\.?dev\d{1,12}|rc\d)?", re.ASCII)

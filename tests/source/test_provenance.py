@@ -311,7 +311,7 @@ def test_a_recorded_version_that_never_was(copy, version) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("version", ["2.2.4-tf", "2.11.0", "3.15.1"])
+@pytest.mark.parametrize("version", ["2.2.4-tf", "2.11.0", "2.21.0", "3.15.1"])
 def test_versions_that_later_software_records(genuine, tmp_path, version) -> None:
     path = tmp_path / "weights.h5"
     path.write_bytes(genuine("pre-ror-3-10_keras-2.2.4").weights.read_bytes())
