@@ -7,6 +7,7 @@ into the layers they are made of; a layer that is used at several places becomes
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,9 +80,9 @@ def stored_layers(config: Json) -> list[Json]:
     """The layers that a model lists, each with class_name and config; those of Keras 0.x as Keras 1 would list them."""
     if config.get("class_name") not in MODELS:
         listed = config.get("layers")
-        if not isinstance(listed, list) or not all(
-            isinstance(x, dict) and isinstance(x.get("name"), str) for x in listed
-        ):
+        if not isinstance(listed, list) or len(listed) > limits.MAX_LAYERS:
+            return []
+        if not all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in listed):
             return []
         return [{"class_name": x["name"], "name": f"layer_{number}", "config": x} for number, x in enumerate(listed)]
     inner = config.get("config")
@@ -91,10 +92,10 @@ def stored_layers(config: Json) -> list[Json]:
 
 def _neighbours_format(config: Json) -> DataFormat | None:
     """The data format of the first layer that states one."""
-    waiting: list[Any] = [config]
+    waiting: deque[Any] = deque([config])
     steps = 0
     while waiting and steps < limits.MAX_LAYERS:
-        item = waiting.pop(0)
+        item = waiting.popleft()
         steps += 1
         inner = item.get("config") if isinstance(item, dict) else None
         if isinstance(inner, dict):
@@ -103,7 +104,7 @@ def _neighbours_format(config: Json) -> DataFormat | None:
                 return DATA_FORMATS[stated]
             inner = inner.get("layers")
         if isinstance(inner, list):
-            waiting = [*inner, *waiting]
+            waiting.extendleft(reversed(inner[: limits.MAX_LAYERS]))
     return None
 
 
