@@ -22,7 +22,7 @@ import numpy as np
 SLAB = 32
 """Lengths of the last axis that are copied at once."""
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 1 << 20
 """What is rearranged at once of a large tensor on its way to the disk, so that no second copy of it is in memory."""
 
 Array = np.ndarray[Any, np.dtype[Any]]

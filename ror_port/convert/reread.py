@@ -69,4 +69,4 @@ def _tensors(written: Path, graph: Mapping[str, Any] | None) -> Iterator[tuple[P
             checkpoint.stated = {**checkpoint.stated, "graph": graph}
         port = understand(checkpoint, Given(bad_values=True))
         for parameter in port.graph.parameters:
-            yield parameter, port.untouched(parameter)
+            yield parameter, port.stored[parameter.name].read()
