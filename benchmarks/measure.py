@@ -125,6 +125,27 @@ def converting(weights: Path, out: Path) -> dict[str, Command]:
 FLOOR, KERAS, TORCH = "h5py and NumPy (floor.py)", "Keras (by_hand_keras.py)", "PyTorch (by_hand_torch.py)"
 
 
+class Application(NamedTuple):
+    """One of Keras' own large networks. largest: bytes of its largest tensor. rows: for floor.py, its Dense kernel that
+    reads an image, and what was flattened."""
+
+    record: str
+    largest: int
+    rows: tuple[str, ...] = ()
+
+    def make(self, folder: Path) -> Path:
+        path = folder / f"{self.record}.h5"
+        if not path.exists():
+            call([*PYTHON, HERE / "generate.py", self.record, path])
+        return path
+
+
+APPLICATIONS = {
+    "VGG16": Application("vgg16-th", 25_088 * 4096 * 4, ("fc1_W", "512", "7", "7")),
+    "ResNet50": Application("resnet50-th", 9 * 512 * 512 * 4),
+}
+
+
 def by_hand(weights: Path, out: Path) -> dict[str, Command]:
     return {
         FLOOR: [*PYTHON, HERE / "floor.py", weights, out / "floor.h5"],
@@ -207,22 +228,81 @@ def growth(folder: Path, runs: int) -> Measured:
     return measured
 
 
-def reference(folder: Path, runs: int) -> Measured:
-    """The float64 reference on 8 images and one core, beside PyTorch in float64; without imports and loading."""
-    weights = generate(6, 2, folder)
-    names = {"NumPy reference": "reference_numpy.py", "PyTorch, float64": "reference_torch.py"}
-    measured: Measured = {name: [] for name in names}
-    one_thread = os.environ | dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    for _ in range(runs):
-        for name, script in names.items():
-            command = [*PYTHON, HERE / script, weights]
-            done = subprocess.run(command, env=one_thread, stdout=subprocess.PIPE, text=True, check=True)
-            measured[name].append(Usage(float(done.stdout), 0, 0))
-    rows = [["", "CPU s", "× PyTorch"]]
-    for name in names:
-        rows.append([name, f"{median(measured, name).cpu:.2f}", str(ratio(measured, "cpu", name, "PyTorch, float64"))])
+def applications(folder: Path, runs: int) -> Measured:
+    """VGG16 and ResNet50 of Keras 1.2.2, full models: CPU beside the floor's; memory above what `inspect` takes."""
+    measured: Measured = {}
+    rows = [["", "CPU s", "CPU × floor", "peak MB", "above inspect", "largest tensors"]]
+    for network, application in APPLICATIONS.items():
+        model = application.make(folder)
+        commands = {
+            "inspect": [*ROR_PORT, "inspect", model],
+            FLOOR: [*PYTHON, HERE / "floor.py", model, folder / "floor.h5", *application.rows],
+            **converting(model, folder),
+        }
+        here = measure(commands, runs)
+        for name in commands:
+            cpu, peak, _ = median(here, name)
+            above = peak - median(here, "inspect").peak
+            shown = [f"{cpu:.2f}", str(ratio(here, "cpu", name, FLOOR)), f"{peak / MB:.0f}", f"{above / MB:.0f}"]
+            rows.append([f"{network}, {name}", *shown, f"{above / application.largest:.2f}"])
+        measured |= {f"{network}, {name}": usages for name, usages in here.items()}
     table(rows)
     return measured
+
+
+def reference(folder: Path, runs: int) -> Measured:
+    """The float64 reference on one core, beside PyTorch in float64; without imports and loading."""
+    networks = {
+        "RoR-3-WRN-40-2, 8 images": (generate(6, 2, folder), 8),
+        "VGG16, 1 image": (APPLICATIONS["VGG16"].make(folder), 1),
+    }
+    measured: Measured = {}
+    one_thread = os.environ | dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    rows = [["", "CPU s", "× PyTorch"]]
+    for network, (weights, images) in networks.items():
+        net = folder / "reference"
+        call([*ROR_PORT, "to-torch", weights, "--no-verify", "--force", "-o", net])
+        scripts = {
+            f"{network}, {REFERENCE}": [HERE / "reference_numpy.py", weights, str(images)],
+            f"{network}, {PYTORCH}": [HERE / "reference_torch.py", net, str(images)],
+        }
+        measured |= {name: [] for name in scripts}
+        for _ in range(runs):
+            for name, script in scripts.items():
+                done = subprocess.run(
+                    [*PYTHON, *script], env=one_thread, stdout=subprocess.PIPE, text=True, check=True
+                )
+                measured[name].append(Usage(float(done.stdout), 0, 0))
+        for name in scripts:
+            beside = str(ratio(measured, "cpu", name, f"{network}, {PYTORCH}"))
+            rows.append([name, f"{median(measured, name).cpu:.2f}", beside])
+    table(rows)
+    return measured
+
+
+REFERENCE, PYTORCH = "NumPy reference", "PyTorch, float64"
+
+SMALL_FILES = 60
+
+
+def small(folder: Path, runs: int) -> Measured:
+    """Many small full models at once: a residual network of genuine Keras 1.2.2, 60 times."""
+    model = folder / "small.h5"
+    call([*PYTHON, HERE / "generate.py", SMALL, model])
+    files = [folder / f"small{number}.h5" for number in range(SMALL_FILES)]
+    for file in files:
+        file.unlink(missing_ok=True)
+        file.hardlink_to(model)
+    command = [*ROR_PORT, "theano-to-tf", *files, "-o", folder / "small", "--no-verify", "--force"]
+    measured = measure({SMALL: command}, runs)
+    rows = [["60 files", "CPU ms each", "peak MB"]]
+    cpu, peak, _ = median(measured, SMALL)
+    rows.append([SMALL, f"{1000 * cpu / SMALL_FILES:.0f}", f"{peak / MB:.0f}"])
+    table(rows)
+    return measured
+
+
+SMALL = "keras-1.2.2-theano-0.9.0/networks/residual-th"
 
 
 def jobs(folder: Path, runs: int) -> Measured:
@@ -243,7 +323,7 @@ def jobs(folder: Path, runs: int) -> Measured:
     return measured
 
 
-PARTS = {part.__name__: part for part in (convert, start, growth, reference, jobs)}
+PARTS = {part.__name__: part for part in (convert, start, growth, applications, reference, jobs, small)}
 
 
 def machine() -> Iterator[str]:

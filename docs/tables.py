@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -271,23 +272,51 @@ def large_files() -> str:
     return markdown(rows)
 
 
+def applications() -> str:
+    """Keras' own large networks."""
+    import measure
+
+    measured = _costs()["parts"]["applications"]
+    rows: list[Row] = [
+        ("", *(f"{name}: CPU × floor; memory above `inspect`'s, × largest tensor" for name in measure.APPLICATIONS))
+    ]
+    for name in measure.converting(Path(), Path()):
+        shown = []
+        for network, application in measure.APPLICATIONS.items():
+            floor, base, this = (f"{network}, {of}" for of in (measure.FLOOR, "inspect", name))
+            above = measure.median(measured, this).peak - measure.median(measured, base).peak
+            shown.append(f"{measure.ratio(measured, 'cpu', this, floor)}; {above / application.largest:.2f}")
+        rows.append((f"`{name}`".replace(", ", "`, `"), *shown))
+    return markdown(rows)
+
+
 def other_costs() -> str:
     import measure
 
     parts = _costs()["parts"]
     jobs = measure.ratio(parts["jobs"], "wall", "--jobs 1", "--jobs 2")
-    reference = measure.ratio(parts["reference"], "cpu", "NumPy reference", "PyTorch, float64")
-    seconds = measure.median(parts["reference"], "NumPy reference").cpu
-    return markdown(
-        [
-            ("", ""),
-            ("eight files of 147 MB: time of `--jobs 1` / time of `--jobs 2`, two cores", str(jobs)),
+    rows: list[Row] = [
+        ("", ""),
+        ("eight files of 147 MB: time of `--jobs 1` / time of `--jobs 2`, two cores", str(jobs)),
+    ]
+    reference = parts["reference"]
+    for network in dict.fromkeys(name.rpartition(", ")[0] for name in reference if measure.REFERENCE in name):
+        ours, theirs = f"{network}, {measure.REFERENCE}", f"{network}, {measure.PYTORCH}"
+        rows.append(
             (
-                "NumPy reference, RoR-3-WRN-40-2, 8 images, float64, one core: time / time of PyTorch for the same",
-                f"{reference}; {seconds:.1f} s",
-            ),
-        ]
+                f"{measure.REFERENCE}, {network}, float64, one core: time / time of PyTorch for the same",
+                f"{measure.ratio(reference, 'cpu', ours, theirs)}; {measure.median(reference, ours).cpu:.1f} s",
+            )
+        )
+    ((_, usages),) = parts["small"].items()
+    each = [1000 * usage.cpu / measure.SMALL_FILES for usage in usages]
+    rows.append(
+        (
+            f"{measure.SMALL_FILES} small full models in one command: CPU for each",
+            f"{statistics.median(each):.0f} ms ({min(each):.0f}–{max(each):.0f})",
+        )
     )
+    return markdown(rows)
 
 
 def machine() -> str:
@@ -308,6 +337,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "digits": digits,
     "costs": costs,
     "large-files": large_files,
+    "applications": applications,
     "other-costs": other_costs,
     "machine": machine,
 }

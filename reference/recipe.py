@@ -64,3 +64,21 @@ def varied(logits, count):
                 chosen.append(index)
                 seen.add(answer)
     return sorted(chosen)
+
+
+APPLICATION_SEED = 16
+
+
+def application_weight(network, name, shape, ordering):
+    """A tensor of one of Keras' own large networks, stored in a dim ordering.
+
+    VGG16 has no BatchNormalization: its kernels have variance 2 / fan_in, or the image would hardly reach the end.
+    """
+    array = weight(name, shape, APPLICATION_SEED, 'OIHW' if ordering == 'th' else 'HWIO')
+    return array * np.float32(2) if network == 'vgg16' and len(shape) == 4 else array
+
+
+def application_images(ordering):
+    """Two, in [-3.5, 4.5]: pixels as these networks were trained on would drive a softmax of random weights to 1."""
+    made = images(APPLICATION_SEED, 2, 3, 224) * np.float32(8) - np.float32(3.5)
+    return made if ordering == 'th' else made.transpose(0, 2, 3, 1)

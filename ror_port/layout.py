@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from itertools import accumulate
+from typing import Any, Literal
 
 import numpy as np
 
 SLAB = 32
 """Lengths of the last axis that are copied at once."""
+
+BLOCK_BYTES = 1 << 20
+"""What is rearranged at once of a large tensor on its way to the disk, so that no second copy of it is in memory."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -28,34 +34,112 @@ Axes = tuple[int, ...]
 """A permutation: axis i of the result is axis ``axes[i]`` of the argument, as in `numpy.transpose`."""
 
 
-class Step(Protocol):
+@dataclass(frozen=True)
+class Arranged:
+    """An array whose elements were rearranged without a copy.
+
+    view: of the memory where the elements lie. groups: how many axes of `view` make each axis, in C order; where one
+    axis is made of several, NumPy could not say it by strides, but only by a copy.
+    """
+
+    view: Array
+    groups: Axes
+
+    @staticmethod
+    def of(array: Array) -> Arranged:
+        return Arranged(array, (1,) * array.ndim)
+
+    @property
+    def shape(self) -> Shape:
+        return tuple(math.prod(self.view.shape[axis] for axis in axes) for axes in self._axes)
+
+    @property
+    def _axes(self) -> list[range]:
+        """The axes of `view` that make each axis."""
+        ends = list(accumulate(self.groups))
+        return [range(end - count, end) for count, end in zip(self.groups, ends, strict=True)]
+
+    def transposed(self, axes: Axes) -> Arranged:
+        own = self._axes
+        order = [inner for axis in axes for inner in own[axis]]
+        return Arranged(self.view.transpose(order), tuple(self.groups[axis] for axis in axes))
+
+    def flipped(self, axes: Axes) -> Arranged:
+        own = self._axes
+        return Arranged(np.flip(self.view, tuple(inner for axis in axes for inner in own[axis])), self.groups)
+
+    def first_permuted(self, grid: Shape, axes: Axes) -> Arranged:
+        """With the first axis reordered as if it were a flattened grid whose axes are permuted."""
+        split = self if self.groups[0] == 1 else Arranged.of(self.array())  # splitting one axis takes no copy
+        view = split.view.reshape(*grid, *split.view.shape[1:])
+        rest = range(len(grid), view.ndim)
+        return Arranged(view.transpose(*axes, *rest), (len(grid), *split.groups[1:]))
+
+    def array(self) -> Array:
+        """As an array: a view where NumPy's strides can say it, else a copy."""
+        return self.view.reshape(self.shape)
+
+    def blocks(self) -> Iterator[tuple[Shape, Array]]:
+        """The elements in C order, in blocks of about BLOCK_BYTES, each with the index of its first element.
+
+        A block is C-contiguous and has all axes. It is a copy, but where the elements lie in order already: then all
+        of them are one block.
+        """
+        view, shape = self.view, self.shape
+        in_order = view.flags.c_contiguous and min(view.strides, default=0) >= 0  # not so: flipped, of length 1
+        if in_order or not view.size:
+            yield (0,) * len(shape), view.reshape(shape)
+            return
+        cut, size = 0, view.nbytes // view.shape[0]  # the axis of `view` that is cut; bytes for one index of it
+        while size > BLOCK_BYTES and cut < view.ndim - 1:
+            cut += 1
+            size //= view.shape[cut]
+        step = max(1, BLOCK_BYTES // size)
+        axis = next(number for number, axes in enumerate(self._axes) if cut in axes)
+        done = 0
+        for outer in np.ndindex(view.shape[:cut]):
+            for start in range(0, view.shape[cut], step):
+                block = copied(view[*outer, start : start + step])
+                first = tuple(map(int, np.unravel_index(done, shape)))
+                done += block.size
+                yield first, block.reshape((1,) * axis + (-1, *shape[axis + 1 :]))
+
+
+class Step(ABC):
     """One elementary rearrangement."""
 
     @property
+    @abstractmethod
     def inverse(self) -> Step: ...
 
-    def view(self, array: Array) -> Array: ...
+    @abstractmethod
+    def applied(self, array: Arranged) -> Arranged: ...
 
+    @abstractmethod
     def shape(self, shape: Shape) -> Shape: ...
+
+    def view(self, array: Array) -> Array:
+        """The array rearranged, without a copy where NumPy's strides can say it."""
+        return self.applied(Arranged.of(array)).array()
 
 
 @dataclass(frozen=True)
-class Transpose:
+class Transpose(Step):
     axes: Axes
 
     @property
     def inverse(self) -> Transpose:
         return Transpose(tuple(self.axes.index(i) for i in range(len(self.axes))))
 
-    def view(self, array: Array) -> Array:
-        return array.transpose(self.axes)
+    def applied(self, array: Arranged) -> Arranged:
+        return array.transposed(self.axes)
 
     def shape(self, shape: Shape) -> Shape:
         return tuple(shape[axis] for axis in self.axes)
 
 
 @dataclass(frozen=True)
-class Flip:
+class Flip(Step):
     """Reverses the given axes. Over both spatial axes of a kernel: a rotation by 180°."""
 
     axes: Axes
@@ -64,15 +148,15 @@ class Flip:
     def inverse(self) -> Flip:
         return self
 
-    def view(self, array: Array) -> Array:
-        return np.flip(array, self.axes)
+    def applied(self, array: Arranged) -> Arranged:
+        return array.flipped(self.axes)
 
     def shape(self, shape: Shape) -> Shape:
         return shape
 
 
 @dataclass(frozen=True)
-class PermuteFlattened:
+class PermuteFlattened(Step):
     """Reorders a flattened axis, the first one, as if its axes had been permuted before they were flattened.
 
     grid: the shape that was flattened in C order. axes: its permutation.
@@ -86,18 +170,18 @@ class PermuteFlattened:
     def inverse(self) -> PermuteFlattened:
         return PermuteFlattened(tuple(self.grid[axis] for axis in self.axes), Transpose(self.axes).inverse.axes)
 
-    def view(self, array: Array) -> Array:
-        if len(array) != math.prod(self.grid):
-            raise ValueError(f"an axis of length {len(array)} is no flattened {self.grid}")
-        order = np.arange(len(array)).reshape(self.grid).transpose(self.axes).ravel()
-        return array[order]
+    def applied(self, array: Arranged) -> Arranged:
+        length = array.shape[0]
+        if length != math.prod(self.grid):
+            raise ValueError(f"an axis of length {length} is no flattened {self.grid}")
+        return array.first_permuted(self.grid, self.axes)
 
     def shape(self, shape: Shape) -> Shape:
         return shape
 
 
 @dataclass(frozen=True)
-class Reshape:
+class Reshape(Step):
     """The same elements in C order under another shape."""
 
     before: Shape
@@ -107,8 +191,8 @@ class Reshape:
     def inverse(self) -> Reshape:
         return Reshape(self.after, self.before)
 
-    def view(self, array: Array) -> Array:
-        return array.reshape(self.after)
+    def applied(self, array: Arranged) -> Arranged:
+        return Arranged.of(array.array().reshape(self.after))
 
     def shape(self, shape: Shape) -> Shape:
         return self.after
@@ -127,11 +211,15 @@ class Layout:
     def inverse(self) -> Layout:
         return Layout(tuple(step.inverse for step in reversed(self.steps)))
 
+    def applied(self, array: Arranged) -> Arranged:
+        """The array rearranged, without a copy."""
+        for step in self.steps:
+            array = step.applied(array)
+        return array
+
     def view(self, array: Array) -> Array:
         """The array rearranged, without a copy where NumPy's strides can say it."""
-        for step in self.steps:
-            array = step.view(array)
-        return array
+        return self.applied(Arranged.of(array)).array()
 
     def __call__(self, array: Array) -> Array:
         """A rearranged copy, C-contiguous and of its own memory."""
@@ -157,15 +245,6 @@ def copied(array: Array) -> Array:
             slab = np.s_[..., start : start + SLAB, :]
             copy[slab] = array[slab]
     return copy
-
-
-def contiguous(array: Array) -> Array:
-    """The array itself where it is contiguous and in order, else a copy.
-
-    `ascontiguousarray` would leave a flipped 1×1 kernel its negative strides, which PyTorch does not take.
-    """
-    in_order = array.flags.c_contiguous and min(array.strides, default=0) >= 0
-    return array if in_order else copied(array)
 
 
 def transposition(old: str, new: str) -> Layout:

@@ -1,6 +1,6 @@
 """Genuine records of tiny networks, one for every kind of layer and setting: what Keras saved and computed.
 
-Recorded by `reference/record_layers`; its README has the keys.
+Recorded by `reference/record_layers`; its README has the keys. `application` has Keras' own large networks.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from genuine import FIXTURES
+from genuine import FIXTURES, recipe
 
 LAYERS = FIXTURES / "layers"
 
@@ -116,6 +116,9 @@ def cases(pattern: str = "*") -> list[Case]:
     return [case for case in found if fnmatch(str(case), pattern)]
 
 
+SERIES = ("inputs", "outputs", "outputs_float64", "outputs_again", "outputs_again_float64")
+
+
 def record(case: Case) -> LayerRecord:
     path = LAYERS / case.stack / f"{case.family}.npz"
     members = dict(_members(path)[case.name])
@@ -135,20 +138,44 @@ def record(case: Case) -> LayerRecord:
         SavedLayer(layer, {name: take(f"weights/{layer}/{number}") for number, name in enumerate(names)})
         for layer, names in listed
     )
-    series: dict[str, Any] = {
-        key: arrays(key) for key in ("inputs", "outputs", "outputs_float64", "outputs_again", "outputs_again_float64")
-    }
     made = LayerRecord(
         case,
         config=text("config"),
         attributes=json.loads(text("attributes")),
         session=json.loads(text("session")),
         layers=layers,
-        **series,
+        **{key: arrays(key) for key in SERIES},
     )
     if members:
         raise ValueError(f"{case}: a record with keys that nobody reads: {', '.join(members)}")
     return made
+
+
+def application(name: str) -> LayerRecord:
+    """One of fixtures/applications: "vgg16-th" … "resnet50-tf", with the weights and inputs that made it."""
+    network, ordering = name.split("-")
+    with np.load(FIXTURES / "applications" / f"{name}.npz") as stored:
+        texts = {key: stored[key].item().decode() for key in ("config", "attributes", "session", "layers", "shapes")}
+        outputs = {key: (stored[f"{key}/0"],) for key in ("outputs", "outputs_float64")}
+    shapes, recipes = json.loads(texts["shapes"]), recipe()
+
+    def tensor(layer: str, number: int, name: str) -> np.ndarray:
+        array: np.ndarray = recipes.application_weight(network, name, tuple(shapes[f"{layer}/{number}"]), ordering)
+        return array
+
+    layers = tuple(
+        SavedLayer(layer, {name: tensor(layer, number, name) for number, name in enumerate(names)})
+        for layer, names in json.loads(texts["layers"])
+    )
+    return LayerRecord(
+        Case("applications", network, ordering),
+        config=texts["config"],
+        attributes=json.loads(texts["attributes"]),
+        session=json.loads(texts["session"]),
+        layers=layers,
+        inputs=(recipes.application_images(ordering),),
+        **outputs,
+    )
 
 
 @cache

@@ -46,7 +46,7 @@ def numpy_reference(port: Port, images: np.ndarray, *nodes: str) -> Taps:
 def keras_file(port: Port, dtype: str, folder: Path) -> Path:
     path = folder / f"{dtype}.keras"
     moved = port.relayout("channels_last")
-    keras3.write_archive(path, Contents(moved.graph.for_keras(), port.parameters(moved), dtype, {}, port.family))
+    keras3.write_archive(path, Contents(moved.graph.for_keras(), port.arranged(moved), dtype, {}, port.family))
     return path
 
 
@@ -85,8 +85,8 @@ def keras_on(backend: str) -> Callable[[Port, np.ndarray, str, Path], Taps]:
 
 def torch_state(port: Port, dtype: str | None = None) -> dict[str, np.ndarray]:
     moved = port.relayout("channels_first")
-    contents = Contents(moved.graph, port.parameters(moved), dtype or port.dtype, {}, port.family)
-    return dict(pytorch.state(contents))
+    contents = Contents(moved.graph, port.arranged(moved), dtype or port.dtype, {}, port.family)
+    return {tensor.name: tensor.array() for tensor in pytorch.state(contents)}
 
 
 def torch_network(port: Port, dtype: str):

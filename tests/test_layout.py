@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ror_port.layout import NCHW_TO_NHWC, SAME, SLAB, Layout, PermuteFlattened, flip, transposition
+from ror_port import layout as layouts
+from ror_port.layout import NCHW_TO_NHWC, SAME, SLAB, Arranged, Layout, PermuteFlattened, flip, transposition
 
 OIHW_TO_HWIO, HWIO_TO_OIHW = transposition("OIHW", "HWIO"), transposition("HWIO", "OIHW")
 IO_TO_OI = transposition("IO", "OI")
@@ -86,3 +87,35 @@ def test_a_kernel_larger_than_a_slab_is_copied_whole() -> None:
     kernel = np.random.default_rng(0).normal(size=(5, 2 * SLAB + 3, 3, 3)).astype(np.float32)
     moved = (OIHW_TO_HWIO | FLIP_HW_OF_HWIO)(kernel)
     assert same_bytes(moved, np.array(kernel.transpose(2, 3, 1, 0)[::-1, ::-1], order="C"))
+
+
+ROWS = Layout((PermuteFlattened((3, 2, 5), (1, 2, 0)),))
+
+
+@pytest.mark.parametrize("limit", [1, 40, 400, 1 << 20])
+@pytest.mark.parametrize(
+    ("layout", "shape"),
+    [
+        (ROWS, (30, 7)),
+        (ROWS | transposition("IO", "OI"), (30, 7)),
+        (ROWS | ROWS.inverse, (30, 7)),
+        (ROWS | Layout((PermuteFlattened((10, 3), (1, 0)),)), (30, 7)),
+        (OIHW_TO_HWIO | FLIP_HW_OF_HWIO, (7, 6, 3, 2)),
+        (Layout(flip("K", "K").steps), (30,)),
+        (SAME, (30, 7)),
+        (ROWS, (30, 0)),
+        (SAME, ()),
+    ],
+)
+def test_blocks_are_the_whole(layout, shape, limit, monkeypatch) -> None:
+    monkeypatch.setattr(layouts, "BLOCK_BYTES", limit)
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    expected = layout(array)
+    found = np.full_like(expected, -1)
+    blocks = list(layout.applied(Arranged.of(array)).blocks())
+    for first, block in blocks:
+        assert block.flags.c_contiguous
+        assert block.nbytes <= max(limit, 4) or np.shares_memory(block, array)
+        found[tuple(slice(at, at + size) for at, size in zip(first, block.shape, strict=True))] = block
+    assert same_bytes(found, expected)
+    assert b"".join(block.tobytes() for _, block in blocks) == expected.tobytes()

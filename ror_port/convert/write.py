@@ -13,13 +13,13 @@ from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import Contents, Dtype, Format, Settings
-from ror_port.layout import Array, DataFormat
+from ror_port.layout import Arranged, DataFormat
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization
 from ror_port.source.port import Port
 
-Parameters = Iterable[tuple[Parameter, Array]]
+Parameters = Iterable[tuple[Parameter, Arranged]]
 
 Check = Callable[[Path], None]
 """Checks a finished output before it takes its place; raises where it is not to."""
@@ -73,7 +73,7 @@ def write(
         _ensure_theano_can(port, graph)
     graph = graph.for_keras() if format.stock else graph
     graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
-    graph, parameters = _filled(graph, (array for _, array in port.parameters(moved)), not format.keeps_norms)
+    graph, parameters = _filled(graph, (arranged for _, arranged in port.arranged(moved)), not format.keeps_norms)
     parameters = progress(parameters, len(graph.parameters))
     if fold_bn:
         from ror_port.network.folding import fold
@@ -94,7 +94,7 @@ def write(
     return Output(str(target), format.name, size(target), sha256(target))
 
 
-def _filled(graph: Graph, arrays: Iterable[Array], fill: bool) -> tuple[Graph, Parameters]:
+def _filled(graph: Graph, arrays: Iterable[Arranged], fill: bool) -> tuple[Graph, Parameters]:
     """The graph with its parameters. fill: give every BatchNormalization a gamma and a beta, of ones and zeros.
 
     PyTorch and ONNX have both or none.
@@ -102,13 +102,13 @@ def _filled(graph: Graph, arrays: Iterable[Array], fill: bool) -> tuple[Graph, P
     whole = graph.map(lambda layer: layer.plain if isinstance(layer, BatchNormalization) else layer) if fill else graph
     held = {parameter.name for parameter in graph.parameters}
 
-    def filled() -> Iterator[tuple[Parameter, Array]]:
+    def filled() -> Iterator[tuple[Parameter, Arranged]]:
         given = iter(arrays)
         for parameter in whole.parameters:
             if parameter.name in held:
                 yield parameter, next(given)
             else:
-                yield parameter, np.full(parameter.shape, float(parameter.role == "gamma"))
+                yield parameter, Arranged.of(np.full(parameter.shape, float(parameter.role == "gamma")))
 
     return whole, filled()
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ror_port.errors import UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
-from ror_port.layout import Array, DataFormat
+from ror_port.layout import Arranged, DataFormat
 from ror_port.mapping.engine import Note, unnoted
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph, Parameter
@@ -33,7 +33,7 @@ class Contents:
     """
 
     graph: Graph
-    parameters: Iterable[tuple[Parameter, Array]]
+    parameters: Iterable[tuple[Parameter, Arranged]]
     dtype: str
     stated: Mapping[str, Any]
     family: Family | None = None

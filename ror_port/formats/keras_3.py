@@ -244,8 +244,8 @@ def _write_weights(disk: BinaryIO, contents: Contents) -> None:
             file.group("layers")
         for name, container in containers.items():
             file.group(f"{container}/vars").text("name", names[name])
-        for name, array in laid_out(entries, contents.parameters, contents.dtype, contents.note):
-            file.dataset(name, array)
+        for tensor in laid_out(entries, contents.parameters, contents.dtype, contents.note):
+            file.dataset(tensor.name, tensor)
 
 
 def write_archive(path: Path, contents: Contents) -> None:

@@ -142,8 +142,8 @@ def write_model(path: Path, contents: Contents) -> None:
             group = root.group(layer.name)
             foreign = [entries[parameter.name].foreign for parameter in weights[layer.name]]
             group.names("weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
-        for name, array in laid_out(entries.values(), contents.parameters, contents.dtype, contents.note):
-            root.dataset(name, array)
+        for tensor in laid_out(entries.values(), contents.parameters, contents.dtype, contents.note):
+            root.dataset(tensor.name, tensor)
 
 
 def write_keras_1(path: Path, contents: Contents) -> None:
@@ -161,8 +161,8 @@ def write_keras_1(path: Path, contents: Contents) -> None:
         for node, layer in names.items():
             foreign = [entries[parameter.name].foreign for parameter in graph[node].parameters]
             file.group(layer).names("weight_names", [name.removeprefix(f"{layer}/") for name in foreign])
-        for name, array in laid_out(entries.values(), contents.parameters, contents.dtype, contents.note):
-            file.dataset(name, array)
+        for tensor in laid_out(entries.values(), contents.parameters, contents.dtype, contents.note):
+            file.dataset(tensor.name, tensor)
 
 
 def _stated_layer_names(graph: Graph) -> dict[str, str]:

@@ -25,7 +25,7 @@ from ror_port.formats.json_text import json_object
 from ror_port.formats.pytorch import PREPROCESSING, layers
 from ror_port.layout import Array, Shape
 from ror_port.mapping.convention import ONNX_CONVENTION
-from ror_port.mapping.engine import Entry, bind, laid_out
+from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import ONNX
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
@@ -119,7 +119,7 @@ _DIMS_OF_TENSOR, _TYPE_OF_TENSOR, _NAME_OF_TENSOR, _RAW_DATA_OF_TENSOR = 1, 2, 8
 
 
 def _write_model(
-    file: BinaryIO, model: Any, tensors: Iterable[tuple[str, Array]], shapes: Mapping[str, Shape], element: int
+    file: BinaryIO, model: Any, tensors: Iterable[Tensor], shapes: Mapping[str, Shape], element: int
 ) -> None:
     """Writes a model and, within its graph, the tensors, each as it comes.
 
@@ -141,9 +141,10 @@ def _write_model(
     file.write(model.SerializeToString(deterministic=True))
     file.write(_prefix(_GRAPH_OF_MODEL, len(graph) + sum(map(len, heads.values())) + sum(sizes.values())))
     file.write(graph)
-    for name, array in tensors:
-        file.write(heads[name])
-        file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+    for tensor in tensors:
+        file.write(heads[tensor.name])
+        for _, block in tensor.blocks:
+            file.write(block.astype(block.dtype.newbyteorder("<"), copy=False).data)
 
 
 def _prefix(field: int, length: int) -> bytes:

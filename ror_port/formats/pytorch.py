@@ -28,9 +28,8 @@ from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.format import Contents
 from ror_port.formats.json_text import json_object
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
-from ror_port.layout import Array
 from ror_port.mapping.convention import PYTORCH_CONVENTION
-from ror_port.mapping.engine import Entry, bind, laid_out
+from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import PYTORCH, TORCH_IGNORED, torch_names
 from ror_port.network.graph import Graph
 from ror_port.safety import limits
@@ -59,7 +58,7 @@ def entries(contents: Contents) -> tuple[Entry, ...]:
     return bind(PYTORCH_CONVENTION, graph.parameters, names)
 
 
-def state(contents: Contents) -> Iterator[tuple[str, Array]]:
+def state(contents: Contents) -> Iterator[Tensor]:
     """The state dict, one tensor after the other."""
     return laid_out(entries(contents), contents.parameters, contents.dtype, contents.note)
 
@@ -115,14 +114,15 @@ def _write_safetensors(file: BinaryIO, contents: Contents) -> None:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
-    for _, array in state(contents):
-        file.write(array.astype(dtype.newbyteorder("<"), copy=False).data)
+    for tensor in state(contents):
+        for _, block in tensor.blocks:
+            file.write(block.astype(dtype.newbyteorder("<"), copy=False).data)
 
 
 def write_state_dict(path: Path, contents: Contents) -> None:
     """A state dict that ``torch.load(path, weights_only=True)`` takes; needs torch."""
     torch = frameworks.torch()
-    tensors = {name: torch.from_numpy(array) for name, array in state(contents)}
+    tensors = {tensor.name: torch.from_numpy(tensor.array()) for tensor in state(contents)}
     with path.open("wb") as file, non_raising_file(file) as out:
         torch.save(tensors, out)
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
-from ror_port.layout import Array, Layout, Shape, contiguous
+import numpy as np
+
+from ror_port.layout import Arranged, Array, Layout, Shape
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.network.graph import Parameter
@@ -25,10 +28,6 @@ class Entry(NamedTuple):
     @property
     def foreign_shape(self) -> Shape:
         return self.layout.shape(self.parameter.shape)
-
-    def foreign_array(self, array: Array, dtype: str) -> Array:
-        """A canonical array as the format has it, C-contiguous; copied only where it lies otherwise."""
-        return contiguous(self.layout.view(array)).astype(dtype, copy=False)
 
 
 def bind(
@@ -58,24 +57,49 @@ def bind(
     return tuple(entries)
 
 
-Note = Callable[[Parameter, Array], None]
-"""Is told of each tensor as it goes to the disk, in the layout of its format."""
+Note = Callable[[Parameter, Shape, Array], None]
+"""Is told of each block of a tensor of the given shape as it goes to the disk, in the layout of its format."""
 
 
-def unnoted(_: Parameter, __: Array) -> None:
+def unnoted(_: Parameter, __: Shape, ___: Array) -> None:
     pass
 
 
+class Tensor(NamedTuple):
+    """A tensor as a format has it. blocks: its elements, C-contiguous, see `Arranged.blocks`; to be read once."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    blocks: Iterator[tuple[Shape, Array]]
+
+    def array(self) -> Array:
+        """All of it, for what writes tensors whole."""
+        first, block = next(self.blocks)
+        if block.shape == self.shape:
+            return block
+        array = np.empty(self.shape, self.dtype)
+        for index, part in chain([(first, block)], self.blocks):
+            array[tuple(slice(at, at + size) for at, size in zip(index, part.shape, strict=True))] = part
+        return array
+
+
 def laid_out(
-    entries: Iterable[Entry], parameters: Iterable[tuple[Parameter, Array]], dtype: str, note: Note = unnoted
-) -> Iterator[tuple[str, Array]]:
-    """Canonical parameters as a format has them: name there and C-contiguous array, one after the other."""
+    entries: Iterable[Entry], parameters: Iterable[tuple[Parameter, Arranged]], dtype: str, note: Note = unnoted
+) -> Iterator[Tensor]:
+    """Canonical parameters as a format has them, one after the other."""
     by_name = {entry.parameter.name: entry for entry in entries}
+    kind = np.dtype(dtype)
     for parameter, canonical in parameters:
-        entry = by_name[parameter.name]
-        array = entry.foreign_array(canonical, dtype)
-        note(parameter, array)
-        yield entry.foreign, array
+        arranged = by_name[parameter.name].layout.applied(canonical)
+        yield Tensor(by_name[parameter.name].foreign, arranged.shape, kind, _noted(parameter, arranged, kind, note))
+
+
+def _noted(parameter: Parameter, arranged: Arranged, dtype: np.dtype[Any], note: Note) -> Iterator[tuple[Shape, Array]]:
+    for first, block in arranged.blocks():
+        converted = block.astype(dtype, copy=False)
+        note(parameter, arranged.shape, converted)
+        yield first, converted
 
 
 class MappingError(Exception):

@@ -9,6 +9,7 @@ import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from ror_port.layout import DataFormat, Shape
@@ -81,11 +82,15 @@ class Software:
 
     def role_in_name(self, name: str) -> str | None:
         """The last word of a weight's name, whatever stands before it, if it is one of this software's; else None."""
-        word = _VARIABLE_SUFFIX.sub("", name)
+        found = self._last_word.search(_VARIABLE_SUFFIX.sub("", name))
+        return found[1] if found else None
+
+    @cached_property
+    def _last_word(self) -> re.Pattern[str]:
+        """What the name of a weight ends in; the longest word is found first."""
         between = self.full_name.partition("{weight}")[0][-1]
-        known = {getattr(weight, self.column) for weight in weights.WEIGHTS}
-        found = [k for k in known if re.search(rf"(?:^|{re.escape(between)}){re.escape(k)}$", word)]
-        return max(found, key=len, default=None)
+        words = {getattr(weight, self.column) for weight in weights.WEIGHTS}
+        return re.compile(rf"(?:^|{re.escape(between)})({'|'.join(map(re.escape, sorted(words)))})$")
 
     def layer_in_name(self, name: str) -> str | None:
         """What stands before the last word of a weight's name, where that is one of this software's; else None."""

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ror_port.layout import Array
+from ror_port.layout import Arranged
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
 from ror_port.network.layers import BatchNormalization, Conv2D
 
 
-def fold(graph: Graph, parameters: Iterable[tuple[Parameter, Array]]) -> tuple[Graph, list[tuple[Parameter, Array]]]:
+def fold(
+    graph: Graph, parameters: Iterable[tuple[Parameter, Arranged]]
+) -> tuple[Graph, list[tuple[Parameter, Arranged]]]:
     """The graph without the BatchNorms that directly follow a convolution which nothing else reads, and its weights.
 
     Parameters are canonical; those that change are computed in float64 and come as such. BatchNorms behind a sum or
@@ -41,11 +43,11 @@ def fold(graph: Graph, parameters: Iterable[tuple[Parameter, Array]]) -> tuple[G
         g.add_like(node, layer, *(merged.get(name, name) for name in node.inputs))
     folded = g.finish(*(merged.get(name, name) for name in graph.outputs))
 
-    arrays = {parameter.name: array for parameter, array in parameters}
+    arrays = {parameter.name: arranged.array() for parameter, arranged in parameters}
     for conv, norm in norm_of.items():
         assert isinstance(norm.layer, BatchNormalization)
         gamma, beta, mean, variance = (np.asarray(arrays[p.name], np.float64) for p in norm.parameters)
         scale = gamma / np.sqrt(variance + norm.layer.epsilon)
         arrays[f"{conv}/kernel"] = arrays[f"{conv}/kernel"] * scale  # output channels come last
         arrays[f"{conv}/bias"] = (arrays.get(f"{conv}/bias", 0.0) - mean) * scale + beta
-    return folded, [(parameter, arrays[parameter.name]) for parameter in folded.parameters]
+    return folded, [(parameter, Arranged.of(arrays[parameter.name])) for parameter in folded.parameters]

@@ -25,7 +25,7 @@ from ror_port.errors import (
 )
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredLayer, StoredTensor
-from ror_port.layout import SAME, Array, DataFormat
+from ror_port.layout import BLOCK_BYTES, SAME, Arranged, Array, DataFormat
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, Software, by_order, torch_names
@@ -109,7 +109,7 @@ class Port:
             raise UsageError(f"{self.checkpoint.path}: the port is closed; use it inside its with block, or load again")
         array = tensor.read()
         bad = None
-        if not np.isfinite(array).all():
+        if not _is_finite(array):
             bad = "NaN" if np.isnan(array).any() else "an infinity"
         elif parameter.role == "moving_variance" and (array < 0).any():
             bad = f"a negative variance ({array.min():g})"
@@ -145,17 +145,23 @@ class Port:
         """Every parameter in canonical form, read one after the other. moved: for which graph, see `relayout`.
 
         All are rearranged and nothing else, but for the variances of Keras up to 1.0.7 (see `canonical_graph`), which
-        come as float64. They come as views, for a writer to copy once, by the layout that it needs itself.
+        come as float64.
         """
+        for parameter, arranged in self.arranged(moved):
+            yield parameter, arranged.array()
+
+    def arranged(self, moved: Relayout | None = None) -> Iterator[tuple[Parameter, Arranged]]:
+        """The same, not yet copied into the order that they have now: a writer does that, block by block."""
         changes = moved.weights if moved else {}
         target = moved.graph if moved else self.canonical_graph
         for parameter, wanted in zip(self.graph.parameters, target.parameters, strict=True):
             stored = self.stored[parameter.name].shape
-            array = self.convention.layout(parameter, stored).inverse.view(self.untouched(parameter))
+            array = self.untouched(parameter)
             layer = parameter.layer
             if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
                 array = _canonical_variance(layer, array)
-            yield wanted, changes.get(parameter.name, SAME).view(array)
+            layout = self.convention.layout(parameter, stored).inverse | changes.get(parameter.name, SAME)
+            yield wanted, layout.applied(Arranged.of(array))
 
     def tensors(self) -> dict[str, dict[str, Array]]:
         """Node → role → untouched tensor: what the reference runs on."""
@@ -277,6 +283,12 @@ def source_statement(checkpoint: Checkpoint) -> dict[str, Any]:
     """Which file a network came from, and which that was made from."""
     source = {"file": printable(checkpoint.path.name), "sha256": checkpoint.sha256}
     return source | ({"made_from": checkpoint.stated["source"]} if "source" in checkpoint.stated else {})
+
+
+def _is_finite(array: Array) -> bool:
+    """Whether all numbers are finite; asked block by block, as the answer for each number is a byte."""
+    flat = array.reshape(-1)
+    return all(np.isfinite(flat[at : at + BLOCK_BYTES]).all() for at in range(0, max(flat.size, 1), BLOCK_BYTES))
 
 
 def _numbers(given: Any, argument: str) -> Array:

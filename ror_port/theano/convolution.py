@@ -27,14 +27,14 @@ def convolution(layer: Convolution, call: Call) -> Values:
 
     A true convolution lets the first element of a window meet the last of the kernel.
     """
-    rank = layer.rank
     kernel = _out_in_first(call.weights["kernel"], layer, call.stored)
-    spatial = kernel.shape[2:]
-    windows = _windows(channels_last(call.x, layer), layer, spatial)
+    sizes = kernel.shape[2:]
+    windows = _windows(channels_last(call.x, layer), layer, sizes)
     if call.stored.true_convolution:
-        windows = np.flip(windows, tuple(range(-rank, 0)))
-    inner = [rank + 1, *range(rank + 2, 2 * rank + 2)]
-    y = np.tensordot(windows, kernel, axes=(inner, [1, *range(2, rank + 2)]))
+        windows = np.flip(windows, tuple(range(-layer.rank, 0)))
+    y = np.zeros((*windows.shape[: layer.rank + 1], len(kernel)), windows.dtype)
+    for place in np.ndindex(*sizes):
+        y += np.tensordot(windows[..., *place], kernel[:, :, *place], (-1, 1))
     return as_layer_has_it(_with_bias(y, call), layer)
 
 

@@ -108,7 +108,7 @@ def test_a_tensor_of_another_type_is_detected(pre_ror, tmp_path) -> None:
         write(port, "weights", tmp_path)
         ledger = Ledger()
         for parameter, array in port.parameters():
-            ledger.note(parameter, np.array(array, "float64", order="C"))
+            ledger.note(parameter, array.shape, np.array(array, "float64", order="C"))
         with pytest.raises(OutputError, match="94 tensors differ from what was to be written"):
             ledger.compare(tmp_path / NAMES["weights"])
 

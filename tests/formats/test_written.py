@@ -15,7 +15,7 @@ from genuine import PRE_ROR, relative_l2
 from ror_port import tolerances
 from ror_port.convert import write as convert
 from ror_port.formats.format import Contents, by_name, of_command
-from ror_port.layout import NCHW_TO_NHWC
+from ror_port.layout import NCHW_TO_NHWC, Arranged
 from ror_port.source.port import load
 
 FILES = ("keras", "weights", "h5")
@@ -255,7 +255,7 @@ def test_a_very_deep_network_has_a_very_long_architecture(tmp_path) -> None:
     from ror_port.network.families import RoRWRN
 
     graph = RoRWRN(27, 1).graph()
-    parameters = ((parameter, np.zeros(parameter.shape, np.float32)) for parameter in graph.parameters)
+    parameters = ((parameter, Arranged.of(np.zeros(parameter.shape, np.float32))) for parameter in graph.parameters)
     keras_hdf5.write_model(tmp_path / "deep.h5", Contents(graph.for_keras(), parameters, "float32", {}))
     with h5py.File(tmp_path / "deep.h5") as file:
         assert len(file.attrs["model_config"]) > 1 << 16

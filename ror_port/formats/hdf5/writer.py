@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 
-from ror_port.layout import Array
+from ror_port.mapping.engine import Tensor
 from ror_port.safety.file_object import non_raising_file
 
 _WITH_GROUPS = h5p.create(h5p.LINK_CREATE)
@@ -38,12 +38,17 @@ class Group:
         """A new group, and its missing parents."""
         return Group(h5g.create(self._group, name.encode(), lcpl=_WITH_GROUPS), self._raise_deferred)
 
-    def dataset(self, name: str, array: Array) -> None:
-        """A new dataset of an array's shape and dtype, and its missing parents. Raises OSError where the disk fails."""
-        self._raise_deferred()
-        kind, space = h5t.py_create(array.dtype), h5s.create_simple(array.shape)
+    def dataset(self, name: str, tensor: Tensor) -> None:
+        """A new dataset, and its missing parents. Raises OSError where the disk fails."""
+        kind, space = h5t.py_create(tensor.dtype), h5s.create_simple(tensor.shape)
         made = h5d.create(self._group, name.encode(), kind, space, dcpl=_UNDATED, lcpl=_WITH_GROUPS)
-        made.write(h5s.ALL, h5s.ALL, array, kind)
+        for first, block in tensor.blocks:
+            self._raise_deferred()
+            if block.shape == tensor.shape:
+                made.write(h5s.ALL, h5s.ALL, block, kind)
+            else:
+                space.select_hyperslab(first, block.shape)
+                made.write(h5s.create_simple(block.shape), space, block, kind)
 
     def text(self, attribute: str, text: str, encoding: str = "utf-8") -> None:
         """A text attribute. As it is of variable length, HDF5 does not limit it."""
