@@ -62,7 +62,7 @@ class Pooling(Spatial):
         return [
             cls(
                 size,
-                settings.sizes(cls.rank, "strides", "stride") if stated else size,
+                settings.sizes(cls.rank, "strides", "stride") if stated is not None else size,
                 padding,  # type: ignore[arg-type]
                 counts and cls.torch == "AvgPool",
                 data_format=cls.format_of(settings),
