@@ -196,7 +196,7 @@ def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO, trusted: 
     if group.get_num_objs() > limits.MAX_LAYERS:
         raise UnsafeFile(f"{path}: {group.get_num_objs()} layers; the limit is {limits.MAX_LAYERS}")
     layers, tensors = [], hdf5.Tensors(root, path, source, trusted=trusted)
-    for container in [name.decode("utf-8", "replace") for name in group]:
+    for container in sorted((name.decode("utf-8", "replace") for name in group), key=_counted):
         match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
         variables = hdf5.group(group, f"{container}/vars", path)
         roles, count = ROLES.get(match[1], ()) if match else (), variables.get_num_objs()
@@ -212,6 +212,12 @@ def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO, trusted: 
     if len({name for name, _ in layers}) < len(layers):
         raise NotACheckpoint(f"{path}: two layers of one name")
     return layers
+
+
+def _counted(container: str) -> tuple[str, int]:
+    """The class of a container and its number, by which Keras counts them."""
+    name, _, number = container.rpartition("_")
+    return (name, int(number)) if number.isdecimal() and len(number) < 10 else (container, 0)
 
 
 def write_weights(path: Path, contents: Contents) -> None:

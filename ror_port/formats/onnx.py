@@ -29,6 +29,7 @@ from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import ONNX
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
+from ror_port.network.layers.layer import OnnxOperator
 from ror_port.network.relayout import relayout
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
@@ -84,6 +85,8 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
         if isinstance(node.layer, Input):
             continue
         operators = node.layer.to_onnx(*graph.shapes(node))
+        if not operators and node.name in graph.outputs:
+            operators = [OnnxOperator("Identity")]
         if not operators:
             skipped[node.name] = inputs[0]
         for index, operator in enumerate(operators):
@@ -93,7 +96,8 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
             for number, constant in enumerate(operator.constants):
                 inputs.append(f"{name}/constant{number}" if constant else "")
                 if constant:
-                    nodes.append(make("Constant", [], [inputs[-1]], inputs[-1], value_ints=list(constant)))
+                    kind = "value_floats" if isinstance(constant[0], float) else "value_ints"
+                    nodes.append(make("Constant", [], [inputs[-1]], inputs[-1], **{kind: list(constant)}))
             while operator.folds and len(inputs) > 2:
                 first = f"{name}/first{len(inputs)}"
                 nodes.append(make(operator.kind, inputs[:2], [first], first, **operator.attributes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
@@ -77,6 +78,7 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
     """The lines of ``__init__`` and of ``forward``."""
     modules: list[str] = []
     lines: list[str] = []
+    made: dict[str, str | None] = {}
     order = [node for node in graph if not isinstance(node.layer, Input)]
     single = len(graph.inputs) == 1
     variables = {node.name: "x" if single else names[node.name] for node in graph.inputs}
@@ -85,6 +87,10 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
         variables[graph.input.name] = names[graph.input.name]
     for index, node in enumerate(order):
         code = node.layer.to_torch(*graph.shapes(node))
+        if made.setdefault(node.owner, code.module) != code.module:
+            raise UnknownNetwork(
+                f"{node.owner} is used at several places, of shapes that take one module each in PyTorch"
+            )
         if code.module is not None and node.shares is None:
             modules.append(f"        self.{names[node.name]} = {code.module}")
         sources = [variables[name] for name in node.inputs]

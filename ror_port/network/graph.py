@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
 from ror_port.network.layers import Input, Layer, Softmax
 
@@ -162,16 +163,34 @@ class Graph:
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
             node.layer.for_keras(_Replacement(g, node), *node.inputs)
+        for node in g.nodes.values():
+            if node.layer != g.nodes[node.owner].layer:
+                raise _needs_several_layers(node.owner)
         return g.finish(*self.outputs)
 
     def until(self, *names: str) -> Graph:
-        """The graph that ends in the named nodes, without what does not lead there."""
+        """The graph that ends in the named nodes, without what does not lead there.
+
+        Of a layer that is used at several places, the first that is left has the weights.
+        """
         needed = set(names)
         for node in reversed(self.nodes):
             if node.name in needed:
                 needed.update(node.inputs)
-        nodes = tuple(node for node in self.nodes if node.name in needed)
-        return Graph(nodes, names, tuple(tap for tap in self.taps if tap in needed))
+        nodes: list[Node] = []
+        heirs: dict[str, str] = {}
+        for node in (node for node in self.nodes if node.name in needed):
+            if node.shares and node.shares not in needed:
+                heir = heirs.setdefault(node.shares, node.name)
+                first = heir == node.name
+                parameters = tuple(p._replace(node=heir) for p in self[node.shares].parameters if first)
+                node = node._replace(shares=None if first else heir, parameters=parameters)
+            nodes.append(node)
+        return Graph(tuple(nodes), names, tuple(tap for tap in self.taps if tap in needed))
+
+
+def _needs_several_layers(owner: str) -> UnknownNetwork:
+    return UnknownNetwork(f"{owner} is used at several places, of shapes that take one layer each in today's Keras")
 
 
 class _Replacement(NamedTuple):
@@ -187,6 +206,8 @@ class _Replacement(NamedTuple):
         shares = self.node.shares
         if shares and suffix:
             shares = f"{shares}_{suffix}"
+            if shares not in self.g.nodes:
+                raise _needs_several_layers(self.node.owner)
         original_name = None if suffix else self.node.original_name
         return self.g.add(name, layer, *inputs, original_name=original_name, shares=shares)
 

@@ -41,6 +41,7 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
     g = GraphBuilder(list(graph.taps))
     arrangements: dict[str, Arrangement] = {}
     weights: dict[str, Layout] = {}
+    taken: dict[str, tuple[Arrangement, ...]] = {}
     for node in graph:
         shapes = graph.shapes(node)
         arrived = tuple(arrangements[name] for name in node.inputs)
@@ -50,7 +51,10 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
             shape = Transpose(axes).shape(node.shape) if axes else node.shape
             g.add_like(node, Input(shape))
             continue
-        layer, wanted, output, changes = node.layer.moved(target, arrived, shapes)
+        # what shares its weights is one layer elsewhere, so that all uses of it must become the same one
+        alike = taken[node.shares] if node.shares else arrived
+        layer, wanted, output, changes = node.layer.moved(target, alike, shapes)
+        taken[node.name] = wanted
         if isinstance(output, PermuteFlattened) and isinstance(node.layer, Flatten) and not _read_by_rows(graph, node):
             before = tuple(range(len(shapes[0])))
             before = (*before[1:], 0) if node.layer.data_format == "channels_first" else before

@@ -32,13 +32,15 @@ class Stated(NamedTuple):
     """A stored architecture. layers: node → layer of the file that has its weights; frozen: nodes that are not trained.
 
     A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. format_assumed:
-    whether the data format of some layers stands nowhere, and none of their neighbours tells it.
+    whether the data format of some layers stands nowhere, and none of their neighbours tells it. listed: class →
+    layers, in the order of the architecture.
     """
 
     graph: Graph
     layers: Mapping[str, str]
     frozen: frozenset[str] = frozenset()
     format_assumed: bool = False
+    listed: Mapping[str, Sequence[str]] = {}
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
         """Layer of the file → parameters in the order in which Keras keeps them: first those that are trained."""
@@ -73,7 +75,10 @@ def stated_graph(
         raise NotACheckpoint(f"{where}: an input that leads to no output")
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
     assumed = bool(assembly.session.left_open) and assembly.format_unstated
-    return Stated(used, layers, frozenset(assembly.frozen), assumed)
+    listed: dict[str, list[str]] = {}
+    for layer in assembly.listed(config):
+        listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
+    return Stated(used, layers, frozenset(assembly.frozen), assumed, listed)
 
 
 def stored_layers(config: Json) -> list[Json]:
@@ -180,6 +185,16 @@ class Assembly:
             if stated_name(layer) is None and layer["class_name"] in MODELS and left:
                 self.unnamed[id(layer)] = left.pop(0)
 
+    def listed(self, model: Json) -> Iterator[Json]:
+        """The layers of the file, in the order of the architecture: a Merge in front stands for those of its models."""
+        inner = model["config"]
+        for layer in inner if isinstance(inner, list) else inner["layers"]:
+            if layer["class_name"] == "Merge" and "layers" in layer["config"]:
+                for branch in layer["config"]["layers"]:
+                    yield from self.listed(branch)
+            else:
+                yield layer
+
     def model(self, config: Json, inputs: Sequence[str] | None, place: _Place, shared: str | None) -> list[str]:
         """Adds a model; returns the nodes of its outputs.
 
@@ -275,8 +290,8 @@ class Assembly:
         ends = [self._tensor(tensor, by_name) for tensor in listed_tensors(inner.get("output_layers"))]
         begins = [self._tensor(tensor, by_name) for tensor in listed_tensors(inner.get("input_layers"))]
         names = [begin.layer for begin in begins]
-        if not ends or len(set(names)) < len(names):
-            raise self.broken("no outputs, or inputs that are listed twice")
+        if not ends or len(set(names)) < len(names) or any(begin.call or begin.output for begin in begins):
+            raise self.broken("no outputs, or inputs that are listed twice, or are no inputs")
         loose = {name for name, layer in by_name.items() if layer["class_name"] == "InputLayer"} ^ set(names)
         if loose:
             raise self.broken(f"{quote(min(loose))} is an input, or is called one, and not both")
@@ -306,13 +321,18 @@ class Assembly:
     def _in_order(
         self, sources: Mapping[tuple[str, int], Sequence[_Tensor]], given: Mapping[tuple[str, int], Any]
     ) -> Iterator[tuple[str, int]]:
-        """Calls so that each comes behind what it reads, else in the order of the file."""
+        """Calls so that each comes behind what it reads and behind the layer's call before, else as the file has them.
+
+        The first call of a layer has its weights.
+        """
         keys = [key for key in sources if key not in given]
         position = {key: index for index, key in enumerate(keys)}
         waiting: dict[tuple[str, int], int] = {}
         readers: dict[tuple[str, int], list[tuple[str, int]]] = {key: [] for key in keys}
         for key in keys:
-            needed = {(tensor.layer, tensor.call) for tensor in sources[key]} - given.keys()
+            name, number = key
+            before = {(name, number - 1)} if number else set()
+            needed = ({(tensor.layer, tensor.call) for tensor in sources[key]} | before) - given.keys()
             waiting[key] = len(needed)
             for source in needed:
                 if source not in position:
@@ -456,8 +476,8 @@ def listed_tensors(stated: Any) -> list[Any]:
 
 def _keras_3_tensors(node: Json, where: str, name: str) -> list[Any]:
     args, kwargs = node.get("args"), node.get("kwargs")
-    idle = isinstance(kwargs, dict) and all(value is None for value in kwargs.values())
-    if not isinstance(args, list) or len(args) != 1 or not (idle or kwargs is None):
+    idle = kwargs is None or (isinstance(kwargs, dict) and kwargs.items() <= {"mask": None, "training": None}.items())
+    if not isinstance(args, list) or len(args) != 1 or not idle:
         raise UnknownNetwork(f"{where}: layer {quote(name)} is called with arguments that are not supported")
     tensors = args[0] if isinstance(args[0], list) else args
     histories = []

@@ -500,6 +500,8 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
     stated = _stated(checkpoint, theano, origin.version, given)
+    if stated is not None and checkpoint.config_file is None:
+        _ensure_listed_alike(checkpoint, stated)
     unstated = _unstated(checkpoint, theano, origin.version, stated, convention, given)
     found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
     understood = _Understood(None, Graph((), ()), {}, "", (), {})
@@ -554,6 +556,22 @@ def _ensure_unswapped(checkpoint: Checkpoint, software: Software) -> None:
                 raise NotACheckpoint(
                     f"{checkpoint.path}: layers contradict themselves: {quote(layer)} holds weights that are called "
                     f"after {quote(str(elsewhere[layer]))}, and the other way round; the file was altered later"
+                )
+
+
+def _ensure_listed_alike(checkpoint: Checkpoint, stated: Stated) -> None:
+    """Raises NotACheckpoint where layers of one class are in another order in the architecture than the weights are.
+
+    Keras pairs them by their order, and their names must not contradict it. Of all genuine files they agree.
+    """
+    held = [layer.name for layer in checkpoint.weighted]
+    for kind, names in stated.listed.items():
+        listed = [name for name in dict.fromkeys(names) if name in held]
+        for name, other in zip(listed, (layer for layer in held if layer in names), strict=True):
+            if name != other:
+                raise NotACheckpoint(
+                    f"{checkpoint.path}: {checkpoint.config_where}: lists the {kind} {quote(name)} where the weights "
+                    f"are those of {quote(other)}; the file was altered later"
                 )
 
 

@@ -134,6 +134,8 @@ class ReLU(Layer):
         ]
 
     def to_keras(self) -> KerasLayer:
+        if min(self.max_value or 0.0, self.negative_slope, self.threshold) < 0:
+            raise UnknownNetwork(f"{self}: the ReLU of today's Keras takes no negative settings")
         config = {"max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold}
         return KerasLayer("ReLU", config)
 
@@ -198,8 +200,8 @@ class PReLU(Layer):
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
-        stated = settings.get("shared_axes") or []
-        axes = [stated] if isinstance(stated, int) else stated
+        stated = settings.get("shared_axes")
+        axes = [] if stated is None else [stated] if isinstance(stated, int) else stated
         if not isinstance(axes, list) or any(isinstance(a, bool) or not isinstance(a, int) or a < 1 for a in axes):
             raise settings.refuse(f"shared_axes is {stated!r}, which is not understood")
         return [cls(tuple(axes))]

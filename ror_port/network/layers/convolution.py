@@ -91,7 +91,7 @@ class Convolution(Windowed):
             settings.integer("filters", "nb_filter"),
             kernel_size(cls, settings),
             settings.sizes(cls.rank, "strides", "subsample", "subsample_length", default=1),
-            padding_of(settings, ("same", "valid", "full", "causal")),
+            padding_of(settings, ("same", "valid", "full", *(["causal"] if cls.rank == 1 else []))),
             dilation(cls, settings),
             settings.flag("use_bias", "bias", default=True),
             settings.initializer("kernel_initializer", "init", default="glorot_uniform"),

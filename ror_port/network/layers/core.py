@@ -108,7 +108,7 @@ class Flatten(Layer):
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         """The setting exists since Keras 2.1.6. Where it is not stated, the axes are flattened as they are."""
         stated = settings.get("data_format", default=None)
-        return [cls(data_format=settings.data_format() if stated else "channels_last")]
+        return [cls(data_format=settings.data_format() if stated is not None else "channels_last")]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return (math.prod(inputs[0]),)

@@ -28,14 +28,14 @@ class KerasLayer(NamedTuple):
 class OnnxOperator(NamedTuple):
     """An ONNX operator. weights: the roles of those that it takes, where the layer has them.
 
-    constants: further inputs that are lists of integers; an empty one is left out. folds: whether the operator takes
+    constants: further inputs that are lists of numbers; an empty one is left out. folds: whether the operator takes
     two inputs and is applied to the first two, then to that and the third, and so on.
     """
 
     kind: str
     attributes: Mapping[str, Any] = {}
     weights: Sequence[str] = ()
-    constants: Sequence[Sequence[int]] = ()
+    constants: Sequence[Sequence[float]] = ()
     folds: bool = False
 
 

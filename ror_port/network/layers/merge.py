@@ -161,7 +161,7 @@ class Dot(Layer):
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
-        return [cls(_axes(settings, "axes"), settings.flag("normalize", default=False))]
+        return [cls(_axes(settings, "axes", default=None), settings.flag("normalize", default=False))]
 
     def bound(self, *inputs: Shape) -> Self:
         first, second = (axis_of(axis, shape) for axis, shape in zip(self.axes, inputs, strict=True))
@@ -202,14 +202,15 @@ class Dot(Layer):
         return [product, OnnxOperator("Unsqueeze", constants=[(1,)])]
 
 
-def _axes(settings: Settings, *names: str) -> tuple[int, int]:
-    stated = settings.get(*names, default=-1)
+def _axes(settings: Settings, name: str, default: int | None) -> tuple[int, int]:
+    stated = settings.get(name, default=default)
     while isinstance(stated, list) and len(stated) == 1:
         stated = stated[0]
     pair = [stated, stated] if isinstance(stated, int) else stated
-    pair = [axis[0] if isinstance(axis, list) and len(axis) == 1 else axis for axis in pair or []]
+    pair = pair if isinstance(pair, list) else []
+    pair = [axis[0] if isinstance(axis, list) and len(axis) == 1 else axis for axis in pair]
     if len(pair) != 2 or any(isinstance(axis, bool) or not isinstance(axis, int) for axis in pair):
-        raise settings.refuse(f"{names[0]} is {stated!r}; one axis of each input is expected")
+        raise settings.refuse(f"{name} is {stated!r}; one axis of each input is expected")
     return pair[0], pair[1]
 
 
@@ -232,4 +233,4 @@ class Merge(Layer):
         mode = settings.choice("mode", choices=(*modes, "concat", "dot"), default="sum")
         if mode == "concat":
             return Concatenate.from_keras(settings)
-        return [Dot(_axes(settings, "dot_axes"))] if mode == "dot" else [modes[mode]()]
+        return [Dot(_axes(settings, "dot_axes", default=-1))] if mode == "dot" else [modes[mode]()]

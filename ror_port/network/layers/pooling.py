@@ -62,7 +62,7 @@ class Pooling(Spatial):
         return [
             cls(
                 size,
-                settings.sizes(cls.rank, "strides", "stride") if stated else size,
+                settings.sizes(cls.rank, "strides", "stride") if stated is not None else size,
                 padding,  # type: ignore[arg-type]
                 counts and cls.torch == "AvgPool",
                 data_format=cls.format_of(settings),
@@ -121,7 +121,8 @@ class Pooling(Spatial):
             part = x
             if (begin, end) != (0, length):
                 part = g.add(f"part{number}", self._cropping(axis, begin, length - end), part)
-            found.append(part if window == 1 else g.add("window", self._window(axis, window, stride), part))
+            one = end - begin == 1  # of which any figure is the element itself
+            found.append(part if one else g.add("window", self._window(axis, window, stride), part))
         if len(found) == 1:
             return g.add(suffix, Activation("linear"), found[0])
         counted = 1 + axis + (self.data_format == "channels_first")

@@ -38,12 +38,10 @@ class UpSampling(Spatial):
         return TorchCode(None, f"{{x}}{repeats}")
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
-        sizes = list(self.output_shape(*inputs))
+        """With a factor for every axis: ONNX Runtime 1.31 fails on a Resize of some axes between two Transposes."""
         attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        axes = [1] if self.rank == 1 else list(range(2, self.rank + 2))
-        lengths = sizes[:1] if self.rank == 1 else sizes[1:]
-        resize = OnnxOperator("Resize", {**attributes, "axes": axes}, constants=[(), (), tuple(lengths)])
-        return [resize]
+        factors = (1.0, *map(float, self.size), 1.0) if self.rank == 1 else (1.0, 1.0, *map(float, self.size))
+        return [OnnxOperator("Resize", attributes, constants=[(), factors])]
 
 
 class UpSampling1D(UpSampling):
