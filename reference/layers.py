@@ -539,6 +539,65 @@ def networks(to):
             Spec('BatchNormalization', axis=1), Spec('Activation', 'elu'), Spec('Flatten'), Spec('Dense', 4),
             Spec('Activation', 'softsign'))
     to.add('mixed-orderings', mixed)
+    to.line('vgg', Image(9, 8), *[Spec('Conv2D', 3, 3, padding='same', activation='relu') for _ in range(2)] +
+            [Spec('MaxPooling2D', (2, 2), strides=(2, 2))] +
+            [Spec('Conv2D', 4, 3, padding='same', activation='relu') for _ in range(2)] +
+            [Spec('MaxPooling2D', (2, 2), strides=(2, 2)), Spec('Flatten'), Spec('Dense', 6, activation='relu'),
+             Spec('Dropout', 0.5), Spec('Dense', 3, activation='softmax')])
+    to.add('inception', inception)
+    to.add('u-net', u_net)
+    to.add('siamese', siamese)
+    to.add('autoencoder', autoencoder)
+
+
+def inception():
+    """Four branches, as in GoogLeNet, behind a stem, and another block that joins theirs by a sum."""
+    axis = channel_axis()
+
+    def conv(x, *settings, **more):
+        return Spec('Activation', 'relu')(Spec('BatchNormalization', axis=axis)(
+            Spec('Conv2D', *settings, padding='same', **more)(x)))
+
+    entry = L.Input(shape_of(Image(8, 7)))
+    stem = conv(entry, 3, 3, strides=2)
+    branches = [conv(stem, 2, 1), conv(conv(stem, 2, 1), 3, 3), conv(conv(stem, 2, 1), 2, 5),
+                conv(Spec('MaxPooling2D', (3, 3), strides=(1, 1), padding='same')(stem), 2, 1)]
+    block = Spec('Concatenate', axis)(*branches)
+    block = Spec('Add')(conv(block, 4, (1, 3)), conv(block, 4, (3, 1)))
+    top = Spec('GlobalAveragePooling2D')(Spec('AveragePooling2D', (3, 3), strides=(1, 1), padding='same')(block))
+    return model_of([entry], [Spec('Dense', 3, activation='softmax')(top)])
+
+
+def u_net():
+    axis = channel_axis()
+    entry = L.Input(shape_of(Image(8, 4)))
+    one = Spec('Conv2D', 3, 3, padding='same', activation='relu')(entry)
+    two = Spec('Conv2D', 4, 3, padding='same', activation='relu')(Spec('MaxPooling2D', (2, 2))(one))
+    low = Spec('Conv2D', 5, 3, padding='same', activation='relu')(Spec('MaxPooling2D', (2, 2))(two))
+    up = Spec('Concatenate', axis)(Spec('UpSampling2D', (2, 2))(low), two)
+    up = Spec('Conv2D', 4, 3, padding='same', activation='relu')(up)
+    up = Spec('Concatenate', axis)(Spec('UpSampling2D', (2, 2))(up), one)
+    up = Spec('Conv2D', 3, 2, padding='same', activation='relu')(up)
+    return model_of([entry], [Spec('Conv2D', 1, 1, activation='sigmoid')(up)])
+
+
+def siamese():
+    """One network looks at both images; how alike they are is told from the product of what it sees."""
+    shared = sequential(Image(6, 5), Spec('Conv2D', 3, 3, activation='relu'), Spec('MaxPooling2D', (2, 1)),
+                        Spec('Flatten'), Spec('Dense', 4, activation='tanh'))
+    left, right = L.Input(shape_of(Image(6, 5)), name='left'), L.Input(shape_of(Image(6, 5)), name='right')
+    both = Spec('Multiply')(shared(left), shared(right))
+    return model_of([left, right], [Spec('Dense', 1, activation='sigmoid')(both)])
+
+
+def autoencoder():
+    """As in Keras' blog: pooled down, and up again."""
+    return functional(Image(8, 4), Spec('Conv2D', 4, 3, padding='same', activation='relu'),
+                      Spec('MaxPooling2D', (2, 2), padding='same'),
+                      Spec('Conv2D', 2, 3, padding='same', activation='relu'),
+                      Spec('MaxPooling2D', (2, 2), padding='same'), Spec('UpSampling2D', (2, 2)),
+                      Spec('Conv2D', 3, 3, padding='same', activation='relu'), Spec('UpSampling2D', (2, 2)),
+                      Spec('Conv2D', 1, 3, padding='same', activation='sigmoid'))
 
 
 def residual():
