@@ -152,6 +152,12 @@ def quote(name: str) -> str:
     return f"'{shown if len(shown) <= 120 else shown[:117] + '...'}'"
 
 
+def shown(value: object) -> str:
+    """A value from a file as Python writes it, for a message: printable, and cut to 120 characters."""
+    text = printable(repr(value))
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
 def printable(text: object) -> str:
     """A text with everything escaped that is not printable, so that a terminal shows one line and obeys none of it."""
     shown = str(text)

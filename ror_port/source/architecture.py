@@ -74,7 +74,10 @@ def _from_yaml(text: bytes, path: Path) -> Any:
     package = yaml()
 
     class Loader(package.SafeLoader):  # type: ignore[name-defined, misc]
-        pass
+        def flatten_mapping(self, node: Any) -> None:
+            """Refuses merge keys: Keras writes none, and PyYAML before 6.0.4 takes exponential time for them."""
+            if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+                raise package.YAMLError("merge keys, which no Keras writes")
 
     def tuple_(loader: Any, node: Any) -> Any:
         return loader.construct_sequence(node, deep=True)

@@ -359,10 +359,13 @@ class Assembly:
             raise self.broken(f"layer {quote(name)}: its inbound_nodes are no list, or too many")
         if not nodes and layer["class_name"] != "InputLayer":
             raise self.broken(f"layer {quote(name)} has no inputs")
-        return [
+        calls = [
             _keras_3_tensors(node, self.where, name) if isinstance(node, dict) else listed_tensors(node)
             for node in nodes
         ]
+        if any(len(call) > limits.MAX_LAYERS for call in calls):
+            raise UnsafeFile(f"{self.where}: layer {quote(name)} has more than {limits.MAX_LAYERS} inputs")
+        return calls
 
     def _tensor(self, stated: Any, layers: Mapping[str, Json]) -> _Tensor:
         """A tensor [layer, node, output], in Keras 2 with the arguments of the call as a fourth."""
@@ -374,7 +377,7 @@ class Assembly:
                     raise self.broken(f"there is no layer {quote(name)}")
                 nested = layers[name]["class_name"] in MODELS and self.session.version < (3,)
                 return _Tensor(name, node - nested, output)  # a model has used up its node 0 on itself
-            case [str() as name, int(), int(), _]:
+            case [str() as name, int() as node, int() as output, _] if min(node, output) >= 0:
                 raise self.refuse(f"a call of {quote(name)} with arguments is not supported")
         raise self.broken(f"{quote(str(stated))} where a tensor [layer, node, output] is expected")
 
@@ -407,7 +410,7 @@ class Assembly:
                 part = part.fitted(self.shapes.get(place.owner or name, ()) if not place.owner else (), *sizes)
                 self.g.add(node, part, *sources, shares=owner)
             except (ValueError, IndexError) as error:
-                raise UnknownNetwork(f"{where}: {error}") from None
+                raise UnknownNetwork(f"{where}: {str(error)[:300]}") from None
             self.layers[node] = place.owner or name
             if frozen:
                 self.frozen.add(node)

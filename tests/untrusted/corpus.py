@@ -873,7 +873,7 @@ config(
     each("InputLayer", batch_input_shape=[None, -32, 32, 3]),
 )
 config("config: vast images", 7, "", each("InputLayer", batch_input_shape=[None, 65_535, 65_535, 3]))
-config("config: strides of text", 7, r"strides is '\x1b[2J'", each("Conv2D", strides="\x1b[2J"))
+config("config: strides a text", 7, r"strides is '\x1b[2J'", each("Conv2D", strides="\x1b[2J"))
 
 
 def both_orderings(old: dict[str, Any]) -> None:
@@ -888,6 +888,263 @@ config(
     "cannot merge values of shapes",
     both_orderings,
 )
+
+# model_config again: of edges, names, numbers and nesting that no Keras writes.
+
+
+def layer_of(old: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next(layer for layer in old["config"]["layers"] if layer["class_name"] == kind)
+
+
+def setting(kind: str, **values: Any) -> Callable[[dict[str, Any]], None]:
+    """Sets values in the first layer of a class."""
+    return lambda old: layer_of(old, kind)["config"].update(values)
+
+
+def edges(kind: str, make: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
+    """Changes the inbound_nodes of the first layer of a class: of the list of calls what `make` returns."""
+
+    def change(old: dict[str, Any]) -> None:
+        layer = layer_of(old, kind)
+        layer["inbound_nodes"] = make(layer["inbound_nodes"])
+
+    return change
+
+
+def whole(make: Callable[[list[dict[str, Any]]], Any]) -> Callable[[dict[str, Any]], None]:
+    """Changes the list of layers."""
+    return lambda old: old["config"].__setitem__("layers", make(old["config"]["layers"]))
+
+
+def named(name: Any) -> Callable[[dict[str, Any]], str]:
+    """Renames a layer, wherever it is mentioned."""
+
+    def change(old: dict[str, Any]) -> str:
+        return json.dumps(old).replace(json.dumps(layer_of(old, "Conv2D")["name"]), json.dumps(name))
+
+    return change
+
+
+def nest(depth: int, kind: str = "Sequential") -> Callable[[dict[str, Any]], str]:
+    """Models within models, as text: Python's own encoder does not go so deep."""
+    return lambda _: f'{{"class_name": "{kind}", "config": {{"layers": [' * depth + "]}}" * depth
+
+
+def merge_of(*branches: Any) -> dict[str, Any]:
+    merge = {"class_name": "Merge", "config": {"name": "m", "mode": "sum", "layers": list(branches)}}
+    return {"class_name": "Sequential", "config": [merge]}
+
+
+def branching(depth: int) -> dict[str, Any]:
+    """A Merge of Merges: of two branches each, so that the whole is as large as it is deep."""
+    model = merge_of()
+    for _ in range(depth):
+        model = merge_of(model, model)
+    return model
+
+
+def chain(count: int) -> str:
+    """A Sequential of so many layers."""
+    layer = '{"class_name":"Activation","config":{}}'
+    return '{"class_name":"Sequential","config":[' + ",".join([layer] * count) + "]}"
+
+
+def shared_within_shared(depth: int) -> dict[str, Any]:
+    """Models that use another one twice, which uses another one twice, and so on: 2 to the power of depth layers."""
+    ends = {"input_layers": [["in", 0, 0]], "output_layers": [["add", 0, 0]]}
+    model: dict[str, Any] = {
+        "class_name": "Activation",
+        "name": "inner",
+        "config": {"name": "inner", "activation": "relu"},
+    }
+    for level in range(depth):
+        first = 0 if model["class_name"] == "Activation" else 1
+        inner = {**model, "name": "inner", "inbound_nodes": [[["in", 0, 0, {}]], [["inner", first, 0, {}]]]}
+        added = {"name": "add", "class_name": "Add", "config": {"name": "add"}}
+        added["inbound_nodes"] = [[["inner", first, 0, {}], ["inner", first + 1, 0, {}]]]
+        image = {"name": "in", "class_name": "InputLayer", "inbound_nodes": [], "config": {}}
+        image["config"] = {"name": "in", "batch_input_shape": [None, 8]}
+        model = {"class_name": "Model", "config": {"name": f"m{level}", "layers": [image, inner, added], **ends}}
+    return model
+
+
+MANY = 200_000
+"""Of numbers or characters: more, and it is the size of the text that is refused."""
+
+UNLIKELY: tuple[tuple[str, Any], ...] = (
+    ("NaN", float("nan")), ("Infinity", float("inf")), ("-1", -1), ("0", 0), ("10^30", 10**30), ("10^300", 1e300),
+    ("true", True), ("null", None), ("text", "\x1b[2J"), ("a half", 0.5), ("a list", [[3]]), ("an object", {"a": 1}),
+)  # fmt: skip
+for title, value in UNLIKELY:
+    for kind, name, wrong in (
+        ("Conv2D", "filters", value),
+        ("Dense", "units", value),
+        ("Conv2D", "kernel_size", [3, value]),
+        ("Conv2D", "strides", [value, 1]),
+        ("AveragePooling2D", "pool_size", [value, 8]),
+    ):
+        config(f"config: {name} of {title}", 7, f"{name} is", setting(kind, **{name: wrong}))
+    image = setting("InputLayer", batch_input_shape=[None, 32, value, 3])
+    config(f"config: images of {title}", 7, "an input of shape", image)
+for title, value in (*UNLIKELY, ("many numbers", [1] * MANY), ("many characters", "x" * MANY)):
+    code = 7 if isinstance(value, str) else 4
+    if value not in (-1, None):
+        config(f"config: axis of {title}", 7, "", setting("BatchNormalization", axis=value))
+    for what, make in (
+        ("inbound_nodes", lambda value: value),
+        ("a tensor", lambda value: [[value, value]]),
+        ("a source", lambda value: [[[value, 0, 0, {}]] * 2]),
+        ("a call's number", lambda value: [[["conv2d_1", value or 1, 0, {}]] * 2]),
+        ("an output's number", lambda value: [[["conv2d_1", 0, value or 1, {}]] * 2]),
+    ):
+        config(f"config: {what} {title}", 4, "", edges("Add", lambda _, make=make, value=value: make(value)))
+    config(
+        f"config: a call {title}",
+        {dict: 7, list: 5 if len(str(value)) > MANY else 4}.get(type(value), 4),
+        "",
+        edges("Add", lambda _, value=value: [value]),
+    )
+    for what in ("output_layers", "input_layers"):
+        config(
+            f"config: {what} {title}", 4, "", lambda old, what=what, value=value: old["config"].update({what: value})
+        )
+    config(f"config: the whole is {title}", 4, "", lambda _, value=value: json.dumps(value))
+    config(f"config: a name {title}", 4, "", named(value))
+    config(f"config: a class {title}", code, "", lambda old, value=value: layer_of(old, "Add").update(class_name=value))
+    config(f"config: the class of the model {title}", code, "", lambda old, value=value: old.update(class_name=value))
+for title, value in (
+    ("with a slash", "a/b"),
+    ("up and out", "../../etc/passwd"),
+    ("from the root", "/etc/passwd"),
+    ("that is empty", ""),
+    ("of control characters", "\0\x1b[2J\r\n"),
+    ("of many characters", "x" * MANY),
+    ("of a lone surrogate", "\ud800"),
+    ("that turns text round", "\u202e\u2066abc"),
+    ("of a dot", "."),
+    ("of spaces", " " * 500),
+    ("of a format", "{0.__class__}%s%n"),
+):
+    config(f"config: a name {title}", 4, "", named(value))
+    config(f"config: a source {title}", 4, "", edges("Add", lambda _, value=value: [[[value, 0, 0, {}]] * 2]))
+    config(f"config: a class {title}", 7, "", lambda old, value=value: layer_of(old, "Add").update(class_name=value))
+    config(f"config: an activation {title}", 7, "", setting("Activation", activation=value))
+SELF = [[["add_1", 0, 0, {}]] * 2]
+config("config: an edge to itself", 4, "depends on itself", edges("Add", lambda _: SELF))
+config("config: a cycle", 4, "depends on itself", edges("Conv2D", lambda _: [[["dense_1", 0, 0, {}]]]))
+AHEAD = [["dense_1", 1, 0, {}]]
+ahead = edges("Dense", lambda calls: [AHEAD, *calls])
+config("config: an earlier call reads a later one", 4, "depends on itself", ahead)
+config("config: layers twice", 4, "two layers of one name", whole(lambda layers: layers * 2))
+config("config: a layer left out", 4, "there is no layer", whole(lambda layers: [*layers[:3], *layers[4:]]))
+config("config: no input layer", 4, "there is no layer", whole(lambda layers: layers[1:]))
+config("config: no output layer", 4, "there is no layer", whole(lambda layers: layers[:-1]))
+config("config: layers in another order", 4, "the file was altered later", whole(lambda layers: layers[::-1]))
+config("config: a sum of one", 4, "has 1 inputs", edges("Add", lambda calls: [calls[0][:1]]))
+config("config: a sum of none", 4, "has 0 inputs", edges("Add", lambda _: [[]]))
+config("config: a convolution of two", 4, "has 2 inputs", edges("Conv2D", lambda calls: [calls[0] * 2]))
+config("config: a sum of 120,000", 5, "more than 10000 inputs", edges("Add", lambda calls: [calls[0] * 60_000]))
+config("config: 20,000 calls", 4, "too many", edges("Activation", lambda calls: calls * 20_000))
+config("config: 5,000 calls that nobody reads", 0, "", edges("Dense", lambda calls: calls * 5_000), values=False)
+config("config: a million layers", 5, "more memory than any network needs", lambda _: chain(1_000_000))
+config("config: 90,000 layers", 5, "the limit is 10000", lambda _: chain(90_000))
+config("config: 10,000 layers", 4, "without a name", lambda _: chain(10_000))
+for kind in ("Sequential", "Model"):
+    for count in (100, 1_000):
+        config(f"config: {kind}s {count} deep", 4, "", nest(count, kind))
+config("config: 2^20 layers out of 20 models", 5, "uses of layers", lambda _: shared_within_shared(20))
+config("config: 2^13 empty branches", 4, "has 0 inputs", lambda _: branching(13))
+config("config: a Merge of Merges", 4, "has 0 inputs", lambda _: merge_of(merge_of(merge_of())))
+config("config: a Merge of numbers", 4, "whose branches are no models", lambda _: merge_of(1, 2))
+config("config: a Merge of layers", 4, "are no models", lambda old: merge_of(layer_of(old, "Dense")))
+LAMBDA = {"class_name": "Merge", "mode": "lambda", "mode_type": "lambda"}
+config("config: a Merge of functions", 7, "which is Python code", each("Add", **LAMBDA))
+config("config: JSON in JSON", 4, "expected a JSON object", lambda old: json.dumps(json.dumps(old)))
+config("config: a key twice", 4, "", lambda old: json.dumps(old)[:-1] + ', "config": {}}')
+CUSTOM = {"module": "os", "registered_name": "x>y"}
+config("config: a layer of others", 7, "its code is not run", lambda old: layer_of(old, "Add").update(CUSTOM))
+config("config: keras_version a list", 4, "no version of Keras", lambda old: old.update(keras_version=[2]))
+
+# Architectures in files of their own, which are JSON or YAML.
+
+
+def beside_weights(
+    name: str, code: int, message: str, content: bytes | str | Callable[[], bytes], suffix: str = ".yaml"
+) -> None:
+    """Genuine weights with an architecture beside them, which is given."""
+
+    def build(bench: Bench) -> None:
+        bench.path.write_bytes(bench.genuine)
+        whole = content() if callable(content) else content
+        (bench.folder / f"net{suffix}").write_bytes(whole.encode() if isinstance(whole, str) else whole)
+
+    options = ("--architecture", f"FOLDER/net{suffix}")
+    add(f"architecture: {name}", code, message, build, options=options, preloaded=("yaml",))
+
+
+def laughs(levels: int, mark: str = "- ") -> str:
+    """Anchors that stand for ten of the one before; with `<<: `, which merges mappings."""
+    lines = ["a0: &a0 {x: 1}" if "<" in mark else "a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, levels):
+        inner = ", ".join([f"*a{level - 1}"] * 10)
+        value = f"{{<<: [{inner}], y{level}: 1}}" if "<" in mark else f"[{inner}]"
+        lines.append(f"a{level}: &a{level} {value}")
+    return "\n".join(lines)
+
+
+def encoded(times: int) -> str:
+    text = json.dumps({"class_name": "Sequential", "config": []})
+    for _ in range(times):
+        text = json.dumps(text)
+    return text
+
+
+SCALAR = "!!python/object/apply:numpy.core.multiarray.scalar"
+
+for title, code, message, text in (
+    ("billion laughs", 5, "its aliases stand for more", laughs(10)),
+    ("a trillion laughs", 5, "its aliases stand for more", laughs(1_000)),
+    ("merge keys of merge keys", 3, "merge keys", laughs(9, "<<: ")),
+    ("merge keys, 1,000 deep", 3, "merge keys", laughs(1_000, "<<: ")),
+    ("an object of Python", 3, "neither JSON nor YAML", "!!python/object:os.stat_result {}"),
+    ("a call of Python", 3, "neither JSON nor YAML", "!!python/object/apply:os.system [touch pwned]"),
+    ("another call of Python", 3, "neither JSON nor YAML", "a: !!python/object/new:os.system [x]"),
+    ("a name of Python", 3, "neither JSON nor YAML", "!!python/name:os.system"),
+    ("a module of Python", 3, "neither JSON nor YAML", "!!python/module:os"),
+    ("a pickled number that is none", 4, "not the architecture", f"{SCALAR} [!!python/name:os.system '']"),
+    ("a value within itself", 5, "contains itself", "&a [*a]"),
+    ("a mapping within itself", 5, "contains itself", "&a {class_name: Model, config: *a}"),
+    ("a key that is itself", 3, "", "&a {*a : 1}"),
+    ("a key that is a list", 3, "", "? [a, b]\n: 1"),
+    ("an alias of nothing", 3, "", "*a"),
+    ("a huge number", 3, "damaged YAML", "a: " + "9" * 100_000),
+    ("a huge number in base 60", 4, "", "a: 1" + ":59" * 20_000),
+    ("a huge exponent", 4, "", "a: 1.0e+999999999"),
+    ("lists 100,000 deep", 5, "nested too deep", "[" * 100_000),
+    ("lists 5,000 deep", 5, "nested too deep", "[" * 5_000 + "]" * 5_000),
+    ("blocks 1,000 deep", 5, "nested too deep", "\n".join(" " * i + "a:" for i in range(1_000))),
+    ("not UTF-8", 4, "not the architecture", b"\xff\xfe\xfd{"),
+    ("half of UTF-16", 3, "", b"\xff\xfe\0"),
+    ("bytes of nothing", 3, "", b"\0" * 1_000),
+    ("many documents", 3, "", "a: 1\n---\n" * 1_000),
+    ("400,000 dashes", 5, "nested too deep", "- " * 400_000),
+    ("a date that is none", 3, "damaged YAML", "a: 2001-99-99"),
+    ("a set, a pair, bytes", 4, "", "a: !!set {x}\nb: !!pairs [x: 1]\nc: !!binary aGFsbG8="),
+    ("bytes that are none", 3, "", "c: !!binary {{{"),
+    ("a directive", 3, "", "%TAG ! tag:yaml.org,2002:python/object/apply:\n--- !os.system [x]"),
+    ("text of control characters", 4, "", 'a: "\\x1b[2J"'),
+    ("nothing", 3, "the file is empty", ""),
+):  # fmt: skip
+    beside_weights(title, code, message, text)
+beside_weights("100 MB of spaces", 5, "the limit for an architecture", lambda: b" " * (100 << 20))
+beside_weights("100 MB of spaces in JSON", 5, "the limit for an architecture", lambda: b" " * (100 << 20), ".json")
+beside_weights("JSON encoded 10 times", 4, "not the architecture", encoded(10), ".json")
+beside_weights("JSON encoded 16 times", 4, "not the architecture", encoded(16), ".json")
+beside_weights("JSON encoded twice", 4, "not the JSON of a Keras model", encoded(2), ".json")
+beside_weights("JSON 100,000 deep", 5, "nested too deep", "[" * 100_000, ".json")
+beside_weights("JSON of many objects", 4, "not the architecture", "[" + "{}," * 1_000_000 + "{}]", ".json")
+beside_weights("JSON of NaN", 4, "not the architecture", "[NaN, Infinity]", ".json")
+beside_weights("JSON of a number of 100,000 digits", 3, "", "1" * 100_000, ".json")
 
 # .keras
 

@@ -5,6 +5,7 @@ Run by scripts/fuzz. Every mutant is read whole, in a child of its own, and its 
     harmless    the genuine tensors: the damage changed nothing that is read
     refused     a documented error
     silent      other tensors than the genuine ones, though no byte of a tensor was changed
+    followed    other tensors, or under other names, where the architecture is another one
     undocumented, slow, large, hung, signal      defects
 """
 
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from forks import ROOT, Forks, Outcome
-from mutate import Target
+from mutate import Architecture, Target
 
 sys.path.insert(0, str(ROOT))  # scripts/fuzz runs this file as a script
 
@@ -54,6 +55,14 @@ def targets(folder: Path) -> list[Target]:
     return [Target(path) for path in paths]
 
 
+def architectures(folder: Path) -> list[Architecture]:
+    """A genuine full model and, once `targets` made it, a ``.keras`` file."""
+    return [
+        Architecture(ROOT / "fixtures" / "pre-ror-3-10_keras-2.3.1" / "model.h5"),
+        Architecture(folder / "net.keras"),
+    ]
+
+
 def verdict(done: Outcome, genuine: str) -> str:
     """The outcome of reading a mutant, in one word. genuine: the digest of the genuine tensors."""
     if done.hung:
@@ -74,7 +83,7 @@ def verdict(done: Outcome, genuine: str) -> str:
 def campaign(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str, Outcome, Path]]:
     """Reads so many mutants; yields target, verdict, outcome and mutant, which exists until the next one."""
     random = np.random.default_rng(seed)
-    aims = targets(folder)
+    aims: list[Target | Architecture] = [*targets(folder), *architectures(folder)]
     mutant = folder / "mutant"
     with Forks("onnx") as forks:
         genuine = [forks.run(aim.path, call="digest").stdout for aim in aims]
@@ -84,7 +93,12 @@ def campaign(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str, Ou
             done = forks.run(mutant, call="digest")
             if done.seconds > SECONDS:  # processor time too varies with what else the machine does
                 done = min(done, forks.run(mutant, call="digest"), key=lambda outcome: outcome.seconds)
-            yield aim.path.name, verdict(done, genuine[index % len(aims)]), done, mutant
+            found = verdict(done, genuine[index % len(aims)])
+            if isinstance(aim, Architecture):
+                found = found.replace("silent", "followed")
+                yield f"{aim.path.name}, architecture", found, done, mutant
+            else:
+                yield aim.path.name, found, done, mutant
 
 
 def main() -> None:
@@ -106,7 +120,7 @@ def main() -> None:
                     options.keep.mkdir(exist_ok=True)
                     (options.keep / f"{index}-{found}-{name}").write_bytes(mutant.read_bytes())
     for (name, found), count in sorted(counts.items()):
-        print(f"{name:18} {found:14} {count:7,}")
+        print(f"{name:24} {found:14} {count:7,}")
     silent = sum(count for (_, found), count in counts.items() if found == "silent")
     print(f"{options.count:,} mutations, seed {options.seed}; silently wrong: {silent / options.count:.3%}")
     sys.exit(any(found in DEFECTS for _, found in counts))

@@ -1,5 +1,7 @@
 """Mutations of what describes the tensors: of every byte of a file but those of the tensors themselves.
 
+And mutations of the architecture alone, as JSON.
+
 The elements of a tensor are unprotected: with a flipped bit one has another value, and nothing in the file shows it.
 All else is structure (or text), where damage should be detected.
 """
@@ -7,9 +9,11 @@ All else is structure (or text), where damage should be detected.
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -55,6 +59,82 @@ class Target:
                 other = int(random.choice(self.used))
                 other -= other % width
                 content[word] = self.content[other : other + width].ljust(width, b"\0")
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 2, 3, 0.5, 1e-3, 1e300, 10**30, float("nan"), float("inf")),
+    *(
+        "",
+        "relu",
+        "same",
+        "channels_first",
+        "Lambda",
+        "Sequential",
+        "Model",
+        "Merge",
+        "\0\x1b[2J",
+        "../x",
+        "x" * 10_000,
+    ),
+    *([], {}, [[]], [1, 1], [None, 8], [["input_1", 0, 0]], {"class_name": "Merge", "config": {}}),
+)
+"""What parts of an architecture become."""
+
+
+class Architecture:
+    """A genuine file whose architecture is mutated, as JSON and as text."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content = path.read_bytes()
+        if self.content.startswith(b"PK"):
+            with zipfile.ZipFile(path) as archive:
+                self.members = {name: archive.read(name) for name in archive.namelist()}
+            self.text = self.members["config.json"].decode()
+        else:
+            with h5py.File(path) as file:
+                self.text = file.attrs["model_config"]
+
+    def mutated(self, random: np.random.Generator) -> bytes:
+        """The content with an architecture of one to four pieces of damage."""
+        config = json.loads(self.text)
+        for _ in range(int(random.choice([1, 1, 1, 2, 4]))):
+            self._damage(config, random)
+        text = json.dumps(config)
+        if random.random() < 0.1:
+            at, length = random.integers(len(text), size=2)
+            text = text[:at] + text[at + length % 50 :]
+        packed = io.BytesIO(b"" if self.content.startswith(b"PK") else self.content)
+        if self.content.startswith(b"PK"):
+            with zipfile.ZipFile(packed, "w") as archive:
+                for name, content in {**self.members, "config.json": text.encode()}.items():
+                    archive.writestr(name, content)
+        else:
+            with h5py.File(packed, "r+") as file:
+                file.attrs.create("model_config", text.replace("\0", ""), dtype=h5py.string_dtype())
+        return packed.getvalue()
+
+    def _damage(self, config: Any, random: np.random.Generator) -> None:
+        places = list(_places(config))
+        place, key = places[random.integers(len(places))]
+        match int(random.integers(5)):
+            case 0:
+                del place[key]
+            case 1:  # a part of the architecture at another place
+                other, name = places[random.integers(len(places))]
+                place[key] = json.loads(json.dumps(other[name]))
+            case 2 if isinstance(place, list):
+                place.insert(key, json.loads(json.dumps(place[key])))
+            case _:
+                place[key] = ODD[random.integers(len(ODD))]
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every part of a JSON value: the list or mapping that it is in, and where."""
+    for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from _places(inner)
 
 
 def _tensors(content: bytes) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 import fuzz
 
-MUTATIONS = 520
+MUTATIONS = 560
 
 
 def test_damaged_descriptions_are_refused_or_harmless(tmp_path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from ror_port.errors import UnknownNetwork
+from ror_port.errors import UnknownNetwork, shown
 from ror_port.layout import DataFormat, Layout, PermuteFlattened, Shape, Transpose
 from ror_port.network.layers.layer import (
     Arrangement,
@@ -203,7 +203,7 @@ class PReLU(Layer):
         stated = settings.get("shared_axes")
         axes = [] if stated is None else [stated] if isinstance(stated, int) else stated
         if not isinstance(axes, list) or any(isinstance(a, bool) or not isinstance(a, int) or a < 1 for a in axes):
-            raise settings.refuse(f"shared_axes is {stated!r}, which is not understood")
+            raise settings.refuse(f"shared_axes is {shown(stated)}, which is not understood")
         return [cls(tuple(axes))]
 
     def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Layer:
@@ -249,7 +249,7 @@ class Softmax(Layer):
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         axis = settings.get("axis", default=-1)
         if isinstance(axis, bool) or not isinstance(axis, int):
-            raise settings.refuse(f"axis is {axis}; a whole number is expected")
+            raise settings.refuse(f"axis is {shown(axis)}; a whole number is expected")
         return [cls(axis)]
 
     def bound(self, *inputs: Shape) -> Self:
@@ -279,5 +279,5 @@ def activation(settings: Settings) -> list[Layer]:
     if value == "hard_sigmoid" and settings.session.version >= (3,):
         raise settings.refuse("the hard_sigmoid of Keras 3, which has another slope, is not supported")
     if not isinstance(value, str) or value not in FUNCTIONS:
-        raise settings.refuse(f"the activation {value!r} is not supported")
+        raise settings.refuse(f"the activation {shown(value)} is not supported")
     return [Activation(value)]

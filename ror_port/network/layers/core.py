@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from ror_port.errors import quote
+from ror_port.errors import shown
 from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape, Transpose
 from ror_port.network.layers.activation import Activation, activation
 from ror_port.network.layers.layer import Arrangement, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
@@ -26,10 +26,10 @@ class Input(Layer):
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         shape = settings.get("batch_input_shape", "batch_shape")
         if not isinstance(shape, list) or not 1 < len(shape) < 6:
-            raise settings.refuse(f"the input shape {quote(str(shape))[1:-1]} is not understood")
+            raise settings.refuse(f"the input shape {shown(shape)} is not understood")
         sizes = shape[1:]
         if any(isinstance(n, bool) or not isinstance(n, int) or not 0 < n < MAX_LENGTH for n in sizes):
-            raise settings.refuse(f"an input of shape {quote(str(shape))[1:-1]}; sizes that vary are not supported")
+            raise settings.refuse(f"an input of shape {shown(shape)}; sizes that vary are not supported")
         return [cls(tuple(sizes))]
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -147,7 +147,7 @@ class Permute(Layer):
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         dims = settings.get("dims")
         if not isinstance(dims, list) or sorted(map(str, dims)) != [str(i + 1) for i in range(len(dims))]:
-            raise settings.refuse(f"dims is {dims!r}, which is no permutation of the axes")
+            raise settings.refuse(f"dims is {shown(dims)}, which is no permutation of the axes")
         return [cls(tuple(int(axis) - 1 for axis in dims))]
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -177,7 +177,7 @@ class Reshape(Layer):
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         shape = settings.get("target_shape", "dims")
         if not isinstance(shape, list) or not 0 < len(shape) < 6 or any(type(n) is not int or n == 0 for n in shape):
-            raise settings.refuse(f"target_shape is {shape!r}, which is not understood")
+            raise settings.refuse(f"target_shape is {shown(shape)}, which is not understood")
         return [cls(tuple(shape))]
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from ror_port.errors import UnknownNetwork
+from ror_port.errors import UnknownNetwork, shown
 from ror_port.layout import DataFormat, Shape
 from ror_port.network.layers.layer import (
     Arrangement,
@@ -119,7 +119,7 @@ class Concatenate(Layer):
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         axis = settings.get("axis", "concat_axis", default=-1)
         if isinstance(axis, bool) or not isinstance(axis, int):
-            raise settings.refuse(f"axis is {axis!r}; a whole number is expected")
+            raise settings.refuse(f"axis is {shown(axis)}; a whole number is expected")
         return [cls(axis)]
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -210,7 +210,7 @@ def _axes(settings: Settings, name: str, default: int | None) -> tuple[int, int]
     pair = pair if isinstance(pair, list) else []
     pair = [axis[0] if isinstance(axis, list) and len(axis) == 1 else axis for axis in pair]
     if len(pair) != 2 or any(isinstance(axis, bool) or not isinstance(axis, int) for axis in pair):
-        raise settings.refuse(f"{name} is {stated!r}; one axis of each input is expected")
+        raise settings.refuse(f"{name} is {shown(stated)}; one axis of each input is expected")
     return pair[0], pair[1]
 
 
@@ -225,7 +225,7 @@ class Merge(Layer):
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         for name in ("mode_type", "output_shape_type", "output_mask_type"):
             if (kind := settings.get(name, default="raw")) != "raw":
-                raise settings.refuse(f"{name} is {kind!r}: a function, which is Python code")
+                raise settings.refuse(f"{name} is {shown(kind)}: a function, which is Python code")
         settings.read.update(
             ("output_shape", "output_mask", "arguments", "node_indices", "tensor_indices", "dot_axes", "concat_axis")
         )

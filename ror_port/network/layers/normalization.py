@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
 
+from ror_port.errors import shown
 from ror_port.layout import DataFormat, Layout, PermuteFlattened, Shape
 from ror_port.network.layers.layer import (
     Arrangement,
@@ -73,13 +74,13 @@ class BatchNormalization(Layer):
         mode = settings.get("mode", default=0)
         if mode != 0:
             raise settings.refuse(
-                f"a BatchNormalization of mode {mode!r}, which normalises by the batch at hand and keeps no running "
-                "statistics; its predictions depend on the batch and cannot be ported"
+                f"a BatchNormalization of mode {shown(mode)}, which normalises by the batch at hand and keeps no "
+                "running statistics; its predictions depend on the batch and cannot be ported"
             )
         axis = settings.get("axis", default=-1)
         axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
         if isinstance(axis, bool) or not isinstance(axis, int):
-            raise settings.refuse(f"axis is {axis!r}; a whole number is expected")
+            raise settings.refuse(f"axis is {shown(axis)}; a whole number is expected")
         for name in ("renorm", "virtual_batch_size", "synchronized"):
             if settings.get(name):
                 raise settings.refuse(f"{name} is not supported")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ror_port.errors import shown
 from ror_port.layout import Shape
 from ror_port.network.layers.layer import KerasLayer, Layer, OnnxOperator, TorchCode
 from ror_port.network.layers.settings import MAX_LENGTH, Settings
@@ -31,7 +32,7 @@ class Bordered(Spatial):
             raise settings.refuse("four numbers of padding before Keras 1.2, which had them in another order")
         sides = sides_of(stated, cls.rank)
         if sides is None:
-            raise settings.refuse(f"{cls.setting} is {stated!r}, which is not understood")
+            raise settings.refuse(f"{cls.setting} is {shown(stated)}, which is not understood")
         return [cls(sides, data_format=cls.format_of(settings))]
 
     def to_keras(self) -> KerasLayer:

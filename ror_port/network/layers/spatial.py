@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
+from ror_port.errors import shown
 from ror_port.layout import Axes, DataFormat, Shape
 from ror_port.network.layers.layer import Arrangement, Layer, Moved
 from ror_port.network.layers.settings import Settings
@@ -44,7 +45,7 @@ class Spatial(Layer):
             return settings.data_format()
         stated = settings.get("data_format", default="channels_last")
         if stated != "channels_last":
-            raise settings.refuse(f"sequences of data format {stated!r} are not supported")
+            raise settings.refuse(f"sequences of data format {shown(stated)} are not supported")
         return "channels_last"
 
     def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
