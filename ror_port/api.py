@@ -161,19 +161,25 @@ def save(
             check=check or no_check,
             progress=lambda parameters, count: progress.track(parameters, count, "converting"),
         )
+    back = port.returned if kind.command == "to-theano" else None
+    graph = back.graph if back is not None else port.relayout(kind.data_format or data_format).graph
     written = Written(
         target,
         made.format,
         made.bytes,
         made.sha256,
         opened=_opening(port, target, kind),
-        inputs={node.name: node.shape for node in port.relayout(kind.data_format or data_format).graph.inputs},
+        inputs={node.name: node.shape for node in graph.inputs},
     )
     return check.added_to(written) if check else written
 
 
 def _opening(port: Port, path: Path, format: Format) -> str:
     """How to open an output: code, and in which software."""
+    if format.command == "to-theano" and port.returned is not None:
+        from ror_port.convert import way_back
+
+        return way_back.opening(port.returned, path)
     names = [repr(node.name) for node in port.graph.inputs]
     name = port.family.class_name if port.family else "Network"
     code, where = format.opening(repr(str(path)), name=name, input=": …, ".join(names))

@@ -28,7 +28,7 @@ from ror_port.network.layers import BatchNormalization, Dropout, Layer
 from ror_port.network.layers.settings import DATA_FORMATS
 from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.network.relayout import Relayout, relayout
-from ror_port.source import provenance
+from ror_port.source import original, provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.match import match
@@ -141,12 +141,15 @@ class Port:
         changes = moved.weights if moved else {}
         target = moved.graph if moved else self.canonical_graph
         for parameter, wanted in zip(self.graph.parameters, target.parameters, strict=True):
-            stored = self.stored[parameter.name].shape
-            array = self.convention.layout(parameter, stored).inverse.view(self.untouched(parameter))
-            layer = parameter.layer
-            if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
-                array = _canonical_variance(layer, array)
-            yield wanted, changes.get(parameter.name, SAME).view(array)
+            yield wanted, changes.get(parameter.name, SAME).view(self.canonical(parameter))
+
+    def canonical(self, parameter: Parameter) -> Array:
+        """One parameter in canonical form; see `parameters`."""
+        stored, layer = self.stored[parameter.name].shape, parameter.layer
+        array = self.convention.layout(parameter, stored).inverse.view(self.untouched(parameter))
+        if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
+            return _canonical_variance(layer, array)
+        return array
 
     def tensors(self) -> dict[str, dict[str, Array]]:
         """Node → role → untouched tensor: what the reference runs on."""
@@ -247,6 +250,30 @@ class Port:
     def assumptions(self) -> tuple[Fact, ...]:
         return tuple(fact for fact in self.facts if fact.basis == "assumed")
 
+    @cached_property
+    def original(self) -> Mapping[str, Any] | None:
+        """What outputs carry of the file of old Keras that the network came in, so that it can go back."""
+        return original.original(self.checkpoint, self.given)
+
+    @cached_property
+    def returned(self) -> Port | None:
+        """That file as Keras on Theano would have saved it: understood as any file, but without numbers.
+
+        None where no such file is known. Raises what `load` raises.
+        """
+        if self.original is None:
+            return None
+        checkpoint, given = original.on_theano(self.original, self.checkpoint.path)
+        port = _understood(checkpoint, given)
+        own = replace(given, epsilon=None, size=None, keras=None if checkpoint.keras_version else given.keras)
+        if checkpoint.config is not None and own != given:
+            if _understood(checkpoint, own).graph.nodes != port.graph.nodes:
+                raise UnknownNetwork(
+                    f"{self.checkpoint.path}: was read otherwise than its architecture states, by {original.words(given)}; "
+                    "a file of Keras cannot state that"
+                )
+        return port
+
     def network_statement(self) -> dict[str, Any]:
         """What outputs state of the network: its family and settings."""
         if self.family is None:
@@ -264,6 +291,7 @@ class Port:
             "network": self.network_statement(),
             "source": source,
             "facts": [fact.as_json() for fact in self.facts],
+            **({"original": self.original} if self.original is not None else {}),
         }
 
 
@@ -304,6 +332,21 @@ def _canonical_variance(layer: BatchNormalization, stored: Array) -> Array:
     with np.errstate(invalid="ignore"):  # an admitted negative variance is a NaN to Keras, too
         deviation = values if layer.divisor == "std + epsilon" else np.sqrt(values)
     return np.asarray((deviation + layer.epsilon) ** 2)
+
+
+def stored_variance(parameter: Parameter, canonical: Array) -> Array:
+    """The inverse of `_canonical_variance`: what a file has where a BatchNormalization has this variance; else as it is.
+
+    Raises UnknownNetwork where no stored number, which is not negative, stands for it.
+    """
+    layer = parameter.layer
+    if not isinstance(layer, BatchNormalization) or parameter.role != "moving_variance" or layer == _canonical(layer):
+        return canonical
+    deviation = np.sqrt(canonical.astype(np.float64)) - layer.epsilon
+    if (deviation < -1e-6 * layer.epsilon).any():
+        raise UnknownNetwork(f"{parameter.name}: smaller than what Keras up to 1.0.7 divides by at least")
+    deviation = np.maximum(deviation, 0)
+    return deviation if layer.divisor == "std + epsilon" else deviation**2
 
 
 def load(
@@ -387,6 +430,12 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     A stated architecture is what is ported. A family lends it names and definitions, where it is that family's network
     in every setting and edge. Without one, the network is the family's that the tensors fit.
     """
+    if checkpoint.writer is None and "given" in checkpoint.stated:
+        where = f"{checkpoint.path}: {checkpoint.stated_where}"
+        given = original.completed(given, checkpoint.stated["given"], where)
+    carried = checkpoint.stated.get("original") if checkpoint.writer is None else None
+    if checkpoint.config is None and isinstance(carried, dict) and isinstance(carried.get("config"), dict):
+        checkpoint.config, checkpoint.config_where = carried["config"], checkpoint.stated_where
     port = _understood(checkpoint, given)
     if given.keras and port.checkpoint.writer is None:
         _ensure_decided(port, given.keras)
