@@ -40,6 +40,8 @@ def parameters(port: Port, original: Port) -> Iterator[tuple[Parameter, Array]]:
     Raises UnknownNetwork where the port's network is not the original's, or has weights that it has no place for.
     """
     form = _form(port, original)
+    if form is None:
+        raise UnknownNetwork(f"{port.checkpoint.path}: {_difference(port, original)}")
     left = {parameter.name: parameter for parameter in port.graph.parameters}
     places = [left.pop(f"{form.nodes[p.node]}/{p.role}") for p in form.graph.parameters]
     for parameter in left.values():
@@ -54,11 +56,11 @@ def parameters(port: Port, original: Port) -> Iterator[tuple[Parameter, Array]]:
 
 def original(back: Port) -> Original:
     """The file that is written, of the port that `Port.returned` gave."""
-    entries = [
-        Entry(parameter, f"{back.layers[parameter.node]}/{tensor.name}", back.convention.layout(parameter, tensor.shape))
-        for parameter in back.graph.parameters
-        for tensor in (back.stored[parameter.name],)
-    ]
+    entries = []
+    for parameter in back.graph.parameters:
+        tensor = back.stored[parameter.name]
+        layout = back.convention.layout(parameter, tensor.shape)
+        entries.append(Entry(parameter, f"{back.layers[parameter.node]}/{tensor.name}", layout))
     return Original(back.checkpoint, original_file.is_model(back.checkpoint, back.convention.software), entries)
 
 
@@ -90,7 +92,17 @@ def plain(graph: Graph) -> Graph:
     return graph.map(lambda layer: layer.plain if isinstance(layer, BatchNormalization) else layer)
 
 
-def _form(port: Port, original: Port) -> Form:
+def _difference(port: Port, original: Port) -> str:
+    """Why a network is not what the original computes on Theano."""
+    elsewhere = port.original_on("tensorflow")
+    if _form(port, elsewhere) is not None:
+        for node in elsewhere.graph:
+            if node.name not in original.graph or original.graph[node.name].layer != node.layer:
+                return f"{node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"
+    return "is not the network of the original that it carries; one of them was altered later"
+
+
+def _form(port: Port, original: Port) -> Form | None:
     graph, canonical = port.canonical_graph, original.canonical_graph
     moves = Relayout(canonical, {}, {}), original.relayout("channels_last"), original.relayout("channels_first")
     for moved in moves:
@@ -99,14 +111,7 @@ def _form(port: Port, original: Port) -> Form:
                 nodes = _paired(end, graph) or _paired(plain(end), graph)
                 if nodes is not None:
                     return Form(form, moved.weights, nodes)
-    for node in graph:
-        if not node.layer.same_on_theano(*graph.shapes(node)):
-            raise UnknownNetwork(
-                f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"
-            )
-    raise UnknownNetwork(
-        f"{port.checkpoint.path}: is not the network of the original that it carries; one of them was altered later"
-    )
+    return None
 
 
 def _paired(graph: Graph, other: Graph) -> dict[str, str] | None:

@@ -13,7 +13,7 @@ from ror_port.convert import way_back
 from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.formats.format import Contents, Dtype, Format, Original, Settings
+from ror_port.formats.format import Contents, Dtype, Format, Settings
 from ror_port.layout import Array, DataFormat
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
@@ -124,7 +124,7 @@ def _ensure_keras_1_can(port: Port, graph: Graph) -> None:
     for node in graph:
         if node.layer.keras_1 == "":
             kind = type(node.layer).__name__
-            raise UnknownNetwork(f"{port.checkpoint.path}: {node.name} is a {kind}, which Keras 1 on Theano does not have")
+            raise UnknownNetwork(f"{port.checkpoint.path}: {node.name}: a {kind}, which Keras 1 has not on Theano")
         if not node.layer.same_on_theano(*graph.shapes(node)):
             raise UnknownNetwork(
                 f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"

@@ -71,15 +71,15 @@ def completed(given: Given, said: Any, where: str) -> Given:
         raise NotACheckpoint(f"{where}: {error}") from None
 
 
-def on_theano(carried: Any, path: Path) -> tuple[Checkpoint, Given]:
-    """The file as Keras on Theano would have saved it, its tensors unreadable; and what was given about it.
+def as_saved(carried: Any, path: Path, backend: str) -> tuple[Checkpoint, Given]:
+    """The file as its Keras would have saved it on a backend, its tensors unreadable; and what was given about it.
 
     Raises NotACheckpoint or UnsafeFile.
     """
     where = f"{path}: the original that it carries"
     if not isinstance(carried, dict):
         raise NotACheckpoint(f"{where}: not what ror-port wrote")
-    version, backend, config = (carried.get(key) for key in ("keras_version", "backend", "config"))
+    version, recorded, config = (carried.get(key) for key in ("keras_version", "backend", "config"))
     own = carried.get("stated", {})
     if not isinstance(version, str | None) or not isinstance(config, dict | None) or not isinstance(own, dict):
         raise NotACheckpoint(f"{where}: not what ror-port wrote")
@@ -89,13 +89,13 @@ def on_theano(carried: Any, path: Path) -> tuple[Checkpoint, Given]:
         "the original",
         _layers(carried.get("layers"), where),
         keras_version=version,
-        backend=None if backend is None else "theano",
+        backend=None if recorded is None else backend,
         config=config,
         config_where="the architecture that it carries",
         stated=own,
         stated_where="the original that it carries",
     )
-    return checkpoint, replace(given, backend=None if checkpoint.backend else "theano")
+    return checkpoint, replace(given, backend=None if checkpoint.backend else backend)
 
 
 def is_model(checkpoint: Checkpoint, software: Software) -> bool:
@@ -157,4 +157,3 @@ def _encodes(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-

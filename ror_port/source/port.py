@@ -263,16 +263,19 @@ class Port:
         """
         if self.original is None:
             return None
-        checkpoint, given = original.on_theano(self.original, self.checkpoint.path)
-        port = _understood(checkpoint, given)
-        own = replace(given, epsilon=None, size=None, keras=None if checkpoint.keras_version else given.keras)
-        if checkpoint.config is not None and own != given:
-            if _understood(checkpoint, own).graph.nodes != port.graph.nodes:
-                raise UnknownNetwork(
-                    f"{self.checkpoint.path}: was read otherwise than its architecture states, by {original.words(given)}; "
-                    "a file of Keras cannot state that"
-                )
-        return port
+        back = self.original_on("theano")
+        own = replace(back.given, epsilon=None, size=None)
+        own = replace(own, keras=None) if back.checkpoint.keras_version else own
+        if back.checkpoint.config is not None and _understood(back.checkpoint, own).graph.nodes != back.graph.nodes:
+            raise UnknownNetwork(
+                f"{self.checkpoint.path}: was read otherwise than its architecture states "
+                f"({original.words(back.given)}), and a file of Keras cannot state that"
+            )
+        return back
+
+    def original_on(self, backend: str) -> Port:
+        """What `returned` gives, on any backend."""
+        return _understood(*original.as_saved(self.original, self.checkpoint.path, backend))
 
     def network_statement(self) -> dict[str, Any]:
         """What outputs state of the network: its family and settings."""
@@ -335,9 +338,9 @@ def _canonical_variance(layer: BatchNormalization, stored: Array) -> Array:
 
 
 def stored_variance(parameter: Parameter, canonical: Array) -> Array:
-    """The inverse of `_canonical_variance`: what a file has where a BatchNormalization has this variance; else as it is.
+    """What the parameter's file has for a canonical array: the inverse of `_canonical_variance`, or the array itself.
 
-    Raises UnknownNetwork where no stored number, which is not negative, stands for it.
+    Raises UnknownNetwork where nothing that is not negative stands for a variance.
     """
     layer = parameter.layer
     if not isinstance(layer, BatchNormalization) or parameter.role != "moving_variance" or layer == _canonical(layer):
