@@ -184,7 +184,7 @@ FORMATS = (
     ),
     Format(
         "theano", "hdf5-weights", "to-theano", ".th.h5", (".h5", ".hdf5"), "keras_hdf5", "write_theano", None,
-        "numpy", "HDF5 for Keras on Theano, weights or model as it came", data_format="channels_first",
+        "numpy", "HDF5 for Keras on Theano: as it came, else weights", data_format="channels_first",
         opened="model.load_weights({path})", opened_where="Keras 1 on Theano, once the model is built",
     ),
 )  # fmt: skip
