@@ -132,11 +132,11 @@ def save(
 
     path: a file or, for "savedmodel" and "safetensors", a folder. format: "keras", "weights", "h5", "savedmodel",
     "safetensors", "pt", "onnx" or "theano"; by default what the path ends in tells, where ``.h5`` is HDF5 for Keras 2
-    and 3 and ``.th.h5`` the file of Keras on Theano that it came in. data_format: order of the axes of images, for Keras and
-    TensorFlow. logits: leave the softmax out, but for PyTorch, whose networks have none, and Theano. dtype: precision
-    of ONNX weights, by default "float32". fold_bn: merge BatchNorms into convolutions, in ONNX. verify: compare,
-    where the framework is installed. force: replace an existing output. certify: write a certificate beside it.
-    progress: what reports the progress.
+    and 3 and ``.th.h5`` the file of Keras on Theano that it came in. data_format: order of the axes of images, for
+    Keras and TensorFlow. logits: leave the softmax out, but for PyTorch, whose networks have none, and Theano. dtype:
+    precision of ONNX weights, by default "float32". fold_bn: merge BatchNorms into convolutions, in ONNX. verify:
+    compare, where the framework is installed. force: replace an existing output. certify: write a certificate beside
+    it. progress: what reports the progress.
 
     Raises UsageError, OutputError, BadValues, UnknownNetwork, ParityError where the output does not compute what the
     source does, or MissingExtra where writing itself needs a framework that is not installed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from ror_port.formats.format import Contents, Dtype, Format, Settings
 from ror_port.layout import Array, DataFormat
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
+from ror_port.safety import limits
 from ror_port.source.port import Port
 
 Parameters = Iterable[tuple[Parameter, Array]]
@@ -90,6 +92,8 @@ def write(
         stated = port.statement() if back is None else way_back.statement(port, back)
         if back is None and port.family is None:
             stated["graph"] = to_json(graph)
+        if len(json.dumps(stated, indent=2)) > limits.MAX_CONFIG_BYTES // 4 * 3:  # the longest form there is of it
+            stated.pop("original", None)
         precision = dtype or format.dtype or port.dtype
         original = way_back.original(back) if back is not None else None
         contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn, original)

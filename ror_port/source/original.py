@@ -46,7 +46,7 @@ def original(checkpoint: Checkpoint, given: Given) -> Json | None:
             "stated": {key: checkpoint.stated[key] for key in ("network", "graph") if key in checkpoint.stated},
             "given": stated(given),
         }
-    return found if len(json.dumps(found)) <= limits.MAX_ORIGINAL_BYTES else None
+    return found if len(json.dumps(found, indent=2)) <= limits.MAX_ORIGINAL_BYTES else None
 
 
 def stated(given: Given) -> Json:

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from commands import run
 from conformance import computed, error, inputs_of, opened, outputs_of, some, supported
 from genuine_layers import Case, cases, record
 from ror_port import save, tolerances
@@ -216,6 +217,10 @@ ALTERED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "has no layer 'more'",
     ),
     "two of one name": (lambda original: original["layers"].append(original["layers"][-1]), "of one name"),
+    "a tensor in a tensor": (
+        lambda original: next(t for _, t in original["layers"] if t).append(["first/kernel/more", [1]]),
+        "layers or weights of one name",
+    ),
     "a tensor above": (named("../kernel"), "no name for a layer or a weight"),
     "a zero byte": (named("a\0"), "no name for a layer or a weight"),
     "half a character": (named("\ud800"), "no name for a layer or a weight"),
@@ -281,3 +286,13 @@ def test_weights_with_an_architecture_beside_them_become_a_model(tmp_path: Path)
         assert (
             error(computed(back, inputs_of(back, found.inputs)), outputs_of(back, found.outputs)) < tolerances.FLOAT32
         )
+
+
+def test_a_certificate_of_the_way_back_can_be_checked_again(tmp_path: Path) -> None:
+    """Nothing is assumed of such a model."""
+    with opened(NESTED, tmp_path) as port:
+        other = there(port, "onnx", tmp_path)
+    assert run("to-theano", other, "-o", tmp_path / "back.h5", "--certify").returncode == 0
+    done = run("verify", "--certificate", tmp_path / "back.h5.certificate.json")
+    assert done.returncode == 0, done.stderr
+    assert "if an assumed fact" not in done.stdout
