@@ -46,7 +46,21 @@ def original(checkpoint: Checkpoint, given: Given) -> Json | None:
             "stated": {key: checkpoint.stated[key] for key in ("network", "graph") if key in checkpoint.stated},
             "given": stated(given),
         }
-    return found if len(json.dumps(found, indent=2)) <= limits.MAX_ORIGINAL_BYTES else None
+    if _is_deep(found) or len(json.dumps(found, indent=2)) > limits.MAX_ORIGINAL_BYTES:
+        return None
+    return found  # type: ignore[no-any-return]  # on the way back it is validated
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether JSON is nested deeper than models within models lead to; writing it recurses."""
+    level = [value]
+    for _ in range(5 * limits.MAX_NESTING):
+        level = [
+            inner for v in level for inner in (v.values() if isinstance(v, dict) else v if isinstance(v, list) else ())
+        ]
+        if not level:
+            return False
+    return True
 
 
 def stated(given: Given) -> Json:

@@ -253,6 +253,14 @@ def test_an_altered_original_is_refused(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "back.h5").exists()
 
 
+def test_an_original_that_is_nested_too_deep_is_left_out(tmp_path: Path) -> None:
+    with opened(DENSE, tmp_path) as port:
+        other = altered(there(port, "weights", tmp_path), setting("given", json.loads("[" * 900 + "]" * 900)))
+    with load(other) as converted:
+        assert converted.original is None
+        write(converted, tmp_path / "net", BY_NAME["safetensors"])
+
+
 def test_a_gamma_that_was_trained_beside_the_architecture_is_refused(tmp_path: Path) -> None:
     """PyTorch needs one for every BatchNorm; where it is still 1, the network is the original's."""
     from safetensors.numpy import load_file, save_file
