@@ -370,6 +370,11 @@ class ConvolutionTranspose(Spatial):
     def same_on_theano(self, *inputs: Shape) -> bool:
         return self.padding != "same" or self.kept(inputs[0]) == replace(self, padding="half").kept(inputs[0])
 
+    def bound(self, *inputs: Shape) -> Self:
+        """Where both ways to pad keep the same part, it is "same"."""
+        same = replace(self, padding="same")
+        return same if self.padding == "half" and same.same_on_theano(*inputs) else self
+
     def output_shape(self, *inputs: Shape) -> Shape:
         return self.shaped([kept for _, kept, _ in self.kept(inputs[0])], self.filters)
 
