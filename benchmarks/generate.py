@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ror_port.formats.format import Contents
-from ror_port.formats.keras_hdf5 import write_keras_1
+from ror_port.formats.keras_hdf5 import write_theano
 from ror_port.layout import Arranged
 from ror_port.network.families import RoRWRN
 
@@ -24,4 +24,4 @@ else:
     graph = RoRWRN(blocks=int(sys.argv[1]), width=int(sys.argv[2])).graph("channels_first")
     random = np.random.default_rng(0)
     noise = ((p, Arranged.of(random.uniform(0.01, 0.02, p.shape))) for p in graph.parameters)
-    write_keras_1(Path(sys.argv[3]), Contents(graph, noise, "float32", {}))
+    write_theano(Path(sys.argv[3]), Contents(graph, noise, "float32", {}))

@@ -42,7 +42,7 @@ OPENED = {
     "safetensors": "`from_pretrained(path)` of the definition in it",
     "pt": "`torch.load(path, weights_only=True)`",
     "onnx": "`onnxruntime.InferenceSession(path)`",
-    "theano": "`model.load_weights(path)`, Keras 1 on Theano",
+    "theano": "`keras.models.load_model(path)` or `model.load_weights(path)`, that Keras, on Theano",
 }
 """Name of a format → how its user opens a file of it, in a few words."""
 

@@ -132,11 +132,11 @@ def save(
 
     path: a file or, for "savedmodel" and "safetensors", a folder. format: "keras", "weights", "h5", "savedmodel",
     "safetensors", "pt", "onnx" or "theano"; by default what the path ends in tells, where ``.h5`` is HDF5 for Keras 2
-    and 3 and ``.th.h5`` weights for Keras 1 on Theano. data_format: order of the axes of images, for Keras and
-    TensorFlow. logits: leave the softmax out, but for PyTorch, whose networks have none, and Theano. dtype: precision
-    of ONNX weights, by default "float32". fold_bn: merge BatchNorms into convolutions, in ONNX. verify: compare,
-    where the framework is installed. force: replace an existing output. certify: write a certificate beside it.
-    progress: what reports the progress.
+    and 3 and ``.th.h5`` the file of Keras on Theano that it came in. data_format: order of the axes of images, for
+    Keras and TensorFlow. logits: leave the softmax out, but for PyTorch, whose networks have none, and Theano. dtype:
+    precision of ONNX weights, by default "float32". fold_bn: merge BatchNorms into convolutions, in ONNX. verify:
+    compare, where the framework is installed. force: replace an existing output. certify: write a certificate beside
+    it. progress: what reports the progress.
 
     Raises UsageError, OutputError, BadValues, UnknownNetwork, ParityError where the output does not compute what the
     source does, or MissingExtra where writing itself needs a framework that is not installed.
@@ -161,19 +161,25 @@ def save(
             check=check or no_check,
             progress=lambda parameters, count: progress.track(parameters, count, "converting"),
         )
+    back = port.returned if kind.command == "to-theano" else None
+    graph = back.graph if back is not None else port.relayout(kind.data_format or data_format).graph
     written = Written(
         target,
         made.format,
         made.bytes,
         made.sha256,
         opened=_opening(port, target, kind),
-        inputs={node.name: node.shape for node in port.relayout(kind.data_format or data_format).graph.inputs},
+        inputs={node.name: node.shape for node in graph.inputs},
     )
     return check.added_to(written) if check else written
 
 
 def _opening(port: Port, path: Path, format: Format) -> str:
     """How to open an output: code, and in which software."""
+    if format.command == "to-theano" and port.returned is not None:
+        from ror_port.convert import way_back
+
+        return way_back.opening(port.returned, path)
     names = [repr(node.name) for node in port.graph.inputs]
     name = port.family.class_name if port.family else "Network"
     code, where = format.opening(repr(str(path)), name=name, input=": …, ".join(names))

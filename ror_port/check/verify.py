@@ -138,7 +138,7 @@ def verify(
         return replace(found, failure=error)
     with progress.busy("comparing with the reference"):
         try:
-            taken = port if kind == "pt" or (known and kind != "hdf5-weights") else None  # the latter are for Theano
+            taken = port if kind == "pt" or (known and not kind.startswith("hdf5")) else None  # that may be Theano's
             artifact = open_artifact(path, taken, source=port)
         except MissingExtra as error:
             return replace(found, failure=error)

@@ -71,7 +71,7 @@ Examples:
   ror-port theano-to-tf weights.h5 --bn-epsilon 1e-5   for a net trained before December 2016
   ror-port to-torch weights.h5 -o net/             a folder for PyTorch: weights, config, definition
   ror-port to-onnx weights.h5                      weights.onnx for ONNX Runtime
-  ror-port to-theano net/ -o tuned.h5              back to Keras 1 on Theano, from PyTorch, Keras or ONNX
+  ror-port to-theano net/ -o tuned.h5              back to Keras on Theano, from PyTorch, Keras or ONNX
   ror-port evaluate weights.h5 --data cifar-10-batches-bin/   accuracy on labelled images
 
 {EXIT_CODES}""",

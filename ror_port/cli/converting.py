@@ -96,7 +96,11 @@ def to_onnx(
 @writing_options("Output file, or a folder for the outputs.")
 @reading_options
 def to_theano(files: Sequence[Path], reading: Reading, writing: Writing) -> None:
-    """The way back: weights for Keras 1 on Theano, from a checkpoint or from what another command wrote."""
+    """The way back: a file for Keras on Theano, from what another command wrote or from a checkpoint.
+
+    It is the file that the network came in, with the numbers of today: a full model if that was one, of the same
+    version of Keras, with the same names. Where no such file is known, weights with the names of Keras 1.
+    """
     from ror_port.formats.format import Settings
 
     _convert("to-theano", files, None, Settings(), reading, writing)

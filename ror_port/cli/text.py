@@ -477,7 +477,8 @@ def _assumed(again: Recheck, now: Mapping[str, Any]) -> Iterator[str]:
         if fact["basis"] == "assumed":
             option = f"; change with {fact['option']}" if fact.get("option") else ""
             yield click.style(f"assumed: {fact['name']} {fact['value']} ({fact['evidence']}{option})", fg="yellow")
-    yield from effects_text(now["sensitivity"])
+    if now["sensitivity"]:
+        yield from effects_text(now["sensitivity"])
 
 
 def training_text(path: Path, found: Training) -> str:

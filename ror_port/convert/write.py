@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ror_port.convert import stage as output
+from ror_port.convert import way_back
 from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
@@ -16,7 +18,7 @@ from ror_port.formats.format import Contents, Dtype, Format, Settings
 from ror_port.layout import Arranged, DataFormat
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
-from ror_port.network.layers import BatchNormalization
+from ror_port.safety import limits
 from ror_port.source.port import Port
 
 Parameters = Iterable[tuple[Parameter, Arranged]]
@@ -67,13 +69,19 @@ def write(
     OutputError where it cannot be written.
     """
     Settings(data_format, logits, dtype, fold_bn).ensure_taken(format)
-    moved = port.relayout(format.data_format or data_format)
-    graph = moved.graph
-    if format.command == "to-theano":
-        _ensure_theano_can(port, graph)
-    graph = graph.for_keras() if format.stock else graph
-    graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
-    graph, parameters = _filled(graph, (arranged for _, arranged in port.arranged(moved)), not format.keeps_norms)
+    back = port.returned if format.command == "to-theano" else None
+    graph: Graph
+    parameters: Parameters
+    if back is not None:
+        graph, parameters = back.graph, way_back.parameters(port, back)
+    else:
+        moved = port.relayout(format.data_format or data_format)
+        graph = moved.graph
+        if format.command == "to-theano":
+            _ensure_keras_1_can(port, graph)
+        graph = graph.for_keras() if format.stock else graph
+        graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
+        graph, parameters = _filled(graph, (arranged for _, arranged in port.arranged(moved)), not format.keeps_norms)
     parameters = progress(parameters, len(graph.parameters))
     if fold_bn:
         from ror_port.network.folding import fold
@@ -81,11 +89,14 @@ def write(
         graph, parameters = fold(graph, parameters)
     ledger = Ledger()
     with output.atomic_output(target) as stage:
-        stated = port.statement()
-        if port.family is None:
+        stated = port.statement() if back is None else way_back.statement(port, back)
+        if back is None and port.family is None:
             stated["graph"] = to_json(graph)
+        if len(json.dumps(stated, indent=2)) > limits.MAX_CONFIG_BYTES // 4 * 3:  # the longest form there is of it
+            stated.pop("original", None)
         precision = dtype or format.dtype or port.dtype
-        contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn)
+        original = way_back.original(back) if back is not None else None
+        contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn, original)
         format.write(stage, contents)
         if format.reread and not fold_bn:  # folded weights are others than the file's parameters
             ledger.compare(stage, stated.get("graph"))
@@ -99,7 +110,7 @@ def _filled(graph: Graph, arrays: Iterable[Arranged], fill: bool) -> tuple[Graph
 
     PyTorch and ONNX have both or none.
     """
-    whole = graph.map(lambda layer: layer.plain if isinstance(layer, BatchNormalization) else layer) if fill else graph
+    whole = way_back.plain(graph) if fill else graph
     held = {parameter.name for parameter in graph.parameters}
 
     def filled() -> Iterator[tuple[Parameter, Arranged]]:
@@ -113,8 +124,11 @@ def _filled(graph: Graph, arrays: Iterable[Arranged], fill: bool) -> tuple[Graph
     return whole, filled()
 
 
-def _ensure_theano_can(port: Port, graph: Graph) -> None:
+def _ensure_keras_1_can(port: Port, graph: Graph) -> None:
     for node in graph:
+        if node.layer.keras_1 == "":
+            kind = type(node.layer).__name__
+            raise UnknownNetwork(f"{port.checkpoint.path}: {node.name}: a {kind}, which Keras 1 has not on Theano")
         if not node.layer.same_on_theano(*graph.shapes(node)):
             raise UnknownNetwork(
                 f"{port.checkpoint.path}: {node.name} pads as TensorFlow's 'same' does, which Theano has no mode for"

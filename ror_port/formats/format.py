@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ror_port.errors import UsageError, quote
 from ror_port.formats.checkpoint import Checkpoint
 from ror_port.layout import Arranged, DataFormat
-from ror_port.mapping.engine import Note, unnoted
+from ror_port.mapping.engine import Entry, Note, unnoted
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph, Parameter
 
@@ -24,12 +24,25 @@ Dtype = Literal["float32", "float64"]
 
 
 @dataclass(frozen=True)
+class Original:
+    """A file of old Keras, to be written again with other numbers.
+
+    checkpoint: as Keras on Theano would have saved it, without numbers. full: whether as a full model. entries: where
+    each parameter goes.
+    """
+
+    checkpoint: Checkpoint
+    full: bool
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True)
 class Contents:
     """What is written to a file. graph: in the format's order of axes, in layers that it has.
 
     parameters: canonical, in the order of the graph, each written as it comes. stated: what the file states of itself.
     family: of the network, or None. note: is told of each tensor as it is written. folded: whether
-    BatchNormalizations were folded away.
+    BatchNormalizations were folded away. original: the file that the network goes back to, where one is known.
     """
 
     graph: Graph
@@ -39,6 +52,7 @@ class Contents:
     family: Family | None = None
     note: Note = unnoted
     folded: bool = False
+    original: Original | None = None
 
 
 @dataclass(frozen=True)
@@ -169,8 +183,8 @@ FORMATS = (
         needs="onnx",
     ),
     Format(
-        "theano", "hdf5-weights", "to-theano", ".th.h5", (".h5", ".hdf5"), "keras_hdf5", "write_keras_1", None,
-        "numpy", "weights for Keras 1 on Theano (HDF5)", data_format="channels_first",
+        "theano", "hdf5-weights", "to-theano", ".th.h5", (".h5", ".hdf5"), "keras_hdf5", "write_theano", None,
+        "numpy", "HDF5 for Keras on Theano: as it came, else weights", data_format="channels_first",
         opened="model.load_weights({path})", opened_where="Keras 1 on Theano, once the model is built",
     ),
 )  # fmt: skip

@@ -146,7 +146,33 @@ def write_model(path: Path, contents: Contents) -> None:
             root.dataset(tensor.name, tensor)
 
 
-def write_keras_1(path: Path, contents: Contents) -> None:
+def write_theano(path: Path, contents: Contents) -> None:
+    """The file that the network came in, as Keras on Theano saves it; where none is known, weights for Keras 1."""
+    if contents.original is None:
+        _write_keras_1(path, contents)
+        return
+    original, checkpoint = contents.original, contents.original.checkpoint
+    config = checkpoint.config if original.full and checkpoint.config is not None else {}
+    with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
+        root = file.group("model_weights") if original.full else file
+        version = checkpoint.keras_version or config.get("keras_version")
+        keras_2 = str(version).startswith("2")
+        for owner in (file, root) if original.full and keras_2 else (file,):
+            if version is not None:
+                owner.text("keras_version", version, ASCII)
+            if keras_2:
+                owner.text("backend", "theano", ASCII)
+        if original.full:
+            file.text("model_config", json.dumps(config), ASCII)
+        file.text("ror_port", json.dumps(contents.stated))
+        root.names("layer_names", [layer.name for layer in checkpoint.layers])
+        for layer in sorted(checkpoint.layers):  # a group before those that lie in it
+            root.group(layer.name).names("weight_names", layer.weights)
+        for tensor in laid_out(original.entries, contents.parameters, contents.dtype, contents.note):
+            root.dataset(tensor.name, tensor)
+
+
+def _write_keras_1(path: Path, contents: Contents) -> None:
     """Weights as Keras 1 on Theano saves them: its names and layouts, dim ordering "th".
 
     They load into a network made by the authors' code, by order or by name. Layers of a family are called as in a fresh

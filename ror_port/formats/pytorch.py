@@ -67,7 +67,7 @@ def write_folder(folder: Path, contents: Contents) -> None:
     """Writes the folder, which must not exist."""
     stated, graph, family = contents.stated, contents.graph, contents.family
     network = stated["network"]
-    provenance = {key: stated[key] for key in ("ror_port", "source", "facts")}
+    provenance = {key: stated[key] for key in ("ror_port", "source", "facts", "original") if key in stated}
     config: dict[str, Any] = {
         "model_type": family.model_type if family else "ror_port",
         "architectures": [family.class_name if family else CLASS_NAME],
@@ -132,7 +132,8 @@ def read_safetensors(path: Path, *, trusted: bool = False) -> Checkpoint:
     del trusted  # no library parses it, and its header is validated in full
     weights, config = (path / safetensors.WEIGHTS, path / CONFIG) if path.is_dir() else (path, path.with_name(CONFIG))
     says = json_object(_bounded(config), str(config)) if os.path.lexists(config) else {}
-    source = _mapping(_mapping(says.get("provenance")).get("source"))
+    provenance = _mapping(says.get("provenance"))
+    original = {"original": provenance["original"]} if "original" in provenance else {}
     network = {"graph": says["graph"]} if "graph" in says else {"network": says}
     with ExitStack() as on_error:
         file = on_error.enter_context(readable(weights).open("rb"))
@@ -144,7 +145,7 @@ def read_safetensors(path: Path, *, trusted: bool = False) -> Checkpoint:
             software=PYTORCH,
             writer="PyTorch",
             stated_where=CONFIG,
-            stated={**network, "source": source},
+            stated={**network, "source": _mapping(provenance.get("source")), **original},
             close=file.close,
         )
         on_error.pop_all()

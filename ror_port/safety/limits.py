@@ -55,6 +55,10 @@ MAX_CONFIG_BYTES = 4 << 20
 """``model_config`` of RoR-3-164 has 0.3 MB, of RoR-3-1202 it would have 2.2. JSON grows to 24 times its size when
 parsed."""
 
+MAX_ORIGINAL_BYTES = 2 << 20
+"""What an output carries of the file that it came from, as indented JSON. RoR-3-164 would have 0.9 MB. A statement that
+would exceed MAX_CONFIG_BYTES by it is written without it."""
+
 MAX_PICKLE_BYTES = 4 << 20
 """``data.pkl`` of a PyTorch state dict: some 200 bytes a tensor; RoR-3-1202 has about 7,000."""
 

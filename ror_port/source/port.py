@@ -37,7 +37,7 @@ from ror_port.network.layers import BatchNormalization, Dropout, Layer
 from ror_port.network.layers.settings import DATA_FORMATS
 from ror_port.network.layers.spatial import Padding, Spatial
 from ror_port.network.relayout import Relayout, relayout
-from ror_port.source import provenance
+from ror_port.source import original, provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph, stated_name, stored_layers
 from ror_port.source.match import match
@@ -155,13 +155,14 @@ class Port:
         changes = moved.weights if moved else {}
         target = moved.graph if moved else self.canonical_graph
         for parameter, wanted in zip(self.graph.parameters, target.parameters, strict=True):
-            stored = self.stored[parameter.name].shape
-            array = self.untouched(parameter)
-            layer = parameter.layer
-            if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
-                array = _canonical_variance(layer, array)
-            layout = self.convention.layout(parameter, stored).inverse | changes.get(parameter.name, SAME)
-            yield wanted, layout.applied(Arranged.of(array))
+            yield wanted, changes.get(parameter.name, SAME).applied(self.canonical(parameter))
+
+    def canonical(self, parameter: Parameter) -> Arranged:
+        """One parameter in canonical form; see `arranged`."""
+        array, layer = self.untouched(parameter), parameter.layer
+        if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
+            array = _canonical_variance(layer, array)
+        return self.convention.layout(parameter, self.stored[parameter.name].shape).inverse.applied(Arranged.of(array))
 
     def tensors(self) -> dict[str, dict[str, Array]]:
         """Node → role → untouched tensor: what the reference runs on."""
@@ -262,6 +263,33 @@ class Port:
     def assumptions(self) -> tuple[Fact, ...]:
         return tuple(fact for fact in self.facts if fact.basis == "assumed")
 
+    @cached_property
+    def original(self) -> Mapping[str, Any] | None:
+        """What outputs carry of the file of old Keras that the network came in, so that it can go back."""
+        return original.original(self.checkpoint, self.given)
+
+    @cached_property
+    def returned(self) -> Port | None:
+        """That file as Keras on Theano would have saved it: understood as any file, but without numbers.
+
+        None where no such file is known. Raises what `load` raises.
+        """
+        if self.original is None:
+            return None
+        back = self.original_on("theano")
+        own = replace(back.given, epsilon=None, size=None)
+        own = replace(own, keras=None) if back.checkpoint.keras_version else own
+        if back.checkpoint.config is not None and _understood(back.checkpoint, own).graph.nodes != back.graph.nodes:
+            raise UnknownNetwork(
+                f"{self.checkpoint.path}: was read otherwise than its architecture states "
+                f"({original.words(back.given)}), and a file of Keras cannot state that"
+            )
+        return back
+
+    def original_on(self, backend: str) -> Port:
+        """What `returned` gives, on any backend."""
+        return _understood(*original.as_saved(self.original, self.checkpoint.path, backend))
+
     def network_statement(self) -> dict[str, Any]:
         """What outputs state of the network: its family and settings."""
         if self.family is None:
@@ -276,6 +304,7 @@ class Port:
             "network": self.network_statement(),
             "source": source_statement(self.checkpoint),
             "facts": [fact.as_json() for fact in self.facts],
+            **({"original": self.original} if self.original is not None else {}),
         }
 
 
@@ -328,6 +357,21 @@ def _canonical_variance(layer: BatchNormalization, stored: Array) -> Array:
     with np.errstate(invalid="ignore"):  # an admitted negative variance is a NaN to Keras, too
         deviation = values if layer.divisor == "std + epsilon" else np.sqrt(values)
     return np.asarray((deviation + layer.epsilon) ** 2)
+
+
+def stored_variance(parameter: Parameter, canonical: Arranged) -> Arranged:
+    """What the parameter's file has for a canonical one: the inverse of `_canonical_variance`, or the same.
+
+    Raises UnknownNetwork where nothing that is not negative stands for a variance.
+    """
+    layer = parameter.layer
+    if not isinstance(layer, BatchNormalization) or parameter.role != "moving_variance" or layer == _canonical(layer):
+        return canonical
+    deviation = np.sqrt(canonical.array().astype(np.float64)) - layer.epsilon
+    if (deviation < -1e-6 * layer.epsilon).any():
+        raise UnknownNetwork(f"{parameter.name}: smaller than what Keras up to 1.0.7 divides by at least")
+    deviation = np.maximum(deviation, 0)
+    return Arranged.of(deviation if layer.divisor == "std + epsilon" else deviation**2)
 
 
 def load(
@@ -459,6 +503,12 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     A stated architecture is what is ported. A family lends it names and definitions, where it is that family's network
     in every setting and edge. Without one, the network is the family's that the tensors fit.
     """
+    if checkpoint.writer is None and "given" in checkpoint.stated:
+        where = f"{checkpoint.path}: {checkpoint.stated_where}"
+        given = original.completed(given, checkpoint.stated["given"], where)
+    carried = checkpoint.stated.get("original") if checkpoint.writer is None else None
+    if checkpoint.config is None and isinstance(carried, dict) and isinstance(carried.get("config"), dict):
+        checkpoint.config, checkpoint.config_where = carried["config"], checkpoint.stated_where
     port = _understood(checkpoint, given)
     if given.keras and port.checkpoint.writer is None:
         _ensure_decided(port, given.keras)

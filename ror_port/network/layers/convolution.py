@@ -158,6 +158,7 @@ class DepthwiseConv2D(Windowed):
 
     rank = 2
     keras = ("DepthwiseConv2D",)
+    keras_1 = ""
 
     depth_multiplier: int
     kernel_size: Sizes
@@ -168,6 +169,7 @@ class DepthwiseConv2D(Windowed):
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        settings.on_theano_since((2, 1, 5))
         return [cls.read(settings, settings.flag("use_bias", default=True)), *activation(settings)]
 
     @classmethod
@@ -222,6 +224,7 @@ class SeparableConv2D(Layer):
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        settings.on_theano_since((2, 2, 0))
         depthwise = DepthwiseConv2D.read(settings, use_bias=False)
         first: list[Layer] = [depthwise]
         if depthwise.padding == "half" and any(size % 2 == 0 for size in depthwise.reach):
@@ -366,6 +369,11 @@ class ConvolutionTranspose(Spatial):
 
     def same_on_theano(self, *inputs: Shape) -> bool:
         return self.padding != "same" or self.kept(inputs[0]) == replace(self, padding="half").kept(inputs[0])
+
+    def bound(self, *inputs: Shape) -> Self:
+        """Where both ways to pad keep the same part, it is "same"."""
+        same = replace(self, padding="same")
+        return same if self.padding == "half" and same.same_on_theano(*inputs) else self
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return self.shaped([kept for _, kept, _ in self.kept(inputs[0])], self.filters)

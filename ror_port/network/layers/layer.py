@@ -88,7 +88,7 @@ class Layer:
     """Class names in stored architectures of Keras 1 to 3, today's first."""
 
     keras_1: ClassVar[str | None] = None
-    """Its class in Keras 1, where that is another."""
+    """Its class in Keras 1, where that is another; empty where Keras 1 on Theano has none."""
 
     merges: ClassVar[bool] = False
     """Whether it takes several inputs, in Keras as a list."""

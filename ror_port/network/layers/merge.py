@@ -68,6 +68,7 @@ class Subtract(Elementwise):
     """The first of two inputs less the second."""
 
     keras = ("Subtract",)
+    keras_1 = ""
     torch, onnx = "torch.sub", "Sub"
 
 
@@ -102,6 +103,7 @@ class Minimum(Elementwise):
     """The smallest of all inputs."""
 
     keras = ("Minimum",)
+    keras_1 = ""
     torch, onnx = "torch.minimum", "Min"
 
 

@@ -61,6 +61,12 @@ class Settings:
     def refuse(self, problem: str) -> UnknownNetwork:
         return UnknownNetwork(f"{self.where}: {problem}")
 
+    def on_theano_since(self, version: tuple[int, ...]) -> None:
+        """Raises UnknownNetwork on Theano in an older Keras, which had the layer on TensorFlow alone."""
+        if self.session.theano and self.session.version < version:
+            since = ".".join(map(str, version))
+            raise self.refuse(f"a {self.class_name}, which Keras has on Theano only since {since}")
+
     def integer(self, *names: str, default: int | None = None) -> int:
         value = self.get(*names, default=default)
         if isinstance(value, str) and value.isdigit() and len(value) < 10:

@@ -1,0 +1,84 @@
+"""The records of single layers as ports: which of them are supported, and what the reference makes of them."""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genuine import relative_l2
+from genuine_layers import Case, cases, record
+from ror_port.errors import UnknownNetwork
+from ror_port.source.port import Port, load
+
+REFUSED = {
+    "*/recurrent*/*": "recurrent layers",
+    "*/embedding/*": "Embedding",
+    "*/masking*/*": "masks",
+    "*/wrappers/*": "TimeDistributed and Bidirectional",
+    "*/conv_lstm*/*": "ConvLSTM2D",
+    "*/local*/*": "LocallyConnected1D and 2D",
+    "*/normalization_modes/*": "statistics of the batch at hand",
+}
+"""Families that are not supported yet, and why."""
+
+CASES = [case for case in cases() if not any(fnmatch(str(case), pattern) for pattern in REFUSED)]
+THOROUGH = bool(os.environ.get("ROR_PORT_THOROUGH"))
+THEANO = ("keras-1.2.2-theano-0.9.0", "keras-2.2.4-theano-1.0.5")
+UNSTATED = ("*keras-1*/padding2d/other-ordering*", "*keras-1*/shapes2d/*other-ordering*")
+"""Keras 1 writes no ordering for these layers, and here it was not the session's: no file tells what it was."""
+
+CASES = [case for case in CASES if not any(fnmatch(str(case), pattern) for pattern in UNSTATED)]
+
+
+def some(step: int) -> list[Case]:
+    """Cases of Keras on Theano: all networks, and of every family each so manieth; a long run has them all."""
+    of_theano = [case for case in CASES if case.stack in THEANO]
+    networks = [case for case in of_theano if case.family in ("networks", "nested")]
+    return [*networks, *[case for case in of_theano if case not in networks][:: 1 if THOROUGH else step]]
+
+
+def computed(port: Port, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """The reference's outputs, in the order of the model's."""
+    values = port.outputs(inputs, *port.graph.outputs)
+    return [values[name] for name in port.graph.outputs]
+
+
+def opened(case: Case, folder: Path) -> Port:
+    """The port of a record, from the file that Keras saved; what no file states is given."""
+    found = record(case)
+    path = folder / "genuine.h5"
+    session = found.session
+    given = {"backend": session["backend"], "ordering": session["image_dim_ordering"]}
+    given["ordering"] = {"channels_first": "th", "channels_last": "tf"}.get(given["ordering"], given["ordering"])
+    if found.saves_models:
+        found.write(path)
+        return load(path, **given)
+    found.write_weights(path)
+    (folder / "model.json").write_text(found.config)
+    return load(path, keras=session["keras"], architecture=str(folder / "model.json"), **given)
+
+
+def inputs_of(port: Port, arrays: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+    """Recorded inputs by the names of their nodes, images channels_last."""
+    names = [node.name for node in port.graph.inputs]
+    return {n: port.channels_last.value(n).view(array) for n, array in zip(names, arrays, strict=True)}
+
+
+def outputs_of(port: Port, arrays: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    return [port.channels_last.value(n).view(a) for n, a in zip(port.graph.outputs, arrays, strict=True)]
+
+
+def error(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    assert [a.shape for a in found] == [a.shape for a in expected]
+    return max(relative_l2(a, b) if np.any(b) else float(np.abs(a).max()) for a, b in zip(found, expected, strict=True))
+
+
+def supported(case: Case, folder: Path) -> Port:
+    try:
+        return opened(case, folder)
+    except UnknownNetwork as refusal:
+        pytest.skip(f"refused: {str(refusal).rpartition(': ')[2]}")
