@@ -83,7 +83,7 @@ class Software:
         """The last word of a weight's name, whatever stands before it, if it is one of this software's; else None."""
         word = _VARIABLE_SUFFIX.sub("", name)
         between = self.full_name.partition("{weight}")[0][-1]
-        known = {getattr(weight, self.column) for weight in weights.WEIGHTS}
+        known = {getattr(weight, self.column) for weight in weights.WEIGHTS} - {None}
         found = [k for k in known if re.search(rf"(?:^|{re.escape(between)}){re.escape(k)}$", word)]
         return max(found, key=len, default=None)
 

@@ -159,9 +159,19 @@ class Graph:
 
     def for_keras(self) -> Graph:
         """The same function in layers that Keras 3 has; parameters keep their order."""
+        return self._replaced(all_layers=True)
+
+    def of_today(self) -> Graph:
+        """The same function without layers that only an old Keras has; parameters keep their order."""
+        return self._replaced(all_layers=False)
+
+    def _replaced(self, *, all_layers: bool) -> Graph:
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            node.layer.for_keras(_Replacement(g, node), *node.inputs)
+            if all_layers or node.layer.composed:
+                node.layer.for_keras(_Replacement(g, node), *node.inputs)
+            else:
+                g.add_like(node, node.layer, *node.inputs)
         return g.finish(*self.outputs)
 
     def until(self, *names: str) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ror_port.network.layers.activation import ELU, Activation, PReLU, ReLU, Rescaling, Softmax
+from ror_port.network.layers.activation import ELU, Activation, ReLU, Rescaling, Softmax
 from ror_port.network.layers.convolution import (
     Conv1D,
     Conv2D,
@@ -33,6 +33,7 @@ from ror_port.network.layers.padding import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from ror_port.network.layers.parametric import ParametricSoftplus, PReLU, SReLU
 from ror_port.network.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -50,7 +51,7 @@ from ror_port.network.layers.pooling import (
 from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 
 LAYERS: tuple[type[Layer], ...] = (
-    Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, Rescaling,
+    Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, ParametricSoftplus, SReLU, Rescaling,
     Flatten, Reshape, Permute, RepeatVector, Dropout,
     Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose,
     MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D,

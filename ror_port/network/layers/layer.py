@@ -28,14 +28,14 @@ class KerasLayer(NamedTuple):
 class OnnxOperator(NamedTuple):
     """An ONNX operator. weights: the roles of those that it takes, where the layer has them.
 
-    constants: further inputs that are lists of integers; an empty one is left out. folds: whether the operator takes
-    two inputs and is applied to the first two, then to that and the third, and so on.
+    constants: further inputs that are lists of integers, or of floats that float32 has; an empty one is left out.
+    folds: whether the operator takes two inputs and is applied to the first two, then to that and the third, and so on.
     """
 
     kind: str
     attributes: Mapping[str, Any] = {}
     weights: Sequence[str] = ()
-    constants: Sequence[Sequence[int]] = ()
+    constants: Sequence[Sequence[float]] = ()
     folds: bool = False
 
 
@@ -92,6 +92,9 @@ class Layer:
 
     merges: ClassVar[bool] = False
     """Whether it takes several inputs, in Keras as a list."""
+
+    composed: ClassVar[bool] = False
+    """Whether no software of today has it, so that all are given what `for_keras` makes of it."""
 
     elementwise: ClassVar[bool] = False
     """Whether an element of the output depends on the same element of its inputs alone, so that no axis matters."""
