@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ror_port.layout import Shape
 from ror_port.network.layers import Input, Layer, Softmax
+from ror_port.network.layers.layer import Composed
 
 
 class Parameter(NamedTuple):
@@ -159,17 +160,17 @@ class Graph:
 
     def for_keras(self) -> Graph:
         """The same function in layers that Keras 3 has; parameters keep their order."""
-        return self._replaced(all_layers=True)
+        g = GraphBuilder(list(self.taps))
+        for node in self.of_today():
+            node.layer.for_keras(_Replacement(g, node), *node.inputs)
+        return g.finish(*self.outputs)
 
     def of_today(self) -> Graph:
-        """The same function without layers that only an old Keras has; parameters keep their order."""
-        return self._replaced(all_layers=False)
-
-    def _replaced(self, *, all_layers: bool) -> Graph:
+        """The same function without layers that no software of today has; parameters keep their order."""
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            if all_layers or node.layer.composed:
-                node.layer.for_keras(_Replacement(g, node), *node.inputs)
+            if isinstance(node.layer, Composed):
+                node.layer.in_parts(_Replacement(g, node), *node.inputs)
             else:
                 g.add_like(node, node.layer, *node.inputs)
         return g.finish(*self.outputs)

@@ -8,7 +8,10 @@ from ror_port.network.layers.convolution import (
     Conv2D,
     Conv2DTranspose,
     Conv3D,
+    Conv3DTranspose,
+    DepthwiseConv1D,
     DepthwiseConv2D,
+    SeparableConv1D,
     SeparableConv2D,
 )
 from ror_port.network.layers.core import Dense, Dropout, Flatten, Input, Permute, RepeatVector, Reshape
@@ -17,6 +20,7 @@ from ror_port.network.layers.merge import (
     Add,
     Average,
     Concatenate,
+    Cosine,
     Dot,
     Maximum,
     Merge,
@@ -24,7 +28,7 @@ from ror_port.network.layers.merge import (
     Multiply,
     Subtract,
 )
-from ror_port.network.layers.normalization import BatchNormalization
+from ror_port.network.layers.normalization import BatchNormalization, UnitNormalization
 from ror_port.network.layers.padding import (
     Cropping1D,
     Cropping2D,
@@ -53,14 +57,15 @@ from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSam
 LAYERS: tuple[type[Layer], ...] = (
     Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, ParametricSoftplus, SReLU, Rescaling,
     Flatten, Reshape, Permute, RepeatVector, Dropout,
-    Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose,
+    Conv1D, Conv2D, Conv3D, DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D,
+    Conv2DTranspose, Conv3DTranspose,
     MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D,
     GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
     ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D, Cropping2D, Cropping3D,
     UpSampling1D, UpSampling2D, UpSampling3D,
-    BatchNormalization,
-    Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Merge,
+    BatchNormalization, UnitNormalization,
+    Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Cosine, Merge,
 )  # fmt: skip
 """Every kind of layer that a stored architecture may hold."""
 

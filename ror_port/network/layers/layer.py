@@ -93,9 +93,6 @@ class Layer:
     merges: ClassVar[bool] = False
     """Whether it takes several inputs, in Keras as a list."""
 
-    composed: ClassVar[bool] = False
-    """Whether no software of today has it, so that all are given what `for_keras` makes of it."""
-
     elementwise: ClassVar[bool] = False
     """Whether an element of the output depends on the same element of its inputs alone, so that no axis matters."""
 
@@ -154,6 +151,14 @@ class Layer:
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
         """ONNX operators, one after the other; the first takes the node's inputs. Shapes as for `to_torch`."""
         raise NotImplementedError(f"no ONNX operator for {self}")
+
+
+class Composed(Layer):
+    """A layer that no software of today has: each is given others in its place."""
+
+    def in_parts(self, g: Assembly, *inputs: str) -> str:
+        """Adds the same function in layers that all have; otherwise as `for_keras`."""
+        raise NotImplementedError(f"no parts of {self}")
 
 
 def axis_of(axis: int, shape: Shape) -> int:

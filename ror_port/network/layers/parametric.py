@@ -11,6 +11,7 @@ from ror_port.network.layers.activation import RELU, Activation, Rescaling
 from ror_port.network.layers.layer import (
     Arrangement,
     Assembly,
+    Composed,
     KerasLayer,
     Layer,
     Moved,
@@ -85,14 +86,13 @@ class PReLU(Parametric):
         return [OnnxOperator("PRelu", weights=("alpha",))]
 
 
-class ParametricSoftplus(Parametric):
+class ParametricSoftplus(Parametric, Composed):
     """alpha · log(1 + exp(beta · x)), with an alpha and a beta for each element but along shared_axes."""
 
     keras = ("ParametricSoftplus",)
     roles = ("alpha", "beta")
-    composed = True
 
-    def for_keras(self, g: Assembly, *inputs: str) -> str:
+    def in_parts(self, g: Assembly, *inputs: str) -> str:
         (x,) = inputs
         one = g.add("minus_one", Rescaling(0.0, -1.0), x)
         alpha, beta = (self.times(g, role, one) for role in self.roles)  # both times −1
@@ -101,7 +101,7 @@ class ParametricSoftplus(Parametric):
         return g.add("", Multiply(), g.add("negative", NEGATIVE, softplus), alpha)
 
 
-class SReLU(Parametric):
+class SReLU(Parametric, Composed):
     """x between two thresholds, and straight lines of other slopes beyond them, all of them for each element.
 
     With u = x − t_left and d = |t_right|: t_left + min(prelu(u, a_left), d) + a_right · max(u − d, 0). Theano's minimum
@@ -110,7 +110,6 @@ class SReLU(Parametric):
 
     keras = ("SReLU",)
     roles = ("t_left", "a_left", "t_right", "a_right")
-    composed = True
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
@@ -118,7 +117,7 @@ class SReLU(Parametric):
             raise settings.refuse("an SReLU on TensorFlow, which clipped otherwise than Theano")
         return super().from_keras(settings)
 
-    def for_keras(self, g: Assembly, *inputs: str) -> str:
+    def in_parts(self, g: Assembly, *inputs: str) -> str:
         (x,) = inputs
         one = g.add("minus_one", Rescaling(0.0, -1.0), x)
         left = self.times(g, "t_left", one)  # −t_left
