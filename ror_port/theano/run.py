@@ -18,6 +18,7 @@ from ror_port.theano import (  # noqa: F401  (they are the twins)
     activation,
     convolution,
     core,
+    local,
     merge,
     normalization,
     padding,

@@ -25,6 +25,7 @@ from ror_port.errors import RorPortError, UnknownNetwork
 from ror_port.formats.format import BY_NAME
 from ror_port.network.layers import (
     LAYERS,
+    EinsumDense,
     Input,
     Layer,
     Merge,
@@ -42,7 +43,6 @@ REFUSED = {
     "*/masking*/*": "masks",
     "*/wrappers/*": "TimeDistributed and Bidirectional",
     "*/conv_lstm*/*": "ConvLSTM2D",
-    "*/local*/*": "LocallyConnected1D and 2D",
     "*/normalization_modes/*": "statistics of the batch at hand",
 }
 """Families that are not supported yet, and why."""
@@ -243,7 +243,7 @@ def test_every_kind_of_layer_has_a_genuine_record_and_a_twin(tmp_path: Path) -> 
     """Of Keras 1.2.2 or 2.2.4 on Theano. A kind without one is a guess."""
     recorded = set().union(*(kinds_in(case, tmp_path) for case in CASES if case.stack in THEANO))
     made_of_others = {Merge, SeparableConv1D, SeparableConv2D}
-    others_are_made_of = {Rescaling, UnitNormalization}
+    others_are_made_of = {EinsumDense, Rescaling, UnitNormalization}
     assert set(LAYERS) - made_of_others - others_are_made_of - recorded == set()
     assert set(LAYERS) - made_of_others == set(TWINS)
     assert Input in recorded

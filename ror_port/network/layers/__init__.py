@@ -16,6 +16,7 @@ from ror_port.network.layers.convolution import (
 )
 from ror_port.network.layers.core import Dense, Dropout, Flatten, Input, Permute, RepeatVector, Reshape
 from ror_port.network.layers.layer import Layer
+from ror_port.network.layers.local import EinsumDense, LocallyConnected1D, LocallyConnected2D
 from ror_port.network.layers.merge import (
     Add,
     Average,
@@ -58,7 +59,7 @@ LAYERS: tuple[type[Layer], ...] = (
     Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, ParametricSoftplus, SReLU, Rescaling,
     Flatten, Reshape, Permute, RepeatVector, Dropout,
     Conv1D, Conv2D, Conv3D, DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D,
-    Conv2DTranspose, Conv3DTranspose,
+    Conv2DTranspose, Conv3DTranspose, EinsumDense, LocallyConnected1D, LocallyConnected2D,
     MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D,
     GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,

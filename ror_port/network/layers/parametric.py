@@ -23,6 +23,7 @@ from ror_port.network.layers.merge import Add, Maximum, Minimum, Multiply, Subtr
 from ror_port.network.layers.settings import Settings
 
 NEGATIVE = Rescaling(-1.0)
+MINUS_ONE = Rescaling(0.0, -1.0)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class ParametricSoftplus(Parametric, Composed):
 
     def in_parts(self, g: Assembly, *inputs: str) -> str:
         (x,) = inputs
-        one = g.add("minus_one", Rescaling(0.0, -1.0), x)
+        one = g.add("minus_one", MINUS_ONE, x)
         alpha, beta = (self.times(g, role, one) for role in self.roles)  # both times −1
         scaled = g.add("scaled", Multiply(), g.add("negative", NEGATIVE, x), beta)
         softplus = g.add("softplus", Activation("softplus"), scaled)
@@ -119,7 +120,7 @@ class SReLU(Parametric, Composed):
 
     def in_parts(self, g: Assembly, *inputs: str) -> str:
         (x,) = inputs
-        one = g.add("minus_one", Rescaling(0.0, -1.0), x)
+        one = g.add("minus_one", MINUS_ONE, x)
         left = self.times(g, "t_left", one)  # −t_left
         above = g.add("above_left", Add(), x, left)
         bent = g.add("a_left", PReLU(self.shared_axes), above)
