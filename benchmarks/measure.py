@@ -269,9 +269,7 @@ def reference(folder: Path, runs: int) -> Measured:
         measured |= {name: [] for name in scripts}
         for _ in range(runs):
             for name, script in scripts.items():
-                done = subprocess.run(
-                    [*PYTHON, *script], env=one_thread, stdout=subprocess.PIPE, text=True, check=True
-                )
+                done = subprocess.run([*PYTHON, *script], env=one_thread, stdout=subprocess.PIPE, text=True, check=True)
                 measured[name].append(Usage(float(done.stdout), 0, 0))
         for name in scripts:
             beside = str(ratio(measured, "cpu", name, f"{network}, {PYTORCH}"))

@@ -4,7 +4,7 @@ A `Layout` is a rearrangement of an array's elements: it copies bytes and comput
 payloads and denormals survive. Its inverse is derived from it, never written a second time.
 
 Axis letters: K the length of a sequence's kernel, D, H and W depth, height and width, I and O input and output
-channels, M kernels for each channel, C channels, N the batch.
+channels, M kernels for each channel, P places with kernels of their own, C channels, N the batch.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ REFUSED = {
     "*/masking*/*": "masks",
     "*/wrappers/*": "TimeDistributed and Bidirectional",
     "*/conv_lstm*/*": "ConvLSTM2D",
-    "*/local*/*": "LocallyConnected1D and 2D",
     "*/normalization_modes/*": "statistics of the batch at hand",
 }
 """Families that are not supported yet, and why."""

@@ -106,7 +106,7 @@ def _form(port: Port, original: Port) -> Form | None:
     graph, canonical = port.canonical_graph, original.canonical_graph
     moves = Relayout(canonical, {}, {}), original.relayout("channels_last"), original.relayout("channels_first")
     for moved in moves:
-        for form in (moved.graph, moved.graph.for_keras()):
+        for form in (moved.graph, moved.graph.of_today(), moved.graph.for_keras()):
             for end in (form, form.until(*map(form.before_softmax, form.outputs))):
                 nodes = _paired(end, graph) or _paired(plain(end), graph)
                 if nodes is not None:

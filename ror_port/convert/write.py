@@ -79,7 +79,8 @@ def write(
         graph = moved.graph
         if format.command == "to-theano":
             _ensure_keras_1_can(port, graph)
-        graph = graph.for_keras() if format.stock else graph
+        else:
+            graph = graph.for_keras() if format.stock else graph.of_today()
         graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
         graph, parameters = _filled(graph, (arranged for _, arranged in port.arranged(moved)), not format.keeps_norms)
     parameters = progress(parameters, len(graph.parameters))

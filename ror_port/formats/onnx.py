@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -96,8 +96,7 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
             for number, constant in enumerate(operator.constants):
                 inputs.append(f"{name}/constant{number}" if constant else "")
                 if constant:
-                    kind = "value_floats" if isinstance(constant[0], float) else "value_ints"
-                    nodes.append(make("Constant", [], [inputs[-1]], inputs[-1], **{kind: list(constant)}))
+                    nodes += _constant(inputs[-1], constant, like=inputs[0])
             while operator.folds and len(inputs) > 2:
                 first = f"{name}/first{len(inputs)}"
                 nodes.append(make(operator.kind, inputs[:2], [first], first, **operator.attributes))
@@ -105,6 +104,18 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
             nodes.append(make(operator.kind, inputs, [name], name, **operator.attributes))
             inputs = [name]
     return nodes
+
+
+def _constant(name: str, numbers: Sequence[float], like: str) -> list[Any]:
+    """A list of integers, or of floats in the precision of another value."""
+    make = frameworks.onnx().helper.make_node
+    if all(isinstance(number, int) for number in numbers):
+        return [make("Constant", [], [name], name, value_ints=list(numbers))]
+    stated = f"{name}/stated"
+    return [
+        make("Constant", [], [stated], stated, value_floats=list(numbers)),
+        make("CastLike", [stated, like], [name], name),
+    ]
 
 
 def _check_graph(model: Any, shapes: Mapping[str, Shape], element: int) -> None:

@@ -43,7 +43,7 @@ def bind(
     faults: list[str] = []
     for parameter in parameters:
         weight = weights.of_layer(type(parameter.layer)).get(parameter.role)
-        if weight is None:
+        if weight is None or getattr(weight, software.column) is None:
             faults.append(f"{parameter.name}: no row for the {parameter.role} of a {type(parameter.layer).__name__}")
             continue
         foreign = software.weight_name(weight, name_of(parameter.node))

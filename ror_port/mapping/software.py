@@ -89,7 +89,7 @@ class Software:
     def _last_word(self) -> re.Pattern[str]:
         """What the name of a weight ends in; the longest word is found first."""
         between = self.full_name.partition("{weight}")[0][-1]
-        words = {getattr(weight, self.column) for weight in weights.WEIGHTS}
+        words = {getattr(weight, self.column) for weight in weights.WEIGHTS} - {None}
         return re.compile(rf"(?:^|{re.escape(between)})({'|'.join(map(re.escape, sorted(words)))})$")
 
     def layer_in_name(self, name: str) -> str | None:
@@ -158,8 +158,10 @@ _NUMBERED = (Conv2D, BatchNormalization, Dense)
 
 KERAS_1 = Software(
     "Keras 1", "keras_1", "{layer}/{layer}_{weight}", keras_layer_name,
-    axes={"KIO": ("K1IO", "OIK1"), "HWOI": ("HWIO",)},
-    axes_channels_first={"HWIO": ("OIHW",), "HWOI": ("OIHW",), "HWIM": ("MIHW",), "DHWIO": ("OIDHW",)},
+    axes={"KIO": ("K1IO", "OIK1"), "HWOI": ("HWIO",), "DHWOI": ("DHWIO",)},
+    axes_channels_first={
+        "HWIO": ("OIHW",), "HWOI": ("OIHW",), "HWIM": ("MIHW",), "DHWIO": ("OIDHW",), "DHWOI": ("OIDHW",),
+    },
     ordered=True,
     automatic={kind: (kind.keras_1 or kind.keras[0]).lower() for kind in _NUMBERED},
 )  # fmt: skip
@@ -172,8 +174,10 @@ _CHANNELS_FIRST = {
     "KIO": ("OIK",),
     "HWIO": ("OIHW",),
     "DHWIO": ("OIDHW",),
+    "KIM": ("(IM)1K",),
     "HWIM": ("(IM)1HW",),
     "HWOI": ("IOHW",),
+    "DHWOI": ("IODHW",),
 }
 PYTORCH = Software("PyTorch", "torch", "{layer}.{weight}", module_path, axes={**_CHANNELS_FIRST, "IO": ("OI",)})
 ONNX = Software("ONNX", "onnx", "{layer}/{weight}", axes=_CHANNELS_FIRST)

@@ -15,17 +15,25 @@ from ror_port.network.layers import (
     Conv2D,
     Conv2DTranspose,
     Conv3D,
+    Conv3DTranspose,
     Dense,
+    DepthwiseConv1D,
     DepthwiseConv2D,
+    EinsumDense,
     Layer,
+    LocallyConnected1D,
+    LocallyConnected2D,
+    ParametricSoftplus,
     PReLU,
+    SReLU,
 )
 
 
 class Weight(NamedTuple):
     """axes: canonical, as Keras 2 has them; empty where a layer's input decides how many there are. flips: whether Theano, which convolves, has the kernel rotated by 180°.
 
-    keras_1 … onnx: its name in each software, behind the name of its layer; in Keras 3 its number.
+    keras_1 … onnx: its name in each software, behind the name of its layer; in Keras 3 its number; None where it is given
+    other layers in place of this one.
     """
 
     layer: type[Layer]
@@ -33,10 +41,10 @@ class Weight(NamedTuple):
     axes: str
     flips: bool
     keras_1: str
-    keras_2: str
-    keras_3: str
-    torch: str
-    onnx: str
+    keras_2: str | None
+    keras_3: str | None
+    torch: str | None
+    onnx: str | None
 
 
 WEIGHTS = tuple(
@@ -51,6 +59,10 @@ WEIGHTS = tuple(
         (Conv3D,             "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
         (Conv2DTranspose,    "kernel",           "HWOI",  True,  "W",                "kernel",           "0", "weight",       "kernel"),
         (Conv2DTranspose,    "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (Conv3DTranspose,    "kernel",           "DHWOI", True,  "W",                "kernel",           "0", "weight",       "kernel"),
+        (Conv3DTranspose,    "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
+        (DepthwiseConv1D,    "depthwise_kernel", "KIM",   False, "depthwise_kernel", "depthwise_kernel", "0", "weight",       "kernel"),
+        (DepthwiseConv1D,    "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
         (DepthwiseConv2D,    "depthwise_kernel", "HWIM",  False, "depthwise_kernel", "depthwise_kernel", "0", "weight",       "kernel"),
         (DepthwiseConv2D,    "bias",             "O",     False, "b",                "bias",             "1", "bias",         "bias"),
         (Dense,              "kernel",           "IO",    False, "W",                "kernel",           "0", "weight",       "kernel"),
@@ -60,6 +72,17 @@ WEIGHTS = tuple(
         (BatchNormalization, "moving_mean",      "C",     False, "running_mean",     "moving_mean",      "2", "running_mean", "moving_mean"),
         (BatchNormalization, "moving_variance",  "C",     False, "running_std",      "moving_variance",  "3", "running_var",  "moving_variance"),
         (PReLU,              "alpha",            "",      False, "alphas",           "alpha",            "0", "alpha",        "alpha"),
+        (ParametricSoftplus, "alpha",            "",      False, "alphas",           None,               None, None,          None),
+        (ParametricSoftplus, "beta",             "",      False, "betas",            None,               None, None,          None),
+        (SReLU,              "t_left",           "",      False, "t_left",           None,               None, None,          None),
+        (SReLU,              "a_left",           "",      False, "a_left",           None,               None, None,          None),
+        (SReLU,              "t_right",          "",      False, "t_right",          None,               None, None,          None),
+        (SReLU,              "a_right",          "",      False, "a_right",          None,               None, None,          None),
+        (EinsumDense,        "kernel",           "PIO",   False, "W",                "kernel",           "0", "kernel",       "kernel"),
+        (LocallyConnected1D, "kernel",           "PIO",   False, "W",                "kernel",           None, None,          None),
+        (LocallyConnected1D, "bias",             "PO",    False, "b",                "bias",             None, None,          None),
+        (LocallyConnected2D, "kernel",           "PIO",   False, "W",                "kernel",           None, None,          None),
+        (LocallyConnected2D, "bias",             "HWO",   False, "b",                "bias",             None, None,          None),
     )
 )  # fmt: skip
 

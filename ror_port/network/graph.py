@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
 from ror_port.network.layers import Input, Layer, Softmax
+from ror_port.network.layers.layer import Composed
 
 
 class Parameter(NamedTuple):
@@ -161,11 +162,21 @@ class Graph:
     def for_keras(self) -> Graph:
         """The same function in layers that Keras 3 has; parameters keep their order."""
         g = GraphBuilder(list(self.taps))
-        for node in self.nodes:
+        for node in self.of_today():
             node.layer.for_keras(_Replacement(g, node), *node.inputs)
         for node in g.nodes.values():
             if node.layer != g.nodes[node.owner].layer:
                 raise _needs_several_layers(node.owner)
+        return g.finish(*self.outputs)
+
+    def of_today(self) -> Graph:
+        """The same function without layers that no software of today has; parameters keep their order."""
+        g = GraphBuilder(list(self.taps))
+        for node in self.nodes:
+            if isinstance(node.layer, Composed):
+                node.layer.in_parts(_Replacement(g, node), *node.inputs)
+            else:
+                g.add_like(node, node.layer, *node.inputs)
         return g.finish(*self.outputs)
 
     def until(self, *names: str) -> Graph:

@@ -14,7 +14,7 @@ from ror_port.layout import SAME, Axes, DataFormat, Layout, PermuteFlattened, Tr
 from ror_port.network.graph import Graph, GraphBuilder, Node
 from ror_port.network.layers import BatchNormalization, Dense, Flatten, Input, Permute
 from ror_port.network.layers.layer import Arrangement
-from ror_port.network.layers.spatial import Spatial, format_axes
+from ror_port.network.layers.spatial import Spatial, brought_to, format_axes
 
 
 class Relayout(NamedTuple):
@@ -46,7 +46,9 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
         shapes = graph.shapes(node)
         arrived = tuple(arrangements[name] for name in node.inputs)
         if isinstance(node.layer, Input):
-            axes = format_axes(len(node.shape) - 1, target) if _is_moved(graph, node, target) else None
+            rank = len(node.shape) - 1
+            to = brought_to(rank, target)
+            axes = format_axes(rank, to) if _is_moved(graph, node, to) else None
             arrangements[node.name] = axes
             shape = Transpose(axes).shape(node.shape) if axes else node.shape
             g.add_like(node, Input(shape))
@@ -73,7 +75,7 @@ def _is_moved(graph: Graph, node: Node, target: DataFormat) -> bool:
     while waiting:
         reader = waiting.pop()
         if isinstance(reader.layer, Spatial):
-            if reader.layer.rank == rank > 1 and reader.layer.data_format != target:
+            if reader.layer.rank == rank and reader.layer.data_format != target:
                 return True
         elif reader.layer.elementwise or isinstance(reader.layer, BatchNormalization):
             waiting.extend(graph.readers[reader.name])

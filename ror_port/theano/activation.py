@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ror_port.network.layers import ELU, Activation, PReLU, ReLU, Rescaling, Softmax
+from ror_port.network.layers import ELU, Activation, ReLU, Rescaling, Softmax
 from ror_port.theano.twins import Call, Values, twin
 
 
@@ -48,11 +48,6 @@ def relu(layer: ReLU, call: Call) -> Values:
 @twin(ELU)
 def elu(layer: ELU, call: Call) -> Values:
     return np.where(call.x > 0, call.x, layer.alpha * np.expm1(np.minimum(call.x, 0)))
-
-
-@twin(PReLU)
-def prelu(_: PReLU, call: Call) -> Values:
-    return np.where(call.x > 0, call.x, call.weights["alpha"] * call.x)
 
 
 @twin(Rescaling)

@@ -12,10 +12,12 @@ from ror_port.network.layers import (
     Conv2D,
     Conv2DTranspose,
     Conv3D,
+    Conv3DTranspose,
+    DepthwiseConv1D,
     DepthwiseConv2D,
     Layer,
 )
-from ror_port.network.layers.convolution import Convolution, ConvolutionTranspose
+from ror_port.network.layers.convolution import Convolution, ConvolutionTranspose, DepthwiseConvolution
 from ror_port.theano.twins import Call, Stored, Values, twin
 
 
@@ -38,20 +40,23 @@ def convolution(layer: Convolution, call: Call) -> Values:
     return as_layer_has_it(_with_bias(y, call), layer)
 
 
+@twin(DepthwiseConv1D)
 @twin(DepthwiseConv2D)
-def depthwise_convolution(layer: DepthwiseConv2D, call: Call) -> Values:
+def depthwise_convolution(layer: DepthwiseConvolution, call: Call) -> Values:
     """Keras turns the kernel round before Theano does: what is computed is a cross-correlation."""
-    kernel = call.weights["depthwise_kernel"]  # (height, width, in, multiplier)
-    if call.stored.kernels in ("torch", "onnx"):  # (in · multiplier, 1, height, width)
-        kernel = np.moveaxis(kernel.reshape(-1, layer.depth_multiplier, *kernel.shape[2:]), (0, 1), (2, 3))
+    kernel = call.weights["depthwise_kernel"]  # (spatial axes, in, multiplier)
+    if call.stored.kernels in ("torch", "onnx"):  # (in · multiplier, 1, spatial axes)
+        kernel = np.moveaxis(kernel.reshape(-1, layer.depth_multiplier, *kernel.shape[2:]), (0, 1), (-2, -1))
     elif call.stored.kernels == "keras_1" and layer.data_format == "channels_first":  # (multiplier, in, height, width)
         kernel = kernel.transpose(2, 3, 1, 0)
-    windows = _windows(channels_last(call.x, layer), layer, kernel.shape[:2])
-    y = np.einsum("nhwcab,abcm->nhwcm", windows, kernel)
-    return as_layer_has_it(_with_bias(y.reshape(*y.shape[:3], -1), call), layer)
+    windows = _windows(channels_last(call.x, layer), layer, kernel.shape[:-2])
+    windows = windows.reshape(*windows.shape[: layer.rank + 2], -1)
+    y = np.einsum("...ck,kcm->...cm", windows, kernel.reshape(-1, *kernel.shape[-2:]))
+    return as_layer_has_it(_with_bias(y.reshape(*y.shape[:-2], -1), call), layer)
 
 
 @twin(Conv2DTranspose)
+@twin(Conv3DTranspose)
 def transposed_convolution(layer: ConvolutionTranspose, call: Call) -> Values:
     """Each input adds the kernel times itself to the output, strides apart; of the sum a part is kept.
 
@@ -124,7 +129,7 @@ def _transposed_kernel(kernel: Values, layer: ConvolutionTranspose, stored: Stor
     return np.moveaxis(kernel, (rank + 1, rank), (0, 1))
 
 
-def _windows(x: Values, layer: Convolution | DepthwiseConv2D, sizes: Sequence[int]) -> Values:
+def _windows(x: Values, layer: Convolution | DepthwiseConvolution, sizes: Sequence[int]) -> Values:
     """(batch, places, channels, places within a window), for a channels_last x."""
     rank, lengths = layer.rank, x.shape[1:-1]
     pads = [(0, 0)] * (rank + 2)

@@ -6,7 +6,7 @@ from functools import reduce
 
 import numpy as np
 
-from ror_port.network.layers import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from ror_port.network.layers import Add, Average, Concatenate, Cosine, Dot, Maximum, Minimum, Multiply, Subtract
 from ror_port.theano.twins import Call, Values, twin
 
 
@@ -54,10 +54,20 @@ def dot(layer: Dot, call: Call) -> Values:
         a, b = (
             x / np.sqrt(np.maximum((x * x).sum(axis, keepdims=True), 1e-12)) for x, axis in ((a, first), (b, second))
         )
+    return _dot(a, b, layer.axes)
+
+
+def _dot(a: Values, b: Values, axes: tuple[int, int]) -> Values:
+    first, second = axes
     products = [np.tensordot(x, y, axes=(first - 1, second - 1)) for x, y in zip(a, b, strict=True)]
     y = np.stack(products)
     return y if y.ndim > 1 else y[:, None]
 
 
-def _norm(x: Values, axis: int) -> Values:
-    return np.asarray(np.sqrt(np.maximum((x * x).sum(axis, keepdims=True), 1e-12)))
+@twin(Cosine)
+def cosine(layer: Cosine, call: Call) -> Values:
+    """As Keras 1 wrote it; its square root is of nothing below 0, its epsilon 1e-7."""
+    a, b = call.inputs
+    squares = _dot(a, a, layer.axes) * _dot(b, b, layer.axes)
+    divisor = np.maximum(np.sqrt(np.maximum(squares, 0)), 1e-7)
+    return np.asarray(_dot(a, b, layer.axes) / divisor)[:, None]

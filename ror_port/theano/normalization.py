@@ -1,10 +1,10 @@
-"""BatchNormalization."""
+"""BatchNormalization and UnitNormalization."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ror_port.network.layers import BatchNormalization
+from ror_port.network.layers import BatchNormalization, UnitNormalization
 from ror_port.theano.twins import Call, Values, along, twin
 
 
@@ -35,3 +35,9 @@ def _divisor(layer: BatchNormalization, statistic: Values) -> Values:
             return np.asarray(np.sqrt(statistic) + layer.epsilon)
         case "std + epsilon":
             return statistic + layer.epsilon
+
+
+@twin(UnitNormalization)
+def unit_normalization(layer: UnitNormalization, call: Call) -> Values:
+    norm = np.sqrt((call.x * call.x).sum(layer.axis, keepdims=True))
+    return np.asarray(call.x / np.maximum(norm, 1e-12))

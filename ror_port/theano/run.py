@@ -18,9 +18,11 @@ from ror_port.theano import (  # noqa: F401  (they are the twins)
     activation,
     convolution,
     core,
+    local,
     merge,
     normalization,
     padding,
+    parametric,
     pooling,
     upsampling,
 )

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from ror_port.network.layers.activation import ELU, Activation, PReLU, ReLU, Rescaling, Softmax
+from ror_port.network.layers.activation import ELU, Activation, ReLU, Rescaling, Softmax
 from ror_port.network.layers.convolution import (
     Conv1D,
     Conv2D,
     Conv2DTranspose,
     Conv3D,
+    Conv3DTranspose,
+    DepthwiseConv1D,
     DepthwiseConv2D,
+    SeparableConv1D,
     SeparableConv2D,
 )
 from ror_port.network.layers.core import Dense, Dropout, Flatten, Input, Permute, RepeatVector, Reshape
 from ror_port.network.layers.layer import Layer
+from ror_port.network.layers.local import EinsumDense, LocallyConnected1D, LocallyConnected2D
 from ror_port.network.layers.merge import (
     Add,
     Average,
     Concatenate,
+    Cosine,
     Dot,
     Maximum,
     Merge,
@@ -24,7 +29,7 @@ from ror_port.network.layers.merge import (
     Multiply,
     Subtract,
 )
-from ror_port.network.layers.normalization import BatchNormalization
+from ror_port.network.layers.normalization import BatchNormalization, UnitNormalization
 from ror_port.network.layers.padding import (
     Cropping1D,
     Cropping2D,
@@ -33,6 +38,7 @@ from ror_port.network.layers.padding import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from ror_port.network.layers.parametric import ParametricSoftplus, PReLU, SReLU
 from ror_port.network.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -50,16 +56,17 @@ from ror_port.network.layers.pooling import (
 from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 
 LAYERS: tuple[type[Layer], ...] = (
-    Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, Rescaling,
+    Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, ParametricSoftplus, SReLU, Rescaling,
     Flatten, Reshape, Permute, RepeatVector, Dropout,
-    Conv1D, Conv2D, Conv3D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose,
+    Conv1D, Conv2D, Conv3D, DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D,
+    Conv2DTranspose, Conv3DTranspose, EinsumDense, LocallyConnected1D, LocallyConnected2D,
     MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D, AveragePooling3D,
     GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D,
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
     ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D, Cropping2D, Cropping3D,
     UpSampling1D, UpSampling2D, UpSampling3D,
-    BatchNormalization,
-    Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Merge,
+    BatchNormalization, UnitNormalization,
+    Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Cosine, Merge,
 )  # fmt: skip
 """Every kind of layer that a stored architecture may hold."""
 

@@ -1,4 +1,4 @@
-"""Activation and Softmax, and layers that are functions of one element: ReLU, ELU, PReLU, Rescaling."""
+"""Activation and Softmax, and layers that are functions of one element: ReLU, ELU, Rescaling."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from ror_port.errors import UnknownNetwork, shown
-from ror_port.layout import DataFormat, Layout, PermuteFlattened, Shape, Transpose
+from ror_port.layout import DataFormat, Shape
 from ror_port.network.layers.layer import (
     Arrangement,
     Assembly,
@@ -102,7 +104,10 @@ class Rescaling(Layer):
         return TorchCode(None, f"({self.scale!r} * {{x}} + {self.offset!r})")
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
-        raise UnknownNetwork("a Rescaling cannot be written to ONNX")
+        if any(np.float32(number) != number for number in (self.scale, self.offset)):  # as they would be written
+            raise UnknownNetwork("a Rescaling by numbers that float32 rounds cannot be written to ONNX")
+        scaled = [OnnxOperator("Mul", constants=[(self.scale,)])]
+        return [*scaled, OnnxOperator("Add", constants=[(self.offset,)])] if self.offset else scaled
 
 
 @dataclass(frozen=True)
@@ -185,56 +190,6 @@ class ELU(Layer):
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
         return [OnnxOperator("Elu", {"alpha": self.alpha})]
-
-
-@dataclass(frozen=True)
-class PReLU(Layer):
-    """x, or alpha · x where that is negative, with an alpha for each element but along shared_axes.
-
-    shared_axes: count the batch as 0. Keras 1.2.2 leaves them out of the configuration; the shape of alpha tells.
-    """
-
-    keras = ("PReLU",)
-
-    shared_axes: tuple[int, ...] = ()
-
-    @classmethod
-    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
-        stated = settings.get("shared_axes")
-        axes = [] if stated is None else [stated] if isinstance(stated, int) else stated
-        if not isinstance(axes, list) or any(isinstance(a, bool) or not isinstance(a, int) or a < 1 for a in axes):
-            raise settings.refuse(f"shared_axes is {shown(stated)}, which is not understood")
-        return [cls(tuple(axes))]
-
-    def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Layer:
-        if self.shared_axes or len(stored) != 1 or len(stored[0]) != len(inputs[0]):
-            return self
-        ones = zip(stored[0], inputs[0], strict=True)
-        return PReLU(tuple(i + 1 for i, (one, length) in enumerate(ones) if one == 1 and length > 1))
-
-    def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
-        return {"alpha": tuple(1 if i + 1 in self.shared_axes else n for i, n in enumerate(inputs[0]))}
-
-    def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
-        (arrangement,) = arrived
-        if isinstance(arrangement, PermuteFlattened):
-            return Moved(self, (arrangement,), arrangement, {"alpha": Layout((arrangement,))})
-        if arrangement is None:
-            return Moved(self, (None,))
-        axes = tuple(sorted(moved_axis(axis, arrangement) for axis in self.shared_axes))
-        change = {"alpha": Layout((Transpose(arrangement),))}
-        return Moved(PReLU(axes), (arrangement,), arrangement, change)
-
-    def to_keras(self) -> KerasLayer:
-        return KerasLayer("PReLU", {"shared_axes": list(self.shared_axes) or None})
-
-    def to_torch(self, *inputs: Shape) -> TorchCode:
-        (shape,) = self.weights(*inputs).values()
-        module = f'nn.ParameterDict({{{{"alpha": torch.zeros({shape})}}}})'.replace("{{", "{").replace("}}", "}")
-        return TorchCode(module, 'torch.where({x} >= 0, {x}, {module}["alpha"] * {x})')
-
-    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
-        return [OnnxOperator("PRelu", weights=("alpha",))]
 
 
 @dataclass(frozen=True)

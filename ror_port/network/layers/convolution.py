@@ -1,4 +1,4 @@
-"""Conv1D, Conv2D, Conv3D, their transposes, and DepthwiseConv2D, of which the separable ones are made."""
+"""Conv1D, Conv2D, Conv3D, their transposes, and depthwise convolutions, of which the separable ones are made."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ class Windowed(Spatial):
     strides: Sizes
     padding: Padding
     dilation_rate: Sizes
+
+    def __post_init__(self) -> None:
+        if not self.dilation_rate:
+            object.__setattr__(self, "dilation_rate", (1,) * self.rank)
 
     @property
     def reach(self) -> Sizes:
@@ -80,10 +84,6 @@ class Convolution(Windowed):
     dilation_rate: Sizes = ()
     use_bias: bool = True
     initializer: str = "he_normal"
-
-    def __post_init__(self) -> None:
-        if not self.dilation_rate:
-            object.__setattr__(self, "dilation_rate", (1,) * self.rank)
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
@@ -149,22 +149,19 @@ class Conv3D(Convolution):
     sizes_1 = ("kernel_dim1", "kernel_dim2", "kernel_dim3")
 
 
+CONVOLUTION: dict[int, type[Convolution]] = {1: Conv1D, 2: Conv2D, 3: Conv3D}
+"""By the number of spatial axes."""
+
+
 @dataclass(frozen=True)
-class DepthwiseConv2D(Windowed):
-    """Every channel convolved by itself, with depth_multiplier kernels; never flipped, on Theano either.
-
-    Output channel ``i · depth_multiplier + j`` is input channel i under its kernel j.
-    """
-
-    rank = 2
-    keras = ("DepthwiseConv2D",)
-    keras_1 = ""
+class DepthwiseConvolution(Windowed):
+    """Output channel ``i · depth_multiplier + j`` is input channel i under its kernel j."""
 
     depth_multiplier: int
     kernel_size: Sizes
     strides: Sizes
     padding: Padding = "half"
-    dilation_rate: Sizes = (1, 1)
+    dilation_rate: Sizes = ()
     use_bias: bool = True
 
     @classmethod
@@ -176,12 +173,12 @@ class DepthwiseConv2D(Windowed):
     def read(cls, settings: Settings, use_bias: bool) -> Self:
         return cls(
             settings.integer("depth_multiplier", default=1),
-            kernel_size(Conv2D, settings),
-            settings.sizes(2, "strides", "subsample", default=1),
+            kernel_size(CONVOLUTION[cls.rank], settings),
+            settings.sizes(cls.rank, "strides", "subsample", default=1),
             padding_of(settings, ("same", "valid")),
-            dilation(Conv2D, settings),
+            dilation(CONVOLUTION[cls.rank], settings),
             use_bias,
-            data_format=settings.data_format(),
+            data_format=cls.format_of(settings),
         )
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -203,7 +200,7 @@ class DepthwiseConv2D(Windowed):
             "dilation_rate": list(self.dilation_rate),
             "use_bias": self.use_bias,
         }
-        return KerasLayer("DepthwiseConv2D", config)
+        return KerasLayer(type(self).__name__, config)
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
         channels = self.channels(inputs[0])
@@ -213,34 +210,64 @@ class DepthwiseConv2D(Windowed):
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
         operator = convolution_operator(self, self.zeros(inputs[0]), ("depthwise_kernel", "bias"))
-        return [operator._replace(attributes={**operator.attributes, "group": self.channels(inputs[0])})]
+        attributes = {**operator.attributes, "group": self.channels(inputs[0])}
+        return on_sequences(self, operator._replace(attributes=attributes))
 
 
-@dataclass(frozen=True)
-class SeparableConv2D(Layer):
-    """`from_keras` gives a DepthwiseConv2D and a 1×1 convolution, which is what it computes."""
+class DepthwiseConv1D(DepthwiseConvolution):
+    """Every channel of a sequence convolved by itself, with depth_multiplier kernels; never flipped."""
 
-    keras = ("SeparableConv2D", "SeparableConvolution2D")
+    rank = 1
+    keras = ("DepthwiseConv1D",)
+
+
+class DepthwiseConv2D(DepthwiseConvolution):
+    """Every channel convolved by itself, with depth_multiplier kernels; never flipped, on Theano either."""
+
+    rank = 2
+    keras = ("DepthwiseConv2D",)
+    keras_1 = ""
+
+
+class Separable(Layer):
+    """`from_keras` gives a depthwise convolution and one of size 1, which is what it computes."""
+
+    depthwise: ClassVar[type[DepthwiseConvolution]]
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         settings.on_theano_since((2, 2, 0))
-        depthwise = DepthwiseConv2D.read(settings, use_bias=False)
+        depthwise = cls.depthwise.read(settings, use_bias=False)
+        rank = depthwise.rank
         first: list[Layer] = [depthwise]
         if depthwise.padding == "half" and any(size % 2 == 0 for size in depthwise.reach):
             # Keras 2.2 on Theano pads here as elsewhere, but does not cut what an even kernel leaves too many
             sides = tuple((size // 2, size // 2) for size in depthwise.reach)
-            pad = ZERO_PADDING[2](sides, data_format=depthwise.data_format)
+            pad = ZERO_PADDING[rank](sides, data_format=depthwise.data_format)
             first = [pad, replace(depthwise, padding="valid")]
-        pointwise = Conv2D(
+        pointwise = CONVOLUTION[rank](
             settings.integer("filters", "nb_filter"),
-            (1, 1),
-            (1, 1),
+            (1,) * rank,
+            (1,) * rank,
             "valid",
             use_bias=settings.flag("use_bias", "bias", default=True),
             data_format=depthwise.data_format,
         )
         return [*first, pointwise, *activation(settings)]
+
+
+class SeparableConv1D(Separable):
+    """`from_keras` gives a DepthwiseConv1D and a convolution of size 1, which is what it computes."""
+
+    keras = ("SeparableConv1D",)
+    depthwise = DepthwiseConv1D
+
+
+class SeparableConv2D(Separable):
+    """`from_keras` gives a DepthwiseConv2D and a 1×1 convolution, which is what it computes."""
+
+    keras = ("SeparableConv2D", "SeparableConvolution2D")
+    depthwise = DepthwiseConv2D
 
 
 def kernel_size(kind: type[Convolution], settings: Settings) -> Sizes:
@@ -280,7 +307,9 @@ def dilation(kind: type[Convolution], settings: Settings) -> Sizes:
     return rates
 
 
-def convolution_code(layer: Convolution | DepthwiseConv2D, channels: str, pads: Sequence[tuple[int, int]]) -> TorchCode:
+def convolution_code(
+    layer: Convolution | DepthwiseConvolution, channels: str, pads: Sequence[tuple[int, int]]
+) -> TorchCode:
     """A convolution of PyTorch; where the zeros are not the same before and behind, they are put there first."""
     settings = [channels, short(layer.kernel_size)]
     settings += [f"stride={short(layer.strides)}"] if max(layer.strides) > 1 else []
@@ -295,7 +324,7 @@ def convolution_code(layer: Convolution | DepthwiseConv2D, channels: str, pads: 
 
 
 def convolution_operator(
-    layer: Convolution | DepthwiseConv2D, pads: Sequence[tuple[int, int]], weights: Sequence[str]
+    layer: Convolution | DepthwiseConvolution, pads: Sequence[tuple[int, int]], weights: Sequence[str]
 ) -> OnnxOperator:
     attributes = {
         "kernel_shape": list(layer.kernel_size),
@@ -330,9 +359,11 @@ class ConvolutionTranspose(Spatial):
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
-        conv = {2: Conv2D, 3: Conv3D}[cls.rank]
+        conv = CONVOLUTION[cls.rank]
         if settings.session.theano and settings.session.version < (1, 2):
             raise settings.refuse("a Deconvolution2D before Keras 1.2, which computed another shape than it recorded")
+        if settings.session.theano and cls.rank == 3 and settings.session.version < (2, 2):
+            raise settings.refuse("a Conv3DTranspose of Keras before 2.2 on Theano, of which there is no record")
         data_format = settings.data_format()
         output = stated_output(settings, cls.rank, data_format)
         padded = settings.get("output_padding") is not None
@@ -437,3 +468,8 @@ class Conv2DTranspose(ConvolutionTranspose):
     rank = 2
     keras = ("Conv2DTranspose", "Deconvolution2D")
     keras_1 = "Deconvolution2D"
+
+
+class Conv3DTranspose(ConvolutionTranspose):
+    rank = 3
+    keras = ("Conv3DTranspose",)

@@ -28,8 +28,8 @@ class KerasLayer(NamedTuple):
 class OnnxOperator(NamedTuple):
     """An ONNX operator. weights: the roles of those that it takes, where the layer has them.
 
-    constants: further inputs that are lists of numbers; an empty one is left out. folds: whether the operator takes
-    two inputs and is applied to the first two, then to that and the third, and so on.
+    constants: further inputs that are lists of integers, or of floats that float32 has; an empty one is left out.
+    folds: whether the operator takes two inputs and is applied to the first two, then to that and the third, and so on.
     """
 
     kind: str
@@ -151,6 +151,14 @@ class Layer:
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
         """ONNX operators, one after the other; the first takes the node's inputs. Shapes as for `to_torch`."""
         raise NotImplementedError(f"no ONNX operator for {self}")
+
+
+class Composed(Layer):
+    """A layer that no software of today has: each is given others in its place."""
+
+    def in_parts(self, g: Assembly, *inputs: str) -> str:
+        """Adds the same function in layers that all have; otherwise as `for_keras`."""
+        raise NotImplementedError(f"no parts of {self}")
 
 
 def axis_of(axis: int, shape: Shape) -> int:

@@ -1,4 +1,4 @@
-"""Layers of several inputs: sums, products, means, extremes, concatenation and dot products."""
+"""Layers of several inputs: sums, products, means, extremes, concatenation, dot products and cosines."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import ClassVar, Self
 
 from ror_port.errors import UnknownNetwork, shown
 from ror_port.layout import DataFormat, Shape
+from ror_port.network.layers.activation import Rescaling
+from ror_port.network.layers.core import Reshape
 from ror_port.network.layers.layer import (
     Arrangement,
+    Assembly,
+    Composed,
     KerasLayer,
     Layer,
     Moved,
@@ -18,6 +22,7 @@ from ror_port.network.layers.layer import (
     axis_of,
     moved_axis,
 )
+from ror_port.network.layers.normalization import UnitNormalization
 from ror_port.network.layers.settings import Settings
 
 
@@ -204,6 +209,45 @@ class Dot(Layer):
         return [product, OnnxOperator("Unsqueeze", constants=[(1,)])]
 
 
+@dataclass(frozen=True)
+class Cosine(Composed):
+    """Of two inputs a and b: a·b / max(√(a·a · b·b), 1e-7), products summed along one axis of each as in `Dot`.
+
+    In front of the other axes the output has one of length 1. Keras 1's mode cos; negative radicands, which the
+    products of sequences can give, count as 0.
+    """
+
+    keras_1 = "Merge"
+    merges = True
+
+    axes: tuple[int, int]
+
+    def bound(self, *inputs: Shape) -> Self:
+        return replace(self, axes=Dot(self.axes).bound(*inputs).axes)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        first, second = (axis_of(axis, shape) for axis, shape in zip(self.axes, inputs, strict=True))
+        if first != second:
+            raise ValueError(f"a cosine along axis {first} of one input and axis {second} of the other")
+        return (1, *Dot(self.axes).output_shape(*inputs))
+
+    def in_parts(self, g: Assembly, *inputs: str) -> str:
+        """Of vectors. |a| is a · a/|a|; where |a|·|b| is below 1e-7, the cosine is made smaller by as much.
+
+        A layer that divides by |a| takes no norm below 1e-12 for what it is: both are made larger before.
+        """
+        if len(g.shape(inputs[0])) != 1:
+            raise UnknownNetwork("the merge mode 'cos' of sequences can be written to Theano alone")
+        large = 2.0**20
+        values = [g.add("large", Rescaling(large), x) for x in inputs]
+        units = [g.add("unit", UnitNormalization(), x) for x in values]
+        norms = [g.add("norm", Dot(self.axes), unit, x) for unit, x in zip(units, values, strict=True)]
+        share = g.add("product", Rescaling(1e7 / large**2), g.add("norms", Multiply(), *norms))
+        least = g.add("share", Minimum(), share, g.add("one", Rescaling(0.0, 1.0), share))
+        cosine = g.add("cosine", Multiply(), g.add("dot", Dot(self.axes), *units), least)
+        return g.add("", Reshape((1, 1)), cosine)
+
+
 def _axes(settings: Settings, name: str, default: int | None) -> tuple[int, int]:
     stated = settings.get(name, default=default)
     while isinstance(stated, list) and len(stated) == 1:
@@ -232,7 +276,10 @@ class Merge(Layer):
             ("output_shape", "output_mask", "arguments", "node_indices", "tensor_indices", "dot_axes", "concat_axis")
         )
         modes = {"sum": Add, "mul": Multiply, "ave": Average, "max": Maximum}
-        mode = settings.choice("mode", choices=(*modes, "concat", "dot"), default="sum")
+        mode = settings.choice("mode", choices=(*modes, "concat", "dot", "cos"), default="sum")
         if mode == "concat":
             return Concatenate.from_keras(settings)
-        return [Dot(_axes(settings, "dot_axes", default=-1))] if mode == "dot" else [modes[mode]()]
+        if mode in ("dot", "cos"):
+            axes = _axes(settings, "dot_axes", default=-1)
+            return [Dot(axes) if mode == "dot" else Cosine(axes)]
+        return [modes[mode]()]

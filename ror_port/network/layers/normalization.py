@@ -1,4 +1,4 @@
-"""BatchNormalization."""
+"""BatchNormalization and UnitNormalization."""
 
 from __future__ import annotations
 
@@ -144,3 +144,31 @@ class BatchNormalization(Layer):
         there.insert(1, self.axis)
         back = [there.index(i) for i in range(len(there))]
         return [OnnxOperator("Transpose", {"perm": there}), normalise, OnnxOperator("Transpose", {"perm": back})]
+
+
+@dataclass(frozen=True)
+class UnitNormalization(Layer):
+    """x / max(√(sum of x²), 1e-12), along one axis, which counts the batch as 0. Layers of Keras 1 are made of it."""
+
+    keras = ("UnitNormalization",)
+
+    axis: int = -1
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        axis = settings.get("axis", default=-1)
+        if isinstance(axis, bool) or not isinstance(axis, int):
+            raise settings.refuse(f"axis is {axis!r}; a whole number is expected")
+        return [cls(axis)]
+
+    def bound(self, *inputs: Shape) -> Self:
+        return replace(self, axis=axis_of(self.axis, inputs[0]))
+
+    def to_keras(self) -> KerasLayer:
+        return KerasLayer("UnitNormalization", {"axis": self.axis})
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        return TorchCode(None, f"nn.functional.normalize({{x}}, dim={self.axis})")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        return [OnnxOperator("LpNormalization", {"axis": self.axis, "p": 2})]

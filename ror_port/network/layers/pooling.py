@@ -213,6 +213,10 @@ class AveragePooling3D(AveragePooling):
     keras = ("AveragePooling3D",)
 
 
+MAX_POOLING: dict[int, type[MaxPooling]] = {1: MaxPooling1D, 2: MaxPooling2D, 3: MaxPooling3D}
+"""By the number of spatial axes."""
+
+
 @dataclass(frozen=True)
 class GlobalPooling(Spatial):
     """A figure of all spatial axes, for each channel."""

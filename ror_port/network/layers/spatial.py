@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from ror_port.errors import shown
 from ror_port.layout import Axes, DataFormat, Shape
 from ror_port.network.layers.layer import Arrangement, Layer, Moved
-from ror_port.network.layers.settings import Settings
+from ror_port.network.layers.settings import DATA_FORMATS, Settings
 
 Sizes = tuple[int, ...]
 """One number a spatial axis."""
@@ -27,12 +26,19 @@ def format_axes(rank: int, target: DataFormat) -> Axes:
     return (*range(1, rank + 1), 0) if target == "channels_last" else (rank, *range(rank))
 
 
+def brought_to(rank: int, target: DataFormat) -> DataFormat:
+    """The data format of values with so many spatial axes, where images are brought to `target`.
+
+    Sequences are channels_last then, whatever images are.
+    """
+    return "channels_last" if rank == 1 else target
+
+
 @dataclass(frozen=True)
 class Spatial(Layer):
     """A layer on values of (spatial axes, channels), or (channels, spatial axes) where it is channels_first.
 
-    rank: how many spatial axes there are: 1 for sequences, which are channels_last everywhere, 2 for images, 3 for
-    volumes.
+    rank: how many spatial axes there are: 1 for sequences, 2 for images, 3 for volumes.
     """
 
     rank: ClassVar[int]
@@ -43,13 +49,12 @@ class Spatial(Layer):
     def format_of(cls, settings: Settings) -> DataFormat:
         if cls.rank > 1:
             return settings.data_format()
-        stated = settings.get("data_format", default="channels_last")
-        if stated != "channels_last":
-            raise settings.refuse(f"sequences of data format {shown(stated)} are not supported")
-        return "channels_last"
+        stated = settings.choice("data_format", choices=("channels_last", "channels_first"), default="channels_last")
+        return DATA_FORMATS[stated]
 
     def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
-        if self.rank == 1 or self.data_format == target:
+        target = brought_to(self.rank, target)
+        if self.data_format == target:
             return Moved(self, (None,))
         axes = format_axes(self.rank, target)
         return Moved(replace(self, data_format=target), (axes,), axes)
