@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -24,25 +24,32 @@ from ror_port.errors import (
     quote,
 )
 from ror_port.formats import compare_with_graph, open_checkpoint
-from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredLayer, StoredTensor
+from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredTensor
 from ror_port.layout import BLOCK_BYTES, SAME, Arranged, Array, DataFormat
-from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
-from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, Software, by_order, torch_names
+from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, torch_names
 from ror_port.network.as_json import from_json
 from ror_port.network.families import Family
-from ror_port.network.families.signature import LayerShape
 from ror_port.network.graph import Graph, Parameter
-from ror_port.network.layers import BatchNormalization, Dropout, Layer
+from ror_port.network.layers import BatchNormalization, Layer
 from ror_port.network.layers.settings import DATA_FORMATS
-from ror_port.network.layers.spatial import Padding, Spatial
+from ror_port.network.layers.spatial import Padding
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.source import original, provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph, stated_name, stored_layers
-from ror_port.source.match import match
+from ror_port.source.pairing import (
+    Paired,
+    as_recognised,
+    as_stated,
+    best_fit,
+    data_formats,
+    ensure_listed_alike,
+    ensure_unswapped,
+    layer_count,
+)
 from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, alternatives
-from ror_port.source.recognise import Misfit, Recognition, recognise, unknown
+from ror_port.source.recognise import Recognition, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
 
@@ -90,7 +97,7 @@ class Port:
     @property
     def name(self) -> str:
         """Of the network."""
-        return self.family.name if self.family else f"a network of {_layers(self.checkpoint, self.graph)}"
+        return self.family.name if self.family else f"a network of {layer_count(self.checkpoint, self.graph)}"
 
     @property
     def dtype(self) -> str:
@@ -545,23 +552,23 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
             "Keras 1.0 to 1.2 load them into the same model, and can save them anew",
         )
     if origin.software.ordered:
-        _ensure_unswapped(checkpoint, origin.software)
+        ensure_unswapped(checkpoint, origin.software)
     backend = provenance.backend(checkpoint, given)
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
     stated = _stated(checkpoint, theano, origin.version, given)
     if stated is not None and checkpoint.config_file is None:
-        _ensure_listed_alike(checkpoint, stated)
+        ensure_listed_alike(checkpoint, stated)
     unstated = _unstated(checkpoint, theano, origin.version, stated, convention, given)
-    found, data_format, shapes = _recognise(checkpoint, origin.software, _formats(stated, origin, theano))
-    understood = _Understood(None, Graph((), ()), {}, "", (), {})
+    found, data_format, shapes = best_fit(checkpoint, origin.software, data_formats(stated, origin, theano))
+    understood = Paired(None, Graph((), ()), {}, "", (), {})
     if isinstance(found, Recognition):
-        understood = _recognised(checkpoint, origin.software, found, stated, given, data_format)
+        understood = as_recognised(checkpoint, origin.software, found, stated, given, data_format)
     elif stated is None:
         raise unknown(str(checkpoint.path), found, shapes)
     if understood.family is None:
         assert stated is not None
-        understood = _as_stated(checkpoint, stated, convention, understood.difference)
+        understood = as_stated(checkpoint, stated, convention, understood.difference)
     family = understood.family
     padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, padded)
     by_name = found.by_name if isinstance(found, Recognition) and origin.software is KERAS_1 else None
@@ -589,40 +596,6 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         *norm.facts,
     )
     return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
-
-
-def _ensure_unswapped(checkpoint: Checkpoint, software: Software) -> None:
-    """Raises NotACheckpoint where layers hold each other's weights, by what these are called.
-
-    A layer that was renamed, or built twice in a session, has weights under another name, but not layers in a circle.
-    """
-    named = {layer.name: software.layer_in_name(layer.weights[0]) for layer in checkpoint.weighted}
-    elsewhere = {layer: owner for layer, owner in named.items() if owner in named and owner != layer}
-    for layer in elsewhere:
-        at: str | None = layer
-        for _ in range(len(elsewhere)):
-            at = elsewhere.get(at) if at else None
-            if at == layer:
-                raise NotACheckpoint(
-                    f"{checkpoint.path}: layers contradict themselves: {quote(layer)} holds weights that are called "
-                    f"after {quote(str(elsewhere[layer]))}, and the other way round; the file was altered later"
-                )
-
-
-def _ensure_listed_alike(checkpoint: Checkpoint, stated: Stated) -> None:
-    """Raises NotACheckpoint where layers of one class are in another order in the architecture than the weights are.
-
-    Keras pairs them by their order, and their names must not contradict it. Of all genuine files they agree.
-    """
-    held = [layer.name for layer in checkpoint.weighted]
-    for kind, names in stated.listed.items():
-        listed = [name for name in dict.fromkeys(names) if name in held]
-        for name, other in zip(listed, (layer for layer in held if layer in names), strict=True):
-            if name != other:
-                raise NotACheckpoint(
-                    f"{checkpoint.path}: {checkpoint.config_where}: lists the {kind} {quote(name)} where the weights "
-                    f"are those of {quote(other)}; the file was altered later"
-                )
 
 
 def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], given: Given) -> Stated | None:
@@ -674,7 +647,7 @@ def _unstated(
         try:
             other = _stated(checkpoint, theano, version, replace(given, ordering=ordering))
             assert other is not None
-            _as_stated(checkpoint, other, convention, "")
+            as_stated(checkpoint, other, convention, "")
             graphs[ordering] = other.graph
         except RorPortError:
             graphs[ordering] = None
@@ -686,212 +659,3 @@ def _unstated(
         return Fact(provenance.UNSTATED, taken, "inferred", "the shapes fit under no other")
     evidence = "that of the first layer that states one"
     return Fact(provenance.UNSTATED, taken, "assumed", evidence, "--source-ordering")
-
-
-class _Understood(NamedTuple):
-    """A network and where its weights are. layers: node with weights → layer of the file.
-
-    family: None where the architecture is no family's; difference: the first from the family that its tensors fit.
-    """
-
-    family: Family | None
-    graph: Graph
-    layers: Mapping[str, str]
-    difference: str
-    facts: tuple[Fact, ...]
-    stored: Mapping[str, StoredTensor]
-
-
-def _recognised(
-    checkpoint: Checkpoint,
-    software: Software,
-    found: Recognition,
-    stated: Stated | None,
-    given: Given,
-    data_format: DataFormat,
-) -> _Understood:
-    """The family's network, unless an architecture is stated that is another one."""
-    family = _sized(checkpoint, found, stated, given)
-    if stated is None:
-        rate = provenance.number(
-            checkpoint.stated_network.get("dropout", 0.0), f"{checkpoint.path}: {checkpoint.stated_where}"
-        )
-        graph = family.graph(data_format, rate)
-    else:
-        rates = [node.layer.rate for node in stated.graph if isinstance(node.layer, Dropout)]
-        node_of = {layer: node for node, layer in reversed(list(stated.layers.items()))}
-        missing = [layer for layer in found.layers.values() if layer not in node_of]
-        paired = {node: node_of.get(layer, "") for node, layer in found.layers.items()}
-        expected = family.graph(data_format, max(rates, default=0.0))
-        matched = f"it has no layer {quote(missing[0])}" if missing else match(expected, stated.graph, paired)
-        if isinstance(matched, str):
-            return _Understood(None, stated.graph, {}, f"{family.name} but for this: {matched}", (), {})
-        graph = matched
-    facts = (
-        Fact("network", family.name, "inferred", f"shapes of {len(graph.parameters)} tensors: {family.summary}"),
-        Fact("pairing", f"{len(found.layers)} layers", "inferred", found.evidence),
-    )
-    by_role = {layer.name: _by_role(layer, checkpoint, software) for layer in checkpoint.weighted}
-    stored = {p.name: by_role[found.layers[p.node]][p.role] for p in graph.parameters}
-    return _Understood(family, graph, found.layers, "", facts, stored)
-
-
-def _as_stated(checkpoint: Checkpoint, stated: Stated, convention: Convention, difference: str) -> _Understood:
-    """The network of a stored architecture. Layers are paired by name, and each checked by kind and shape.
-
-    Raises NotACheckpoint where the file's weights are not those of the architecture.
-    """
-    where, graph = f"{checkpoint.path}: {checkpoint.config_where}", stated.graph
-    in_file = {layer.name: layer for layer in checkpoint.weighted}
-    expected = stated.parameters_of_layers()
-    for surplus in in_file.keys() - expected.keys():
-        raise NotACheckpoint(f"{where}: has no layer {quote(surplus)}, whose weights the file holds")
-    stored = {}
-    for name, parameters in expected.items():
-        if name not in in_file:
-            raise NotACheckpoint(f"{where}: the file has no weights of its layer {quote(name)}")
-        tensors = _in_order(in_file[name], parameters, convention.software)
-        if len(tensors) != len(parameters):
-            raise NotACheckpoint(
-                f"{where}: layer {quote(name)} expects {len(parameters)} weights, the file has {len(tensors)}"
-            )
-        for parameter, tensor in zip(parameters, tensors, strict=True):
-            shape = convention.layout(parameter, tensor.shape).shape(parameter.shape)
-            if tensor.shape != shape:
-                raise NotACheckpoint(
-                    f"{where}: layer {quote(name)} expects {parameter.role} {_sizes(shape)}, the file has "
-                    f"{_sizes(tensor.shape)}"
-                )
-            stored[parameter.name] = tensor
-    evidence = checkpoint.config_where + (f"; its tensors fit {difference}" if difference else "")
-    facts = (Fact("network", _layers(checkpoint, graph), "recorded", evidence),)
-    layers = {node.name: stated.layers[node.name] for node in graph if node.parameters}
-    return _Understood(None, graph, layers, difference, facts, stored)
-
-
-def _layers(checkpoint: Checkpoint, graph: Graph) -> str:
-    """How many layers a network has, in words: as its architecture lists them, where it is stated in Keras' words."""
-    count = len(stored_layers(checkpoint.config)) if checkpoint.config is not None else len(graph.nodes)
-    return f"{count:,} layer{'s' if count > 1 else ''}"
-
-
-def _in_order(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> Sequence[StoredTensor]:
-    """The tensors of a layer in the order of its parameters: as the file lists them, or by their names."""
-    if software.ordered:
-        _ensure_names_agree(layer, parameters, software)
-        return layer.tensors
-    by_name = {tensor.name: tensor for tensor in layer.tensors}
-    names = [software.weight_name(weights.of_layer(type(p.layer))[p.role], layer.name) for p in parameters]
-    return [by_name[name] for name in names if name in by_name] if len(by_name) == len(names) else layer.tensors
-
-
-def _ensure_names_agree(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> None:
-    """Raises NotACheckpoint where a weight is called as another one of its layer is."""
-    words = [getattr(weights.of_layer(type(p.layer))[p.role], software.column) for p in parameters]
-    for word, parameter, name in zip(words, parameters, layer.weights, strict=False):
-        found = software.role_in_name(name)
-        if found is not None and found != word and found in words:
-            raise NotACheckpoint(
-                f"layer {quote(layer.name)}: its weights contradict themselves: {quote(name)} stands where Keras keeps "
-                f"the {parameter.role}"
-            )
-
-
-def _sizes(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
-
-
-def _formats(stated: Stated | None, origin: provenance.Origin, theano: bool) -> tuple[DataFormat, ...]:
-    """Data formats that the file may have: the one of its architecture, else those that its software leaves open."""
-    layers = [node.layer for node in stated.graph if isinstance(node.layer, Spatial)] if stated else []
-    found = {layer.data_format for layer in layers if layer.rank > 1}
-    return tuple(sorted(found)) if found else provenance.orderings(origin.software, origin.version, theano)
-
-
-def _sized(checkpoint: Checkpoint, found: Recognition, stated: Stated | None, given: Given) -> Family:
-    """The recognised network for images of the size that is given or stated; its Dense layer must still fit."""
-    family = found.family
-    shape = family.input_shape
-    if given.size:
-        shape = (given.size, given.size, shape[2])
-    elif stated and len(stated.graph.inputs) == 1 and len(stated.graph.input.shape) == 3:
-        height, width, channels = relayout(stated.graph, "channels_last").graph.input.shape
-        shape = height, width, channels
-    elif stored := checkpoint.stated_network.get("input_shape"):
-        shape = _shape(stored, f"{checkpoint.path}: {checkpoint.stated_where}")
-    sized = replace(family, input_shape=shape)
-    size = _sizes(shape)
-    try:
-        graph = sized.graph()
-    except ValueError as error:
-        raise UnknownNetwork(f"{checkpoint.path}: {family.name} takes no images of {size}: {error}") from None
-    if [parameter.shape for parameter in graph.parameters] != [p.shape for p in found.graph.parameters]:
-        raise UnknownNetwork(f"{checkpoint.path}: images of {size} do not lead to the Dense layer that the file has")
-    return sized
-
-
-def _shape(value: Any, where: str) -> tuple[int, int, int]:
-    if not isinstance(value, list) or len(value) != 3 or not all(type(n) is int and 0 < n < 1 << 16 for n in value):
-        raise NotACheckpoint(f"{where}: {quote(str(value))} where an input shape is expected")
-    height, width, channels = value
-    return height, width, channels
-
-
-def _recognise(
-    checkpoint: Checkpoint, software: Software, formats: tuple[DataFormat, ...]
-) -> tuple[Recognition | Misfit | None, DataFormat, list[LayerShape]]:
-    """The first data format under which a network fits; else the one that comes nearest."""
-    attempts = []
-    for data_format in formats:
-        layers = [_shapes(layer, checkpoint, software, data_format) for layer in checkpoint.weighted]
-        found = recognise(layers, software, data_format)
-        if isinstance(found, Recognition):
-            return found, data_format, layers
-        attempts.append((found, data_format, layers))
-    return min(attempts, key=lambda attempt: len(attempt[0].differences) if attempt[0] else 1 << 30)
-
-
-def _shapes(layer: StoredLayer, checkpoint: Checkpoint, software: Software, data_format: DataFormat) -> LayerShape:
-    """A layer's shapes as they would be in canonical form, where its images are in a data format."""
-    told = _roles(layer, checkpoint, software)
-    if told is None:
-        return LayerShape(layer.name, None, {tensor.name: tensor.shape for tensor in layer.tensors})
-    kind, roles = told
-    shapes = {}
-    for role, tensor in zip(roles, layer.tensors, strict=True):
-        weight = weights.of_layer(kind)[role]
-        axes, *_ = software.stored_axes(weight, data_format)
-        fits = len(axes) == len(tensor.shape)
-        shapes[role] = tuple(tensor.shape[axes.index(axis)] for axis in weight.axes) if fits else tensor.shape
-    return LayerShape(layer.name, kind, shapes)
-
-
-def _roles(
-    layer: StoredLayer, checkpoint: Checkpoint, software: Software
-) -> tuple[type[Layer], tuple[str, ...]] | None:
-    """The kind of a layer and the roles of its weights; None where no kind of layer has such weights.
-
-    In Keras' files order and shape decide, as they do for Keras itself; names must not contradict them. Elsewhere
-    names decide.
-    """
-    shapes = [tensor.shape for tensor in layer.tensors]
-    if not software.ordered:
-        return software.by_names(layer.name, layer.weights, shapes)
-    told = by_order(shapes)
-    if told is None:
-        return None
-    kind, roles = told
-    rows = weights.of_layer(kind)
-    for role, name in zip(roles, layer.weights, strict=True):
-        word, expected = software.role_in_name(name), getattr(rows[role], software.column)
-        if word is not None and word != expected and word in {getattr(row, software.column) for row in rows.values()}:
-            raise NotACheckpoint(
-                f"{checkpoint.path}: layer {quote(layer.name)}: its weights contradict themselves: {quote(name)} "
-                f"stands where Keras keeps the {role}"
-            )
-    return told
-
-
-def _by_role(layer: StoredLayer, checkpoint: Checkpoint, software: Software) -> dict[str, StoredTensor]:
-    told = _roles(layer, checkpoint, software)
-    return dict(zip(told[1], layer.tensors, strict=True)) if told else {}
