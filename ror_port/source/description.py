@@ -289,14 +289,16 @@ class _Architecture:
         with suppress(NotACheckpoint):
             version = stated_version(checkpoint) or version
         self.assembly = Assembly(**stated_arguments(checkpoint, theano, version, given))
+        made: list[str] = []
         with suppress(UnknownNetwork, NotACheckpoint):
-            self.assembly.assemble()
+            made = self.assembly.assemble()
         listed = {layer.name: layer for layer in self._listed(self.config)}
         self.layers = (*listed.values(), *(_of_file(x) for x in checkpoint.weighted if x.name not in listed))
         self.inputs = tuple(Value(self._name(layer), _input_shape(layer)) for layer in self._begins(self.config))
         last = [self._name(layer) for layer in stored_layers(self.config)[-1:]]
         ends = _ends(self.config, "output_layers") or last
-        self.outputs = tuple(Value(name, self.assembly.outputs.get(name)) for name in ends)
+        reached = [self.assembly.g.nodes[node].shape for node in made] or map(self.assembly.outputs.get, ends)
+        self.outputs = tuple(map(Value, ends, reached))
         self.refusals: list[Refusal] = []
         self.formats: set[DataFormat] = set()
         for path, owner, layer in self._within(self.config):
@@ -370,13 +372,13 @@ class _Architecture:
             self.formats.add(DATA_FORMATS[stated])
 
 
-def _ends(config: Json, which: str) -> dict[str, None] | None:
+def _ends(config: Json, which: str) -> list[str] | None:
     """The names of the layers that take the inputs of a model, or give its outputs; None for a Sequential."""
     inner = config.get("config")
     if not isinstance(inner, dict) or which not in inner:
         return None
     ends = listed_tensors(inner[which])
-    return dict.fromkeys(end[0] for end in ends if isinstance(end, list) and end and isinstance(end[0], str))
+    return [end[0] for end in ends if isinstance(end, list) and end and isinstance(end[0], str)]
 
 
 def _input_shape(layer: Json) -> Extent | None:
