@@ -20,9 +20,11 @@ from ror_port.network.layers import (
     DepthwiseConv1D,
     DepthwiseConv2D,
     EinsumDense,
+    Highway,
     Layer,
     LocallyConnected1D,
     LocallyConnected2D,
+    MaxoutDense,
     ParametricSoftplus,
     PReLU,
     SReLU,
@@ -83,6 +85,12 @@ WEIGHTS = tuple(
         (LocallyConnected1D, "bias",             "PO",    False, "b",                "bias",             None, None,          None),
         (LocallyConnected2D, "kernel",           "PIO",   False, "W",                "kernel",           None, None,          None),
         (LocallyConnected2D, "bias",             "HWO",   False, "b",                "bias",             None, None,          None),
+        (MaxoutDense,        "kernel",           "PIO",   False, "W",                None,               None, None,          None),
+        (MaxoutDense,        "bias",             "PO",    False, "b",                None,               None, None,          None),
+        (Highway,            "kernel",           "IO",    False, "W",                None,               None, None,          None),
+        (Highway,            "kernel_carry",     "IO",    False, "W_carry",          None,               None, None,          None),
+        (Highway,            "bias",             "O",     False, "b",                None,               None, None,          None),
+        (Highway,            "bias_carry",       "O",     False, "b_carry",          None,               None, None,          None),
     )
 )  # fmt: skip
 

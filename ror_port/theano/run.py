@@ -21,6 +21,7 @@ from ror_port.theano import (  # noqa: F401  (they are the twins)
     local,
     merge,
     normalization,
+    old_dense,
     padding,
     parametric,
     pooling,

@@ -30,6 +30,7 @@ from ror_port.network.layers.merge import (
     Subtract,
 )
 from ror_port.network.layers.normalization import BatchNormalization, UnitNormalization
+from ror_port.network.layers.old_dense import Highway, MaxoutDense
 from ror_port.network.layers.padding import (
     Cropping1D,
     Cropping2D,
@@ -56,7 +57,7 @@ from ror_port.network.layers.pooling import (
 from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 
 LAYERS: tuple[type[Layer], ...] = (
-    Input, Dense, Activation, Softmax, ReLU, ELU, PReLU, ParametricSoftplus, SReLU, Rescaling,
+    Input, Dense, MaxoutDense, Highway, Activation, Softmax, ReLU, ELU, PReLU, ParametricSoftplus, SReLU, Rescaling,
     Flatten, Reshape, Permute, RepeatVector, Dropout,
     Conv1D, Conv2D, Conv3D, DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D,
     Conv2DTranspose, Conv3DTranspose, EinsumDense, LocallyConnected1D, LocallyConnected2D,

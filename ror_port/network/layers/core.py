@@ -43,7 +43,7 @@ class Input(Layer):
 class Dense(Layer):
     """x · kernel + bias, along the last axis."""
 
-    keras = ("Dense",)
+    keras = ("Dense", "TimeDistributedDense")
 
     units: int
     use_bias: bool = True
