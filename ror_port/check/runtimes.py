@@ -22,7 +22,6 @@ from ror_port.formats import keras_config, kind_of, onnx, pytorch, safetensors
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
 from ror_port.layout import SAME, Array, DataFormat, Layout, Shape, batched
 from ror_port.mapping.software import KERAS_1, KERAS_3, module_path, torch_names
-from ror_port.network.graph import Graph
 from ror_port.network.layers import Flatten, Input, Softmax
 from ror_port.network.layers.layer import MODULE_CALL
 from ror_port.network.layers.spatial import format_axes
@@ -67,16 +66,14 @@ class Runtime(ABC):
 class Axes:
     """How the values of an artifact lie, compared with those on this side.
 
-    graph: of the artifact, in its own order of axes; its nodes are called as those of the port that it was made from.
+    graph: of the artifact, in its own order of axes; its nodes are called as those of the port that it was made from,
+    and there may be more.
     """
 
     def __init__(self, port: Port, data_format: DataFormat) -> None:
         self.port = port
         self._last, self._theirs = port.channels_last, port.relayout(data_format)
-
-    @property
-    def graph(self) -> Graph:
-        return self._theirs.graph
+        self.graph = self._theirs.graph.of_today()
 
     def _into(self, node: str) -> Layout:
         """Ours → theirs."""
@@ -508,7 +505,7 @@ def torch_model(port: Port) -> Any:
 
 def _generated(port: Port) -> Any:
     """The class of a network without a family, made anew from its graph: nothing that lies in a folder is run."""
-    graph = port.relayout("channels_first").graph
+    graph = port.relayout("channels_first").graph.of_today()
     module: dict[str, Any] = {"__name__": "modeling_ror"}
     text = definition(graph, torch_names(graph), title="A network", origin="a graph")
     exec(compile(text, "modeling_ror.py", "exec"), module)

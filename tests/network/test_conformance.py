@@ -16,7 +16,7 @@ import pytest
 
 from conformance import CASES, REFUSED, THEANO, computed, error, inputs_of, opened, outputs_of, some, supported
 from genuine_layers import Case, cases, record
-from ror_port import tolerances
+from ror_port import save, tolerances, verify
 from ror_port.check.runtimes import open_artifact
 from ror_port.convert.write import write
 from ror_port.errors import RorPortError, UnknownNetwork
@@ -121,6 +121,21 @@ def test_every_framework_computes_it(case: Case, name: str, tmp_path: Path) -> N
         ]
         values = port.outputs(inputs, *ends)
         assert error(list(scores), [values[name] for name in ends]) <= tolerances.FLOAT32
+
+
+@pytest.mark.parametrize("name", ["keras", "weights", "safetensors", "pt", "onnx"])
+@pytest.mark.parametrize(
+    "record_of",
+    ["advanced_activations/srelu-image-th", "merge_more/cos-vectors-th", "locally_connected/2d-network-th"],
+)
+def test_what_is_made_of_other_layers_is_verified_by_the_port_it_came_from(
+    record_of: str, name: str, tmp_path: Path
+) -> None:
+    [case] = cases(f"keras-1.2.2-theano-0.9.0/{record_of}")
+    with supported(case, tmp_path) as port:
+        target = tmp_path / f"out{BY_NAME[name].suffix}"
+        save(port, target, format=name)
+        assert verify(port, target).passed
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-16, 1e-7, 1e12])
