@@ -62,11 +62,17 @@ class Edit(NamedTuple):
             or (self.what == "concat_axis" and self.settings.get("mode") != "concat")
             or (self.what == "dot_axes" and self.settings.get("mode") != "dot")
             or old == new
+            or ("same" in (old, new) and self._kernel() == {1})  # nothing to pad
             or (self.what in ("data_format", "dim_ordering") and new is None)  # that of the session
             or (
                 "ax" in self.what and isinstance(old, int) and isinstance(new, int) and old * new < 0
             )  # from either end
         )
+
+    def _kernel(self) -> set[int]:
+        """Its sizes."""
+        sizes = self.settings.get("kernel_size", [self.settings.get(name) for name in ("nb_row", "nb_col")])
+        return set(sizes) if isinstance(sizes, list) else {sizes}
 
     def _plain(self, value: Any) -> Any:
         """One spelling of values that Keras takes for the same: left out, numbers as text, one number for all axes."""

@@ -99,6 +99,8 @@ class Checkpoint:
     """What ror-port itself wrote into a file that it made, in the part of the file called stated_where."""
     stated_where: str = "attribute ror_port"
     omitted: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+    """Names of the layers that hold tensors in the order in which Keras pairs them, where that is not the file's."""
     stamp: Stamp | None = None
     """Of the file as it was before anything in it was read."""
     close: Callable[[], None] = field(default=lambda: None, repr=False)

@@ -52,9 +52,10 @@ def describe(
 
     source: the file itself, where `path` is the archive that it came in.
     """
-    layers = _described(root, path, source or path, trusted)
+    layers, counted = _described(root, path, source or path, trusted)
     return {
         "layers": layers,
+        "counted": counted,
         "omitted": hdf5.omitted(root, "optimizer"),
         "ror_port": hdf5.text(root, "ror_port", path),
     }
@@ -99,6 +100,7 @@ def read_archive(path: Path, *, trusted: bool = False) -> Checkpoint:
             path=path,
             format="Keras 3 model, .keras",
             layers=hdf5.layers(said["layers"], weights, path),
+            counted=tuple(said["counted"]),
             software=KERAS_2,
             writer="Keras 3",
             keras_version=version if isinstance(version, str) else None,
@@ -191,12 +193,16 @@ class _Stored(io.RawIOBase):
         super().close()
 
 
-def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO, trusted: bool) -> list[list[Any]]:
+def _described(
+    root: h5g.GroupID, path: Path, source: Path | BinaryIO, trusted: bool
+) -> tuple[list[list[Any]], list[str]]:
+    """The layers with their tensors; and their names in the order in which Keras counts them."""
     group = hdf5.group(root, "layers", path)
     if group.get_num_objs() > limits.MAX_LAYERS:
         raise UnsafeFile(f"{path}: {group.get_num_objs()} layers; the limit is {limits.MAX_LAYERS}")
+    counted: dict[str, str] = {}
     layers, tensors = [], hdf5.Tensors(root, path, source, trusted=trusted)
-    for container in sorted((name.decode("utf-8", "replace") for name in group), key=_counted):
+    for container in [name.decode("utf-8", "replace") for name in group]:
         match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
         variables = hdf5.group(group, f"{container}/vars", path)
         roles, count = ROLES.get(match[1], ()) if match else (), variables.get_num_objs()
@@ -206,12 +212,12 @@ def _described(root: h5g.GroupID, path: Path, source: Path | BinaryIO, trusted: 
             raise NotACheckpoint(
                 f"{path}: {hdf5.name_of(variables)}: {count} tensors; expected {', '.join(roles) or 'none'}"
             )
-        name = hdf5.text(variables, "name", path) or container
+        name = counted[container] = hdf5.text(variables, "name", path) or container
         layers.append([name, [tensors.describe(variables, str(index), f"{name}/{index}") for index in range(count)]])
     tensors.validate()
     if len({name for name, _ in layers}) < len(layers):
         raise NotACheckpoint(f"{path}: two layers of one name")
-    return layers
+    return layers, [counted[container] for container in sorted(counted, key=_counted)]
 
 
 def _counted(container: str) -> tuple[str, int]:

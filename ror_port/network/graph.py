@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
-from ror_port.network.layers import Input, Layer, Softmax
+from ror_port.network.layers import Dense, Input, Layer, Softmax
 from ror_port.network.layers.layer import Composed
 
 
@@ -245,6 +245,9 @@ class GraphBuilder:
             owned = self.nodes[shares].parameters
             if [(p.role, p.shape) for p in owned] != [(p.role, p.shape) for p in parameters]:
                 raise ValueError(f"{name} cannot use the weights of {shares}, which are of other shapes")
+            axes = [len(self.nodes[source].shape) for source in (*inputs, *self.nodes[shares].inputs)]
+            if len(set(axes)) > 1 and not isinstance(layer, Dense):
+                raise ValueError(f"{name} cannot use the weights of {shares}, whose input has another number of axes")
             parameters = ()
         else:
             shares = None

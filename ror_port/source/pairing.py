@@ -61,6 +61,11 @@ def as_recognised(
         paired = {node: node_of.get(layer, "") for node, layer in found.layers.items()}
         expected = family.graph(data_format, max(rates, default=0.0))
         matched = f"it has no layer {quote(missing[0])}" if missing else match(expected, stated.graph, paired)
+        if not isinstance(matched, str):
+            try:
+                family.settings(matched)
+            except ValueError as error:
+                matched = str(error)
         if isinstance(matched, str):
             return Paired(None, stated.graph, {}, f"{family.name} but for this: {matched}", (), {})
         graph = matched
@@ -181,7 +186,12 @@ def best_fit(
     attempts = []
     for data_format in formats:
         layers = [_shapes(layer, checkpoint, software, data_format) for layer in checkpoint.weighted]
-        found = recognise(layers, software, data_format)
+        try:
+            found = recognise(layers, software, data_format)
+        except NotACheckpoint:
+            if not checkpoint.counted:  # else the order of its layers is no witness
+                raise
+            found = None
         if isinstance(found, Recognition):
             return found, data_format, layers
         attempts.append((found, data_format, layers))
@@ -257,7 +267,7 @@ def ensure_listed_alike(checkpoint: Checkpoint, stated: Stated) -> None:
 
     Keras pairs them by their order, and their names must not contradict it. Of all genuine files they agree.
     """
-    held = [layer.name for layer in checkpoint.weighted]
+    held = checkpoint.counted or [layer.name for layer in checkpoint.weighted]
     for kind, names in stated.listed.items():
         listed = [name for name in dict.fromkeys(names) if name in held]
         for name, other in zip(listed, (layer for layer in held if layer in names), strict=True):

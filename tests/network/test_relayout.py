@@ -263,3 +263,9 @@ def test_of_a_shared_layer_the_first_use_that_is_left_has_the_weights() -> None:
     graph = used_twice(known.Dense(3), (4,), (4,)).until("layer@2")
     assert [p.name for p in graph.parameters] == ["layer@2/kernel", "layer@2/bias"]
     assert graph["layer@2"].shares is None
+
+
+def test_a_batch_norm_of_vectors_is_not_used_for_sequences() -> None:
+    """Keras refuses it; in another order of axes its axis would be another at each place."""
+    with pytest.raises(ValueError, match="another number of axes"):
+        used_twice(known.BatchNormalization(1e-3, axis=1), (3,), (3, 2))

@@ -28,6 +28,7 @@ from ror_port import tolerances
 from ror_port.convert.write import write
 from ror_port.errors import RorPortError
 from ror_port.formats.format import BY_NAME
+from ror_port.network.layers import BatchNormalization
 from ror_port.source.port import Port, load
 
 THOROUGH = bool(os.environ.get("ROR_PORT_THOROUGH"))
@@ -261,6 +262,17 @@ def test_what_was_read_wrongly_once_is_refused(case: str, old: str, new: str, me
     replace(of, config=of.config.replace(old, new)).write(tmp_path / "edited.h5")
     with pytest.raises(RorPortError, match=re.escape(message)):
         load(tmp_path / "edited.h5", backend="theano", ordering="th")
+
+
+def test_a_familys_network_of_several_epsilons_is_ported_as_it_states_itself(tmp_path: Path) -> None:
+    subject = of_model(FIXTURES / "pre-ror-3-10_keras-2.3.1" / "model.h5")
+    norm = next(layer for layer in layers(subject.config) if layer["class_name"] == "BatchNormalization")
+    norm["config"]["epsilon"] = 0.1
+    subject.write(tmp_path / "edited.h5", subject.config)
+    with load(tmp_path / "edited.h5") as port:
+        assert port.family is None
+        assert {node.layer.epsilon for node in port.graph if isinstance(node.layer, BatchNormalization)} == {0.1, 0.001}
+        write(port, tmp_path / "net.keras", BY_NAME["keras"])
 
 
 def test_names_in_another_order_than_the_weights_are_refused(tmp_path: Path) -> None:
