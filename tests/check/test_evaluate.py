@@ -18,6 +18,7 @@ from ror_port.check.datasets import open_dataset
 from ror_port.check.evaluate import choose, evaluate
 from ror_port.errors import NotACheckpoint, ParityError, UnreadableFile, UnsafeFile
 from ror_port.formats.format import Runtime
+from ror_port.layout import Arranged
 from ror_port.source.port import Port, load
 from ror_port.source.provenance import Given
 
@@ -114,13 +115,14 @@ def test_folded_onnx_predicts_as_theano_did(source, images, tmp_path) -> None:
 
 
 def test_a_network_that_is_converted_for_a_runtime_is_verified_first(source, monkeypatch) -> None:
-    parameters = Port.parameters
+    arranged = Port.arranged
 
     def disturbed(port, moved=None):
-        for parameter, array in parameters(port, moved):
-            yield parameter, array * np.float32(1.001) if parameter.role == "kernel" else array
+        for parameter, array in arranged(port, moved):
+            kernel = parameter.role == "kernel"
+            yield parameter, Arranged.of(array.array() * np.float32(1.001)) if kernel else array
 
-    monkeypatch.setattr(Port, "parameters", disturbed)
+    monkeypatch.setattr(Port, "arranged", disturbed)
     with pytest.raises(ParityError, match=r"in ONNX Runtime .*; nothing was evaluated"):
         choose(source.weights, "onnx", Given())
 
