@@ -79,6 +79,7 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
     for entry in entries:
         weights.setdefault(entry.parameter.node, {})[entry.parameter.role] = entry.foreign
     skipped: dict[str, str] = {}  # what does nothing: whoever reads it reads what it reads
+    padded: set[str] = set()  # ONNX Runtime 1.31 puts a Pad into the pooling behind it, whose border is another
     nodes = []
     for node in graph:
         inputs = [skipped.get(name, name) for name in node.inputs]
@@ -97,6 +98,12 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
                 inputs.append(f"{name}/constant{number}" if constant else "")
                 if constant:
                     nodes += _constant(inputs[-1], constant, like=inputs[0])
+            if inputs[0] in padded and operator.kind in ("MaxPool", "AveragePool"):
+                guard = f"{name}/padded"
+                nodes.append(make("Max", inputs, [guard], guard))
+                inputs = [guard]
+            if operator.kind == "Pad" or (operator.kind in ("Identity", "Transpose") and inputs[0] in padded):
+                padded.add(name)
             while operator.folds and len(inputs) > 2:
                 first = f"{name}/first{len(inputs)}"
                 nodes.append(make(operator.kind, inputs[:2], [first], first, **operator.attributes))
