@@ -52,7 +52,7 @@ def assert_as_it_came(back: Path, genuine: Path) -> None:
         assert_same(ours, theirs)
 
 
-@pytest.mark.parametrize("case", [*some(20), *OTHERS], ids=str)
+@pytest.mark.parametrize("case", [*some(40), *OTHERS], ids=str)
 def test_a_genuine_file_comes_back_from_every_format(case: Case, tmp_path: Path) -> None:
     with supported(case, tmp_path) as port:
         for name in FORMATS:

@@ -44,6 +44,7 @@ def test_the_reference_computes_what_genuine_keras_did(network) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS if THOROUGH else FORMATS[:1])
+@pytest.mark.parametrize("network", NETWORKS if THOROUGH else NETWORKS[:1], indirect=True)
 def test_what_is_written_computes_the_same(network, format, tmp_path) -> None:
     """`save` runs the framework and compares it with the reference."""
     _, path = network
