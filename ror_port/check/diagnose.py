@@ -96,7 +96,7 @@ def _weights(change: Callable[[Graph, Parameter, Array], Array]) -> Callable[[Ca
 
 
 def _transposed(_: Graph, parameter: Parameter, kernel: Array) -> Array:
-    axes = weights.of_layer(type(parameter.layer))[parameter.role].axes
+    axes = weights.row(parameter.layer, parameter.role).axes
     if not {"H", "W"} <= set(axes):
         return kernel
     height, width = axes.index("H"), axes.index("W")
@@ -165,7 +165,7 @@ _DIVISORS: dict[Divisor, str] = {
 def mistakes(port: Port) -> Iterator[Mistake]:
     """The known mistakes that could be made with this file."""
     graph, layers = port.graph, [node.layer for node in port.graph]
-    rows = [weights.of_layer(type(parameter.layer))[parameter.role] for parameter in graph.parameters]
+    rows = [weights.row(parameter.layer, parameter.role) for parameter in graph.parameters]
     if any(row.flips for row in rows):
         flipped = "kernels not flipped" if port.convention.theano else "kernels flipped that should not be"
         other = "tensorflow" if port.convention.theano else "theano"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
 from ror_port.network.layers import Dense, Input, Layer, Softmax
-from ror_port.network.layers.layer import Composed
+from ror_port.network.layers.layer import Mask
 
 
 class Parameter(NamedTuple):
@@ -35,6 +35,7 @@ class Node(NamedTuple):
     """A layer at its place. shape: of its output. original_name: the layer name that the authors' code gave, if any.
 
     shares: the node whose weights it uses, where a layer is used at several places; such a node has no parameters.
+    mask: of its output, where that is a sequence of which not every step counts.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Node(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     original_name: str | None = None
     shares: str | None = None
+    mask: Mask = ()
 
     @property
     def owner(self) -> str:
@@ -162,7 +164,7 @@ class Graph:
     def for_keras(self) -> Graph:
         """The same function in layers that Keras 3 has; parameters keep their order."""
         g = GraphBuilder(list(self.taps))
-        for node in self.of_today():
+        for node in self._of_today(keras=True):
             node.layer.for_keras(_Replacement(g, node), *node.inputs)
         for node in g.nodes.values():
             if node.layer != g.nodes[node.owner].layer:
@@ -171,9 +173,12 @@ class Graph:
 
     def of_today(self) -> Graph:
         """The same function without layers that no software of today has; parameters keep their order."""
+        return self._of_today(keras=False)
+
+    def _of_today(self, keras: bool) -> Graph:
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            if isinstance(node.layer, Composed):
+            if node.layer.is_composed(keras):
                 node.layer.in_parts(_Replacement(g, node), *node.inputs)
             else:
                 g.add_like(node, node.layer, *node.inputs)
@@ -239,7 +244,7 @@ class GraphBuilder:
         """Raises ValueError where the layer does not take such inputs, or not the weights of the node it shares."""
         shapes = tuple(self.nodes[source].shape for source in inputs)
         shape = layer.output_shape(*shapes)
-        layer = layer.bound(*shapes)
+        layer, mask = layer.bound(*shapes).masked(name, *(self.nodes[source].mask for source in inputs))
         parameters = tuple(Parameter(name, layer, role, size) for role, size in layer.weights(*shapes).items())
         if shares is not None and parameters:
             owned = self.nodes[shares].parameters
@@ -251,7 +256,7 @@ class GraphBuilder:
             parameters = ()
         else:
             shares = None
-        self.nodes[name] = Node(name, layer, inputs, shape, parameters, original_name, shares)
+        self.nodes[name] = Node(name, layer, inputs, shape, parameters, original_name, shares, mask)
         return name
 
     def add_like(self, node: Node, layer: Layer, *inputs: str) -> str:

@@ -15,8 +15,10 @@ from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
 from ror_port.layout import DataFormat, Shape
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
-from ror_port.network.layers import BY_KERAS_CLASS, Activation, Input, Layer, Softmax
+from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, Input, Layer, Softmax
+from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.layers.settings import DATA_FORMATS, Session, Settings
+from ror_port.network.layers.wrappers import MERGES, over_time
 from ror_port.safety import limits
 
 Json = Mapping[str, Any]
@@ -116,13 +118,14 @@ def _neighbours_format(config: Json) -> DataFormat | None:
 class _Place(NamedTuple):
     """Where a layer stands. prefix: of node names. owner: the outermost layer, which has the weights in the file.
 
-    frozen: whether it is not trained. depth: of nesting.
+    frozen: whether it is not trained. depth: of nesting. times: in how many TimeDistributed it stands.
     """
 
     prefix: str
     owner: str | None
     frozen: bool
     depth: int
+    times: int = 0
 
 
 class Assembly:
@@ -391,8 +394,10 @@ class Assembly:
         )
         path = f"{place.prefix}{name}"
         again = f"@{number + 1}" if number else ""
+        if layer["class_name"] == "TimeDistributed":
+            return self._over_time(layer, number, inputs, place._replace(frozen=frozen), shared)
         if layer["class_name"] in MODELS:
-            inside = _Place(f"{path}{again}/", place.owner or name, frozen, place.depth + 1)
+            inside = _Place(f"{path}{again}/", place.owner or name, frozen, place.depth + 1, place.times)
             ends = self.model(layer, inputs, inside, f"{shared or place.prefix}{name}/" if number or shared else None)
             return self._reached(name, ends, place)
         where = f"{self.where}: layer {quote(name)}"
@@ -406,6 +411,8 @@ class Assembly:
                 raise self.broken(f"layer {quote(name)} has {len(sources)} inputs")
             owner = f"{shared or place.prefix}{name}{suffix}" if number or shared else None
             try:
+                for _ in range(place.times):
+                    part = over_time(part)
                 sizes = [self.g.nodes[source].shape for source in sources]
                 part = part.fitted(self.shapes.get(place.owner or name, ()) if not place.owner else (), *sizes)
                 self.g.add(node, part, *sources, shares=owner)
@@ -418,6 +425,28 @@ class Assembly:
                 raise UnsafeFile(f"{self.where}: more than {4 * limits.MAX_LAYERS} uses of layers")
             sources = [node]
         return self._reached(name, sources, place)
+
+    def _over_time(
+        self, wrapper: Json, number: int, inputs: Sequence[str], place: _Place, shared: str | None
+    ) -> list[str]:
+        """A layer or a model, applied to each step of a sequence; a layer is called as what is around it."""
+        name = self.name(wrapper)
+        where = f"{self.where}: layer {quote(name)}"
+        if place.times >= limits.MAX_AXES:
+            raise UnsafeFile(f"{where}: TimeDistributed more than {limits.MAX_AXES} deep")
+        settings = Settings("TimeDistributed", wrapper["config"], self.session, where)
+        layer = settings.get("layer")
+        if not _is_layer(layer):
+            raise self.broken(f"layer {quote(name)}: what it wraps is no layer")
+        settings.finish()
+        place = place._replace(times=place.times + 1)
+        if layer["class_name"] not in MODELS:
+            named = {**layer, "name": name, "config": {**layer["config"], "name": name}}
+            return self._call(named, number, inputs, place, shared)
+        again = f"@{number + 1}" if number else ""
+        inside = place._replace(prefix=f"{place.prefix}{name}{again}/", owner=place.owner or name, depth=place.depth + 1)
+        first = f"{shared or place.prefix}{name}/" if number or shared else None
+        return self._reached(name, self.model(layer, inputs, inside, first), place)
 
     def _reached(self, name: str, ends: list[str], place: _Place) -> list[str]:
         """The nodes of a layer's outputs, once the first one's shape is noted."""
@@ -437,9 +466,25 @@ class Assembly:
             whose = quote(str(registered if ">" in str(registered) else module))
             raise UnknownNetwork(f"{where}: a layer of {whose}, which is not Keras' own; its code is not run")
         settings = Settings(kind, layer["config"], self.session, where)
-        parts = list(BY_KERAS_CLASS[kind].from_keras(settings))
+        parts = self._both_ways(settings) if kind == "Bidirectional" else list(BY_KERAS_CLASS[kind].from_keras(settings))
         settings.finish()
         return parts
+
+    def _both_ways(self, settings: Settings) -> list[Layer]:
+        """A Bidirectional, whose inner layer is a recurrent one."""
+        layer = settings.get("layer")
+        if not _is_layer(layer):
+            raise self.broken(f"{settings.where}: what it wraps is no layer")
+        if settings.get("backward_layer") is not None:
+            other = settings.get("backward_layer")
+            turned = dict(other.get("config", {}), name=None) if isinstance(other, dict) else None
+            same = dict(layer["config"], name=None, go_backwards=not layer["config"].get("go_backwards"))
+            if turned != same:
+                raise settings.refuse("a backward layer with settings of its own is not supported")
+        (inner, *rest) = self.parts(layer, settings.where)
+        if not isinstance(inner, Recurrent) or rest:
+            raise settings.refuse(f"a Bidirectional around a {quote(layer['class_name'])} is not supported")
+        return [Bidirectional(inner, settings.choice("merge_mode", choices=tuple(MERGES), default="concat"))]
 
 
 KERAS_MODULES = ("keras", "tf_keras", "tensorflow")

@@ -123,13 +123,13 @@ def _in_order(layer: StoredLayer, parameters: Sequence[Parameter], software: Sof
         _ensure_names_agree(layer, parameters, software)
         return layer.tensors
     by_name = {tensor.name: tensor for tensor in layer.tensors}
-    names = [software.weight_name(weights.of_layer(type(p.layer))[p.role], layer.name) for p in parameters]
+    names = [software.weight_name(weights.row(p.layer, p.role), layer.name) for p in parameters]
     return [by_name[name] for name in names if name in by_name] if len(by_name) == len(names) else layer.tensors
 
 
 def _ensure_names_agree(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> None:
     """Raises NotACheckpoint where a weight is called as another one of its layer is."""
-    words = [getattr(weights.of_layer(type(p.layer))[p.role], software.column) for p in parameters]
+    words = [getattr(weights.row(p.layer, p.role), software.column) for p in parameters]
     for word, parameter, name in zip(words, parameters, layer.weights, strict=False):
         found = software.role_in_name(name)
         if found is not None and found != word and found in words:

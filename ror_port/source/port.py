@@ -132,17 +132,23 @@ class Port:
 
     @cached_property
     def canonical_graph(self) -> Graph:
-        """The network that outputs hold: canonical in its BatchNormalizations too.
+        """The network that outputs hold: canonical in its layers, too.
 
-        Where the source divides by anything but √(variance + epsilon), its epsilon is folded into the variances:
-        the square of what it divides by, and epsilon 0. That is the same function for every stored value.
+        Where a BatchNormalization of the source divides by anything but √(variance + epsilon), its epsilon is folded
+        into the variances: the square of what it divides by, and epsilon 0. That is the same function for every stored
+        value. The gates of a recurrent layer, which Keras 1 keeps apart, stand side by side.
         """
-        return self.graph.map(_canonical)
+        return self.graph.map(lambda layer: layer.canonical)
+
+    @property
+    def other_norms(self) -> bool:
+        """Whether its BatchNormalizations have the rule of Keras up to 1.0.7, so that variances become others."""
+        return any(isinstance(node.layer, BatchNormalization) and node.layer != node.layer.canonical for node in self.graph)
 
     @property
     def rounds(self) -> bool:
-        """Whether writing rounds: variances of Keras up to 1.0.7 become others, in `dtype`."""
-        return self.canonical_graph.nodes != self.graph.nodes and self.dtype == "float32"
+        """Whether writing rounds: variances that become others, in `dtype`."""
+        return self.dtype == "float32" and self.other_norms
 
     def relayout(self, data_format: DataFormat) -> Relayout:
         """The canonical graph with its images in a data format, and what that changes of its weights."""
@@ -161,11 +167,19 @@ class Port:
         """The same, not yet copied into the order that they have now: a writer does that, block by block."""
         changes = moved.weights if moved else {}
         target = moved.graph if moved else self.canonical_graph
-        for parameter, wanted in zip(self.graph.parameters, target.parameters, strict=True):
+        for parameter, wanted in zip(self.canonical_graph.parameters, target.parameters, strict=True):
             yield wanted, changes.get(parameter.name, SAME).applied(self.canonical(parameter))
 
     def canonical(self, parameter: Parameter) -> Arranged:
-        """One parameter in canonical form; see `arranged`."""
+        """One parameter of the canonical graph; see `arranged`."""
+        node = self.graph[parameter.node]
+        own = {p.role: p for p in node.parameters}
+        pieces = [self._rearranged(own[piece]) for piece in node.layer.pieces(parameter.role)]
+        if len(pieces) == 1:
+            return pieces[0]
+        return Arranged.of(np.concatenate([piece.array() for piece in pieces], -1))
+
+    def _rearranged(self, parameter: Parameter) -> Arranged:
         array, layer = self.untouched(parameter), parameter.layer
         if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
             array = _canonical_variance(layer, array)
@@ -350,12 +364,6 @@ def _misfit(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> str
     return problem
 
 
-def _canonical(layer: Layer) -> Layer:
-    if isinstance(layer, BatchNormalization) and layer.divisor != "√(variance + epsilon)":
-        return replace(layer, epsilon=0.0, divisor="√(variance + epsilon)")
-    return layer
-
-
 def _canonical_variance(layer: BatchNormalization, stored: Array) -> Array:
     """The variance that gives the same function under today's rule, with epsilon 0 where the rule was another."""
     if layer.divisor == "√(variance + epsilon)":
@@ -372,7 +380,7 @@ def stored_variance(parameter: Parameter, canonical: Arranged) -> Arranged:
     Raises UnknownNetwork where nothing that is not negative stands for a variance.
     """
     layer = parameter.layer
-    if not isinstance(layer, BatchNormalization) or parameter.role != "moving_variance" or layer == _canonical(layer):
+    if not isinstance(layer, BatchNormalization) or parameter.role != "moving_variance" or layer == layer.canonical:
         return canonical
     deviation = np.sqrt(canonical.array().astype(np.float64)) - layer.epsilon
     if (deviation < -1e-6 * layer.epsilon).any():

@@ -54,7 +54,10 @@ from ror_port.network.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from ror_port.network.layers.recurrent import GRU, LSTM, SimpleRNN
+from ror_port.network.layers.sequence import Embedding, Masking, Reverse
 from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
+from ror_port.network.layers.wrappers import Bidirectional, TimeDistributed
 
 LAYERS: tuple[type[Layer], ...] = (
     Input, Dense, MaxoutDense, Highway, Activation, Softmax, ReLU, ELU, PReLU, ParametricSoftplus, SReLU, Rescaling,
@@ -67,6 +70,7 @@ LAYERS: tuple[type[Layer], ...] = (
     ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D, Cropping2D, Cropping3D,
     UpSampling1D, UpSampling2D, UpSampling3D,
     BatchNormalization, UnitNormalization,
+    Embedding, Masking, SimpleRNN, GRU, LSTM, Reverse, TimeDistributed, Bidirectional,
     Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Cosine, Merge,
 )  # fmt: skip
 """Every kind of layer that a stored architecture may hold."""

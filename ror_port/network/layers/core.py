@@ -44,6 +44,7 @@ class Dense(Layer):
     """x · kernel + bias, along the last axis."""
 
     keras = ("Dense", "TimeDistributedDense")
+    passes_masks = True
 
     units: int
     use_bias: bool = True

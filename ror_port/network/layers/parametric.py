@@ -34,6 +34,8 @@ class Parametric(Layer):
     shared_axes: count the batch as 0. Keras 1.2.2 leaves them out of the configuration; the shapes in the file tell.
     """
 
+    passes_masks = True
+
     roles: ClassVar[tuple[str, ...]]
 
     shared_axes: tuple[int, ...] = ()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from ror_port.layout import DataFormat, Shape
 from ror_port.network.layers.activation import Activation
-from ror_port.network.layers.layer import Arrangement, Assembly, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import Arrangement, Assembly, KerasLayer, Layer, Mask, Moved, OnnxOperator, TorchCode
 from ror_port.network.layers.merge import Concatenate
 from ror_port.network.layers.padding import CROPPING, ZERO_PADDING
 from ror_port.network.layers.settings import Settings
@@ -276,9 +276,33 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
     keras = ("GlobalMaxPooling3D",)
 
 
+@dataclass(frozen=True)
 class GlobalAveragePooling1D(GlobalAveragePooling):
+    """has_mask: whether only the steps that its input's mask names are averaged; Keras does so since 2.2."""
+
     rank = 1
     keras = ("GlobalAveragePooling1D",)
+
+    has_mask: bool = field(default=False, kw_only=True)
+
+    def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        return replace(self, has_mask=bool(masks[0])), ()
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        if not self.has_mask:
+            return super().to_torch(*inputs)
+        return TorchCode(None, "({x} * {mask}.unsqueeze(-1)).sum(1) / {mask}.sum(1, keepdim=True)")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        if not self.has_mask:
+            return super().to_onnx(*inputs)
+        return [
+            OnnxOperator("Unsqueeze", takes=("mask",), constants=[(2,)]),
+            OnnxOperator("Mul", takes=("0", "#0")),
+            OnnxOperator("ReduceSum", {"keepdims": 0}, constants=[(1,)]),
+            OnnxOperator("ReduceSum", {"keepdims": 1}, takes=("mask",), constants=[(1,)]),
+            OnnxOperator("Div", takes=("#2", "#3")),
+        ]
 
 
 class GlobalAveragePooling2D(GlobalAveragePooling):
