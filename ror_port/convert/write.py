@@ -82,7 +82,9 @@ def write(
         else:
             graph = graph.for_keras() if format.stock else graph.of_today()
         graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
-        graph, parameters = _filled(graph, (arranged for _, arranged in port.arranged(moved)), not format.keeps_norms)
+        given = port.arranged(moved)
+        arrays = (_scaled(p, arranged) for p, arranged in given) if format.stock else (a for _, a in given)
+        graph, parameters = _filled(graph, arrays, not format.keeps_norms)
     parameters = progress(parameters, len(graph.parameters))
     if fold_bn:
         from ror_port.network.folding import fold
@@ -104,6 +106,12 @@ def write(
         check(stage)
         port.checkpoint.check_unchanged()
     return Output(str(target), format.name, size(target), sha256(target))
+
+
+def _scaled(parameter: Parameter, arranged: Arranged) -> Arranged:
+    """As a layer of Keras 3 needs it that has another hard_sigmoid."""
+    factors = parameter.layer.factors(parameter.role)
+    return Arranged.of(arranged.array() * np.asarray(factors)) if factors else arranged
 
 
 def _filled(graph: Graph, arrays: Iterable[Arranged], fill: bool) -> tuple[Graph, Parameters]:

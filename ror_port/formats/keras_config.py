@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ror_port.errors import UnknownNetwork
 from ror_port.mapping.software import KERAS_3
 from ror_port.network.graph import Graph
 
@@ -42,6 +43,7 @@ class Model(NamedTuple):
 
 def model(graph: Graph, dtype: str) -> Model:
     """A graph of stock layers as a Keras model."""
+    _ensure_masks(graph)
     names = KERAS_3.names(graph)
     tensors: dict[str, Tensor] = {}
     calls: dict[str, int] = {}
@@ -54,13 +56,41 @@ def model(graph: Graph, dtype: str) -> Model:
         name = names[node.owner]
         if name not in layers:
             layer = node.layer.to_keras()
-            config = {"name": name, "dtype": dtype, **layer.config}
+            config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
             layers[name] = Layer(layer.class_name, name, config, [], (None, *node.shape), node.layer.merges)
     for node in graph:
         if node.inputs:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
     return Model(list(layers.values()), *ends)
+
+
+def _ensure_masks(graph: Graph) -> None:
+    """Raises UnknownNetwork where Keras 3 would have another mask than its predecessors.
+
+    Where masks meet, a step counts there if any of them says so, and where one is missing there is none.
+    """
+    found: dict[str, Any] = {}
+    for node in graph:
+        masks = [found[name] for name in node.inputs]
+        if getattr(node.layer, "has_mask", False) and masks[0] != graph[node.inputs[0]].mask:
+            raise UnknownNetwork(
+                f"{node.name}: today's Keras has another mask where several meet, as before this layer"
+            )
+        if node.mask == (node.name,):
+            found[node.name] = node.mask
+        elif not node.mask or len(set(masks)) > 1:
+            found[node.name] = () if not node.mask or () in masks else tuple(masks)
+        else:
+            found[node.name] = masks[0]
+
+
+def _within(config: Mapping[str, Any], dtype: str) -> Mapping[str, Any]:
+    """The configuration of a layer, with the precision of a layer within it."""
+    inner = config.get("layer")
+    if inner is None:
+        return config
+    return {**config, "layer": {**inner, "config": {"dtype": dtype, **_within(inner["config"], dtype)}}}
 
 
 def keras_2(model: Model, name: str) -> dict[str, Any]:
@@ -93,6 +123,7 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
 
     def entry(layer: Layer) -> dict[str, Any]:
         config = dict(layer.config)
+        operation = layer.class_name == "Flip"
         if layer.class_name == "InputLayer":
             config["batch_shape"] = config.pop("batch_input_shape")
         nodes: list[dict[str, Any]] = []
@@ -100,11 +131,11 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
             tensors = [tensor(t, config["dtype"]) for t in call]
             nodes.append({"args": [tensors] if layer.merges else tensors, "kwargs": {}})
         shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
-        build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes else {}
+        build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes and not operation else {}
         return {
-            "module": "keras.layers",
+            "module": OPERATIONS if operation else "keras.layers",
             "class_name": layer.class_name,
-            "config": config,
+            "config": {"name": layer.name, "axis": config["axis"]} if operation else config,
             "registered_name": None,
             **build,
             "name": layer.name,
@@ -126,6 +157,10 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
         "registered_name": "Functional",
         "build_config": {"input_shape": shapes[0] if len(shapes) == 1 else shapes},
     }
+
+
+OPERATIONS = "keras.src.ops.numpy"
+"""Where Keras 3 says that its operations are which are no layers."""
 
 
 def _ends(tensors: Iterable[Tensor]) -> list[list[Any]]:

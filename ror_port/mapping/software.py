@@ -16,7 +16,7 @@ from ror_port.layout import DataFormat, Shape
 from ror_port.mapping import weights
 from ror_port.mapping.weights import Weight
 from ror_port.network.graph import Graph
-from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Input, Layer, Softmax
+from ror_port.network.layers import BatchNormalization, Concatenate, Conv2D, Dense, Input, Layer, Softmax
 
 _VARIABLE_SUFFIX = re.compile(r"(?:_\d+)?:\d+$")
 """TensorFlow ends the name of a variable in ``:0``, or ``_1:0`` for the second of its name."""
@@ -48,6 +48,8 @@ class Software:
         taken: set[str] = set()
         for node in graph:
             name = wanted = self.node_name(node.name)
+            if node.mask and isinstance(node.layer, Concatenate) and self.column in ("keras_2", "keras_3"):
+                name = wanted = f"{name}_layer"  # "concatenate_1" is what Keras 3 calls an operation on masks
             number = 1
             while name in taken:
                 number += 1

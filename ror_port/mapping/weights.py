@@ -134,7 +134,8 @@ def row(layer: Layer, role: str) -> Weight:
 
 
 def _called(own: Weight, form: str, role: str) -> Weight:
-    return own._replace(role=role, keras_1=form.format(own.keras_1), keras_2=form.format(own.keras_2))
+    keras_1, keras_2, keras_3 = (form.format(name) for name in (own.keras_1, own.keras_2, own.keras_3))
+    return own._replace(role=role, keras_1=keras_1, keras_2=keras_2, keras_3=keras_3)
 
 
 _BY_LAYER: dict[type[Layer], dict[str, Weight]] = {}

@@ -23,14 +23,22 @@ def to_json(graph: Graph) -> dict[str, Any]:
     nodes = [
         {
             "name": node.name,
-            "layer": type(node.layer).__name__,
-            "settings": {setting.name: getattr(node.layer, setting.name) for setting in fields(node.layer)},
+            **_stated(node.layer),
             "inputs": list(node.inputs),
             "shares": node.shares,
         }
         for node in graph
     ]
     return {"nodes": nodes, "outputs": list(graph.outputs)}
+
+
+def _stated(layer: Layer) -> dict[str, Any]:
+    """A layer, and those within it."""
+    settings = {setting.name: getattr(layer, setting.name) for setting in fields(layer)}
+    return {
+        "layer": type(layer).__name__,
+        "settings": {name: _stated(v) if isinstance(v, Layer) else v for name, v in settings.items()},
+    }
 
 
 def from_json(stated: Mapping[str, Any], where: str) -> Graph:
@@ -63,7 +71,11 @@ def _layer(kind: type[Layer], settings: Mapping[str, Any]) -> Layer:
 def _value(value: Any, hint: Any, where: str) -> Any:
     """A value of the hinted type. Raises ValueError."""
     origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
+    if isinstance(hint, type) and issubclass(hint, Layer):
+        layer = _layer(_BY_NAME[value["layer"]], value["settings"])
+        if isinstance(layer, hint):
+            return layer
+    elif origin is Literal:
         if value in inner and not isinstance(value, bool):
             return value
     elif origin in (Union, UnionType):

@@ -175,10 +175,17 @@ class Graph:
         """The same function without layers that no software of today has; parameters keep their order."""
         return self._of_today(keras=False)
 
+    def shows_masked_steps(self, name: str) -> bool:
+        """Whether what a node gives where a step does not count reaches an output, or a layer that takes no mask."""
+        if name in self.outputs:
+            return True
+        readers = [reader for reader in self.readers[name] if not getattr(reader.layer, "has_mask", False)]
+        return any(not reader.mask or self.shows_masked_steps(reader.name) for reader in readers)
+
     def _of_today(self, keras: bool) -> Graph:
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            if node.layer.is_composed(keras):
+            if node.layer.is_composed(keras, self.shows_masked_steps(node.name)):
                 node.layer.in_parts(_Replacement(g, node), *node.inputs)
             else:
                 g.add_like(node, node.layer, *node.inputs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
 from ror_port.layout import DataFormat, Shape
@@ -18,7 +18,7 @@ from ror_port.network.graph import Graph, GraphBuilder, Parameter
 from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, Input, Layer, Softmax
 from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.layers.settings import DATA_FORMATS, Session, Settings
-from ror_port.network.layers.wrappers import MERGES, over_time
+from ror_port.network.layers.wrappers import MERGES, MergeMode, over_time
 from ror_port.safety import limits
 
 Json = Mapping[str, Any]
@@ -444,7 +444,8 @@ class Assembly:
             named = {**layer, "name": name, "config": {**layer["config"], "name": name}}
             return self._call(named, number, inputs, place, shared)
         again = f"@{number + 1}" if number else ""
-        inside = place._replace(prefix=f"{place.prefix}{name}{again}/", owner=place.owner or name, depth=place.depth + 1)
+        prefix = f"{place.prefix}{name}{again}/"
+        inside = place._replace(prefix=prefix, owner=place.owner or name, depth=place.depth + 1)
         first = f"{shared or place.prefix}{name}/" if number or shared else None
         return self._reached(name, self.model(layer, inputs, inside, first), place)
 
@@ -466,7 +467,9 @@ class Assembly:
             whose = quote(str(registered if ">" in str(registered) else module))
             raise UnknownNetwork(f"{where}: a layer of {whose}, which is not Keras' own; its code is not run")
         settings = Settings(kind, layer["config"], self.session, where)
-        parts = self._both_ways(settings) if kind == "Bidirectional" else list(BY_KERAS_CLASS[kind].from_keras(settings))
+        parts = (
+            self._both_ways(settings) if kind == "Bidirectional" else list(BY_KERAS_CLASS[kind].from_keras(settings))
+        )
         settings.finish()
         return parts
 
@@ -484,7 +487,8 @@ class Assembly:
         (inner, *rest) = self.parts(layer, settings.where)
         if not isinstance(inner, Recurrent) or rest:
             raise settings.refuse(f"a Bidirectional around a {quote(layer['class_name'])} is not supported")
-        return [Bidirectional(inner, settings.choice("merge_mode", choices=tuple(MERGES), default="concat"))]
+        mode = settings.choice("merge_mode", choices=tuple(MERGES), default="concat")
+        return [Bidirectional(inner, cast(MergeMode, mode))]
 
 
 KERAS_MODULES = ("keras", "tf_keras", "tensorflow")

@@ -31,7 +31,7 @@ from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, torch_names
 from ror_port.network.as_json import from_json
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph, Parameter
-from ror_port.network.layers import BatchNormalization, Layer
+from ror_port.network.layers import BatchNormalization
 from ror_port.network.layers.settings import DATA_FORMATS
 from ror_port.network.layers.spatial import Padding
 from ror_port.network.relayout import Relayout, relayout
@@ -143,7 +143,8 @@ class Port:
     @property
     def other_norms(self) -> bool:
         """Whether its BatchNormalizations have the rule of Keras up to 1.0.7, so that variances become others."""
-        return any(isinstance(node.layer, BatchNormalization) and node.layer != node.layer.canonical for node in self.graph)
+        norms = [node.layer for node in self.graph if isinstance(node.layer, BatchNormalization)]
+        return any(norm != norm.canonical for norm in norms)
 
     @property
     def rounds(self) -> bool:

@@ -17,7 +17,7 @@ Step = Callable[[Values, States], tuple[Values, States]]
 
 
 class Gate(NamedTuple):
-    """What a gate is computed from: x · kernel + bias, and what h is multiplied by. recurrent_bias: of GRU's second one."""
+    """What a gate is computed from: x · kernel + bias, and h · recurrent_kernel + recurrent_bias."""
 
     kernel: Values
     recurrent_kernel: Values
@@ -38,8 +38,8 @@ def gates(layer: Recurrent, call: Call, names: str) -> dict[str, Gate]:
             found[name] = Gate(parts[0], parts[1], weights.get(f"bias_{name}", 0.0))
             continue
         columns = slice(number * units, (number + 1) * units)
-        bias = weights["bias"][..., columns] if "bias" in weights else 0.0
-        first, second = bias if np.ndim(bias) == 2 else (bias, 0.0)
+        bias = weights["bias"][..., columns] if "bias" in weights else np.zeros(units)
+        first, second = bias if bias.ndim == 2 else (bias, 0.0)
         found[name] = Gate(weights["kernel"][:, columns], weights["recurrent_kernel"][:, columns], first, second)
     return found
 

@@ -32,6 +32,8 @@ class _Spelling(NamedTuple):
     attributes: Mapping[str, float] = {}
 
 
+HARD_SIGMOID_OF_KERAS_3 = "hard_sigmoid of Keras 3"
+
 FUNCTIONS = {
     "linear": _Spelling("{x}", "Identity"),
     "relu": _Spelling("torch.relu({x})", "Relu"),
@@ -43,11 +45,11 @@ FUNCTIONS = {
     "softplus": _Spelling("torch.logaddexp({x}, torch.zeros_like({x}))", "Softplus"),
     "softsign": _Spelling("nn.functional.softsign({x})", "Softsign"),
     "exponential": _Spelling("torch.exp({x})", "Exp"),
-    "hard_sigmoid of Keras 3": _Spelling("nn.functional.hardsigmoid({x})", "HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
 }
+FUNCTIONS[HARD_SIGMOID_OF_KERAS_3] = _Spelling(
+    "nn.functional.hardsigmoid({x})", "HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}
+)
 """Names of Keras 1 and 2. Their hard_sigmoid is clip(0.2 x + 0.5, 0, 1); that of Keras 3 is clip(x / 6 + 0.5, 0, 1)."""
-
-HARD_SIGMOID_OF_KERAS_3 = "hard_sigmoid of Keras 3"
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ class OnnxOperator(NamedTuple):
 
     constants: further inputs that are lists of integers, or of floats that float32 has; an empty one is left out.
     folds: whether the operator takes two inputs and is applied to the first two, then to that and the third, and so on.
-    takes: its inputs, where they are not what the operator before it gives (or the node's, of the first): "0", "1" …, of
-    the node; "#0", "#1" …, of the operators before; "mask", that of the node's first input; a role, a weight; "" for one
-    that is left out. position: of its output, among those that it has.
+    takes: its inputs, where they are not what the operator before it gives, or of the first the node's: "0", "1" … are
+    the node's, "#0", "#1" … of the operators before, "mask" is that of the node's first input, a role is a weight, and
+    "" one that is left out. position: of its output, among those that it has.
     """
 
     kind: str
@@ -107,7 +107,7 @@ class Layer:
     """Whether an element of the output depends on the same element of its inputs alone, so that no axis matters."""
 
     passes_masks: ClassVar[bool] = False
-    """Whether a mask of its input is that of its output. Elsewhere Keras admits no mask, but for an elementwise layer."""
+    """Whether its output has the mask of its input, as that of an elementwise layer. Keras admits none elsewhere."""
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
@@ -171,8 +171,11 @@ class Layer:
         """
         return g.add("", self, *inputs)
 
-    def is_composed(self, keras: bool) -> bool:
-        """Whether other layers are put in its place for PyTorch and ONNX, and, keras, for Keras too."""
+    def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
+        """Whether other layers are put in its place for PyTorch and ONNX, and, keras, for Keras too.
+
+        shows_masked_steps: whether it matters what it gives where a step does not count.
+        """
         return False
 
     def in_parts(self, g: Assembly, *inputs: str) -> str:
@@ -199,7 +202,7 @@ class Layer:
 class Composed(Layer):
     """A layer that no software of today has: each is given others in its place."""
 
-    def is_composed(self, keras: bool) -> bool:
+    def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
         return True
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
@@ -21,8 +21,8 @@ class Recurrent(Layer):
     """kernel: (features, gates · units), recurrent_kernel: (units, gates · units), bias: (gates · units,).
 
     go_backwards: from the last step to the first; outputs stay in the order in which they are computed.
-    has_mask: whether the input has a mask: where a step does not count, states and output stay those of the step before,
-    and the first ones are zeros. separate: whether each gate has weights of its own, as in Keras 1.
+    has_mask: whether the input has a mask: where a step does not count, states and output stay those of the step
+    before, and the first ones are zeros. separate: whether each gate has weights of its own, as in Keras 1.
     """
 
     gates: ClassVar[tuple[str, ...]]
@@ -30,6 +30,9 @@ class Recurrent(Layer):
 
     kept: ClassVar[tuple[str, ...]]
     """In the order in which Keras 1 keeps them, where they are separate."""
+
+    onnx_gates: ClassVar[tuple[str, ...]]
+    """In ONNX' order."""
 
     onnx_functions: ClassVar[tuple[str, ...]] = ("recurrent_activation", "activation")
     """The settings that are ONNX' activations, in its order."""
@@ -47,7 +50,7 @@ class Recurrent(Layer):
         return [cls(**cls._settings(settings))]
 
     @classmethod
-    def _settings(cls, settings: Settings) -> dict[str, object]:
+    def _settings(cls, settings: Settings) -> dict[str, Any]:
         """What all kinds have."""
         settings.read.update((
             "unroll", "implementation", "dropout", "recurrent_dropout", "dropout_W", "dropout_U", "input_dim",
@@ -66,13 +69,13 @@ class Recurrent(Layer):
             "separate": way != "gpu" and len(cls.gates) > 1,
         }
 
-    def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Layer:
+    def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Self:
         """The weights may be of another generation than the architecture."""
         one = 3 if self.use_bias else 2
         counts = {one: False, one * len(self.gates): len(self.gates) > 1}
         return replace(self, separate=counts.get(len(stored), self.separate))
 
-    def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+    def masked(self, name: str, *masks: Mask) -> tuple[Self, Mask]:
         return replace(self, has_mask=bool(masks[0])), masks[0] if self.return_sequences else ()
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -131,7 +134,7 @@ class Recurrent(Layer):
 
     @property
     def steep(self) -> frozenset[str]:
-        """The settings that are the hard_sigmoid of Keras 1 and 2, which Keras 3 has not: its own of 6/5 of a sum is."""
+        """The settings that are the hard_sigmoid of Keras 1 and 2; that of Keras 3 is the same of 6/5 of a sum."""
         return frozenset(name for name, value in self._functions().items() if value == "hard_sigmoid")
 
     def for_keras(self, g: Assembly, *inputs: str) -> str:
@@ -146,7 +149,7 @@ class Recurrent(Layer):
         gates = [SLOPES if self._function_of(gate) in self.steep else 1.0 for gate in self.gates]
         return [factor for factor in gates for _ in range(self.units)] if self.steep else ()
 
-    def _onnx_functions(self) -> Mapping[str, object]:
+    def _onnx_functions(self) -> Mapping[str, Any]:
         """The attributes of ONNX that state the activations: first that of the gates."""
         names = [self._functions()[name] for name in self.onnx_functions]
         for name in names:
@@ -165,9 +168,9 @@ class Recurrent(Layer):
         x, mask = "0", "mask"
         operators: list[OnnxOperator] = []
 
-        def add(kind: str, *inputs: str, constants: Sequence[Sequence[float]] = (), **more: object) -> str:
-            position = more.pop("position", 0)
-            assert isinstance(position, int)
+        def add(
+            kind: str, *inputs: str, constants: Sequence[Sequence[float]] = (), position: int = 0, **more: Any
+        ) -> str:
             operators.append(OnnxOperator(kind, more, constants=constants, takes=inputs, position=position))
             return f"#{len(operators) - 1}"
 
@@ -177,16 +180,20 @@ class Recurrent(Layer):
         if self.has_mask:
             ones = add("Add", add("Mul", mask, constants=[(0.0,)]), constants=[(1.0,)])
             count, steps = (add("CumSum", each, constants=[(1,)]) for each in (mask, ones))
+            place = add("Mul", count, mask)
             before, behind = (
-                add("CastLike", add("Equal", add("Unsqueeze", a, constants=[(2,)]), add("Unsqueeze", b, constants=[(1,)])), x)
-                for a, b in ((steps, add("Mul", count, mask)), (count, steps))
-            )  # fmt: skip
+                add("CastLike", add("Equal", *(add("Unsqueeze", v, constants=[(axis,)]) for v, axis in pair)), x)
+                for pair in (((steps, 2), (place, 1)), ((count, 2), (steps, 1)))
+            )
             x = add("MatMul", before, x)
             lengths = [add("Cast", add("ReduceSum", mask, constants=[(1,)], keepdims=0), to=6)]
         else:
             lengths = [""]
         sequence = add("Transpose", x, perm=[1, 0, 2])
-        weights = [add("Unsqueeze", add("Transpose", role, perm=[1, 0]), constants=[(0,)]) for role in ("kernel", "recurrent_kernel")]  # fmt: skip
+        weights = [
+            add("Unsqueeze", add("Transpose", self._onnx_gates(add, role), perm=[1, 0]), constants=[(0,)])
+            for role in ("kernel", "recurrent_kernel")
+        ]
         bias = [self._onnx_bias(add)] if self.use_bias else [""]
         attributes = {"hidden_size": self.units, **self._onnx_functions(), **self._onnx_attributes()}
         given = (sequence, *weights, *bias, *lengths)
@@ -203,12 +210,20 @@ class Recurrent(Layer):
             add("MatMul", behind, found)
         return operators
 
-    def _onnx_bias(self, add) -> str:  # type: ignore[no-untyped-def]
-        """ONNX has a second bias behind the first, for the recurrent side."""
-        bias = add("Concat", "bias", add("Sub", "bias", "bias"), axis=0)
-        return str(add("Unsqueeze", bias, constants=[(0,)]))
+    def _onnx_gates(self, add: Callable[..., str], role: str) -> str:
+        """A weight with its columns in ONNX' order of gates."""
+        if self.onnx_gates == self.gates:
+            return role
+        columns = [self.gates.index(gate) * self.units + unit for gate in self.onnx_gates for unit in range(self.units)]
+        return add("Gather", role, constants=[columns], axis=-1)
 
-    def _onnx_attributes(self) -> Mapping[str, object]:
+    def _onnx_bias(self, add: Callable[..., str]) -> str:
+        """ONNX has a second bias behind the first, for the recurrent side."""
+        own = self._onnx_gates(add, "bias")
+        bias = add("Concat", own, add("Sub", own, own), axis=0)
+        return add("Unsqueeze", bias, constants=[(0,)])
+
+    def _onnx_attributes(self) -> Mapping[str, Any]:
         return {}
 
 
@@ -230,7 +245,7 @@ class SimpleRNN(Recurrent):
     """h = activation(x · kernel + h · recurrent_kernel + bias)."""
 
     keras = ("SimpleRNN",)
-    gates = kept = ("",)
+    gates = kept = onnx_gates = ("",)
     onnx_functions = ("activation",)
 
 
@@ -244,7 +259,7 @@ class Gated(Recurrent):
     """What is among the gates, but is no gate: it has the other activation."""
 
     @classmethod
-    def _settings(cls, settings: Settings) -> dict[str, object]:
+    def _settings(cls, settings: Settings) -> dict[str, Any]:
         found = super()._settings(settings)
         if not {"recurrent_activation", "inner_activation"} & settings.config.keys():
             raise settings.refuse("the activation of its gates is not stated")
@@ -266,18 +281,18 @@ class Gated(Recurrent):
 class GRU(Gated):
     """With z and r, the gates, of the sums x · kernel + h · recurrent_kernel + bias: h = z · h + (1 − z) · candidate.
 
-    The candidate's sum has r · h in the place of h or, reset_after, r · (h · recurrent_kernel + its second bias). bias is
-    (2, 3 · units) then: of the input, and of the recurrence.
+    The candidate's sum has r · h in the place of h or, reset_after, r · (h · recurrent_kernel + its second bias). bias
+    is (2, 3 · units) then: of the input, and of the recurrence.
     """
 
     keras = ("GRU",)
-    gates = kept = ("z", "r", "h")
+    gates = kept = onnx_gates = ("z", "r", "h")
     candidate = "h"
 
     reset_after: bool = False
 
     @classmethod
-    def _settings(cls, settings: Settings) -> dict[str, object]:
+    def _settings(cls, settings: Settings) -> dict[str, Any]:
         default = settings.session.version >= (3,)
         return {**super()._settings(settings), "reset_after": settings.flag("reset_after", default=default)}
 
@@ -294,12 +309,12 @@ class GRU(Gated):
     def _flags(self) -> str:
         return super()._flags() + (", reset_after=True" if self.reset_after else "")
 
-    def _onnx_bias(self, add) -> str:  # type: ignore[no-untyped-def]
+    def _onnx_bias(self, add: Callable[..., str]) -> str:
         if not self.reset_after:
             return super()._onnx_bias(add)
-        return str(add("Reshape", "bias", constants=[(1, -1)]))
+        return add("Reshape", "bias", constants=[(1, -1)])
 
-    def _onnx_attributes(self) -> Mapping[str, object]:
+    def _onnx_attributes(self) -> Mapping[str, Any]:
         return {"linear_before_reset": int(self.reset_after)}
 
 
@@ -312,6 +327,7 @@ class LSTM(Gated):
     kept = ("i", "c", "f", "o")
     candidate = "c"
     onnx_functions = ("recurrent_activation", "activation", "activation")
+    onnx_gates = ("i", "o", "f", "c")
 
     @property
     def of_keras_3(self) -> Self:

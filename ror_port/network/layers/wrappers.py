@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Self
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import DataFormat, Shape
 from ror_port.network.layers.activation import Softmax
-from ror_port.network.layers.core import Dense
+from ror_port.network.layers.core import Dense, Flatten
 from ror_port.network.layers.layer import (
     Arrangement,
     Assembly,
@@ -87,14 +87,18 @@ class TimeDistributed(Layer):
         own = tuple(axis - 1 for axis in arrangement[1:]) if keeps_steps and isinstance(arrangement, tuple) else None
         layer, (wanted,), output, weights = self.layer.moved(target, [own], [inputs[0][1:]])
         if not isinstance(output, tuple | None):  # a vector of each step whose elements would be in another order
-            return Moved(self, (None,))
+            channels_last = (*range(1, len(inputs[0]) - 1), 0)
+            turned = isinstance(self.layer, Flatten) and self.layer.data_format == "channels_first"
+            return Moved(
+                TimeDistributed(Flatten()) if turned else self, (_with_steps(channels_last) if turned else None,)
+            )
         return Moved(TimeDistributed(layer), (_with_steps(wanted),), _with_steps(output), weights)
 
     def in_parts(self, g: Assembly, *inputs: str) -> str:
         return self.layer.in_parts(_EachStep(g), *inputs)
 
-    def is_composed(self, keras: bool) -> bool:
-        return self.layer.is_composed(keras)
+    def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
+        return self.layer.is_composed(keras, shows_masked_steps)
 
     def for_keras(self, g: Assembly, *inputs: str) -> str:
         return self.layer.for_keras(_EachStep(g), *inputs)
@@ -148,17 +152,18 @@ class _EachStep(NamedTuple):
         return self.g.shape(name)[1:]
 
 
-MERGES: Mapping[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
+MergeMode = Literal["concat", "sum", "mul", "ave"]
+MERGES: Mapping[MergeMode, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
 
 
 @dataclass(frozen=True)
 class Bidirectional(Layer):
-    """A recurrent layer, and another of its kind that goes the other way; what they give, in the order of steps, merged."""
+    """A recurrent layer and another that goes the other way, whose results are merged in the order of the steps."""
 
     keras = ("Bidirectional",)
 
     layer: Recurrent
-    merge_mode: Literal["concat", "sum", "mul", "ave"] = "concat"
+    merge_mode: MergeMode = "concat"
 
     @property
     def backward(self) -> Recurrent:
@@ -197,9 +202,9 @@ class Bidirectional(Layer):
             backward = g.add("reversed", Reverse(), backward)
         return g.add("", MERGES[self.merge_mode], forward, backward)
 
-    def is_composed(self, keras: bool) -> bool:
+    def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
         """That of Keras 3 sets the outputs of masked steps to 0."""
-        return not keras or (self.layer.has_mask and self.layer.return_sequences)
+        return not keras or (self.layer.has_mask and self.layer.return_sequences and shows_masked_steps)
 
     def for_keras(self, g: Assembly, *inputs: str) -> str:
         return g.add("", replace(self, layer=self.layer.of_keras_3), *inputs)
