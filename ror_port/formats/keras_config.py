@@ -131,7 +131,8 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
             tensors = [tensor(t, config["dtype"]) for t in call]
             nodes.append({"args": [tensors] if layer.merges else tensors, "kwargs": {}})
         shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
-        build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes and not operation else {}
+        known = shapes if layer.merges else shapes[:1]
+        build = {"build_config": {"input_shape": known if layer.merges else known[0]}} if known and not operation else {}
         return {
             "module": OPERATIONS if operation else "keras.layers",
             "class_name": layer.class_name,
