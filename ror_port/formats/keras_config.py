@@ -123,7 +123,6 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
 
     def entry(layer: Layer) -> dict[str, Any]:
         config = dict(layer.config)
-        operation = layer.class_name == "Flip"
         if layer.class_name == "InputLayer":
             config["batch_shape"] = config.pop("batch_input_shape")
         nodes: list[dict[str, Any]] = []
@@ -131,17 +130,17 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
             tensors = [tensor(t, config["dtype"]) for t in call]
             nodes.append({"args": [tensors] if layer.merges else tensors, "kwargs": {}})
         shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
-        known = shapes if layer.merges else shapes[:1]
-        build = {"build_config": {"input_shape": known if layer.merges else known[0]}} if known and not operation else {}
-        return {
-            "module": OPERATIONS if operation else "keras.layers",
+        build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes else {}
+        made = {
+            "module": "keras.layers",
             "class_name": layer.class_name,
-            "config": {"name": layer.name, "axis": config["axis"]} if operation else config,
+            "config": config,
             "registered_name": None,
             **build,
             "name": layer.name,
             "inbound_nodes": nodes,
         }
+        return _operation(made) if layer.class_name == "Flip" else made
 
     inputs, outputs = _ends(model.inputs), _ends(model.outputs)
     shapes = [list(t.shape) for t in model.inputs]
@@ -160,8 +159,14 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
     }
 
 
-OPERATIONS = "keras.src.ops.numpy"
-"""Where Keras 3 says that its operations are which are no layers."""
+def _operation(layer: dict[str, Any]) -> dict[str, Any]:
+    """As Keras 3 states an operation that is no layer: it has no precision, and nothing to build."""
+    config = {name: value for name, value in layer["config"].items() if name != "dtype"}
+    return {
+        **{k: v for k, v in layer.items() if k != "build_config"},
+        "module": "keras.src.ops.numpy",
+        "config": config,
+    }
 
 
 def _ends(tensors: Iterable[Tensor]) -> list[list[Any]]:
