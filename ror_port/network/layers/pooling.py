@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
-from ror_port.layout import DataFormat, Shape
+from ror_port.errors import UnknownNetwork
+from ror_port.layout import VARIES, DataFormat, Shape
 from ror_port.network.layers.activation import Activation
 from ror_port.network.layers.layer import Arrangement, Assembly, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
 from ror_port.network.layers.merge import Concatenate
@@ -23,13 +24,15 @@ of them.
 
 
 def border(padding: PoolPadding, size: int, stride: int, length: int) -> tuple[int, int]:
-    """Places before and after an axis that windows reach over."""
+    """Places before and after an axis that windows reach over; where its length varies, as of `zeros`."""
     if padding == "valid":
         return 0, 0
     if padding == "same":
         before, after = zeros("same", size, stride, length)
         return before, after
     before = size - 2 if size > 2 and size % 2 else size - 1
+    if length is VARIES:
+        return before, size - 1 - before
     count = -(-length // stride)
     return before, max((count - 1) * stride + size - length - before, 0)
 
@@ -104,9 +107,20 @@ class Pooling(Spatial):
         return x
 
     def _along(self, g: Assembly, axis: int, x: str, suffix: str) -> str:
-        """Pools along one axis. Whole windows go together, each of the others is a pooling of its own."""
+        """Pools along one axis. Whole windows go together, each of the others is a pooling of its own.
+
+        How many windows are whole is not known of a length that varies; there it must be TensorFlow's 'same'.
+        """
         length = self.lengths(g.shape(x))[axis]
         size, stride = self.pool_size[axis], self.strides[axis]
+        if length is VARIES:
+            if border("theano", size, stride, length) != border("same", size, stride, length):
+                kind = type(self).__name__
+                raise UnknownNetwork(
+                    f"a {kind} of Keras on Theano with padding 'same', size {size} and stride {stride} cannot be "
+                    "written to Keras for sizes that vary, but to PyTorch and ONNX"
+                )
+            return g.add(suffix, self._window(axis, size, stride, "same"), x)
         before, _ = border(self.padding, size, stride, length)
         starts = [index * stride - before for index in range(-(-length // stride))]
         parts: list[tuple[int, int, int]] = []  # from, to, length of a window
@@ -132,11 +146,11 @@ class Pooling(Spatial):
         sides = tuple((before, after) if index == axis else (0, 0) for index in range(self.rank))
         return CROPPING[self.rank](sides, data_format=self.data_format)
 
-    def _window(self, axis: int, size: int, stride: int) -> Layer:
+    def _window(self, axis: int, size: int, stride: int, padding: PoolPadding = "valid") -> Layer:
         def along(number: int) -> Sizes:
             return tuple(number if index == axis else 1 for index in range(self.rank))
 
-        return replace(self, pool_size=along(size), strides=along(stride), padding="valid")
+        return replace(self, pool_size=along(size), strides=along(stride), padding=padding)
 
     def to_keras(self) -> KerasLayer:
         config: dict[str, Any] = {
