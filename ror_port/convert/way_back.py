@@ -106,12 +106,22 @@ def _form(port: Port, original: Port) -> Form | None:
     graph, canonical = port.canonical_graph, original.canonical_graph
     moves = Relayout(canonical, {}, {}), original.relayout("channels_last"), original.relayout("channels_first")
     for moved in moves:
-        for form in (moved.graph, moved.graph.of_today(), moved.graph.for_keras()):
+        for form in _forms(moved.graph):
             for end in (form, form.until(*map(form.before_softmax, form.outputs))):
                 nodes = _paired(end, graph) or _paired(plain(end), graph)
                 if nodes is not None:
                     return Form(form, moved.weights, nodes)
     return None
+
+
+def _forms(graph: Graph) -> Iterator[Graph]:
+    """A graph as it is, and in layers of today and of Keras 3, where these have it."""
+    yield graph
+    for form in (graph.of_today, graph.for_keras):
+        try:
+            yield form()
+        except UnknownNetwork:
+            return
 
 
 def _paired(graph: Graph, other: Graph) -> dict[str, str] | None:

@@ -261,6 +261,12 @@ class Port:
             raise UsageError("batches of several lengths", argument)
         return found
 
+    def sized(self, inputs: Mapping[str, Array]) -> Port:
+        """The port of the same network for inputs of these sizes alone, as `inputs` gives them: none varies."""
+        axes = self.channels_last
+        shapes = [axes.value(n.name).inverse.shape(inputs[n.name].shape)[1:] for n in self.graph.inputs]
+        return replace(self, graph=sized(self.graph, shapes))
+
     def alternatives(self) -> Iterator[tuple[Alternative, Port]]:
         """What the facts that are assumed could be instead, each with the port of the same file under it.
 

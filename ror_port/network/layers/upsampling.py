@@ -57,3 +57,7 @@ class UpSampling2D(UpSampling):
 class UpSampling3D(UpSampling):
     rank = 3
     keras = ("UpSampling3D",)
+
+
+UP_SAMPLING: dict[int, type[UpSampling]] = {1: UpSampling1D, 2: UpSampling2D, 3: UpSampling3D}
+"""By the number of spatial axes."""
