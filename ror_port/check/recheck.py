@@ -104,7 +104,7 @@ def recheck(path: Path, progress: Progress = SILENT) -> Recheck:
         layers = _ensure_affordable(path, port, before)
         proof = prove(port, paths[1:beyond], asked, per_layer=layers, progress=progress)
         now = proof.as_json(path.parent)
-        if now["inputs"]["sha256"] != inputs["sha256"]:
+        if any(now["inputs"][key] != inputs[key] for key in ("sha256", "shape")):
             return Recheck(before, ("the images are not those that were certified",), None, ParityError.exit_code)
         assumptions = tuple(_assumptions(proof))
     faults = tuple(_Comparison(proof, layers).faults(before, now))

@@ -44,9 +44,9 @@ class Verification:
     """The result of comparing one artifact with the reference.
 
     kind: its format. runtime: the software that ran it. output: the one that difference and tolerance are of, where
-    the network has several: that of the largest difference, measured by its tolerance. Where sizes vary, two of each are
-    compared, and the larger difference counts. failure: why it was not run, where it was not. layers: where they were
-    asked for. explanation: known mistakes that explain a failed comparison, where they were asked for.
+    the network has several: that of the largest difference, measured by its tolerance. Where sizes vary, two of each
+    are compared, and the larger difference counts. failure: why it was not run, where it was not. layers: where they
+    were asked for. explanation: known mistakes that explain a failed comparison, where they were asked for.
     """
 
     path: Path
@@ -144,7 +144,7 @@ def verify(
             return replace(found, failure=error)
         if artifact.signature != expectation.signature:
             raise NotACheckpoint(f"{path}: {artifact.signature}; the source has {expectation.signature}")
-        compared = [_compared(each, artifact) for each in (expectation, *expectation.others)]
+        compared = [_compared(each, artifact, path) for each in (expectation, *expectation.others)]
         layers = tuple(compare_layers(expectation, artifact)) if expectation.per_layer else ()
     ends = [(each, index) for each in compared for index in range(len(each.differences))]
     furthest_end = furthest([c.differences[i] for c, i in ends], [c.limits[i].value for c, i in ends])
@@ -173,9 +173,15 @@ class _Compared(NamedTuple):
     limits: Sequence[Tolerance]
 
 
-def _compared(expectation: Expectation, artifact: Runtime) -> _Compared:
+def _compared(expectation: Expectation, artifact: Runtime, path: Path) -> _Compared:
+    """Raises NotACheckpoint where outputs are of other sizes than the source's."""
     limits = expectation.tolerances(artifact.exact and not expectation.port.rounds, artifact.softmax)
     scores = artifact.scores(list(expectation.arrays.values()))
+    found, expected = ([x.shape for x in outputs] for outputs in (scores, expectation.scores(artifact.softmax)))
+    if found != expected:
+        given = [array.shape for array in expectation.arrays.values()]
+        made, of, wanted = (", ".join(map(str, shapes)) for shapes in (found, given, expected))
+        raise NotACheckpoint(f"{path}: gives {made} for inputs {of}; the source gives {wanted}")
     return _Compared(expectation, scores, expectation.compare(scores, artifact.softmax), limits)
 
 

@@ -33,6 +33,8 @@ class Input(Layer):
         return [cls(of_extent(tuple(sizes)))]
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        if any(n is not VARIES and n < 1 for n in self.shape):
+            raise ValueError(f"an input of shape {self.shape}")
         return self.shape
 
     def to_keras(self) -> KerasLayer:
