@@ -134,12 +134,22 @@ def _form(port: Port, original: Port) -> Form | None:
     graph, canonical = port.canonical_graph, original.canonical_graph
     moves = Relayout(canonical, {}, {}), original.relayout("channels_last"), original.relayout("channels_first")
     for moved in moves:
-        for form, scaled in ((moved.graph, False), (moved.graph.of_today(), False), (moved.graph.for_keras(), True)):
+        for form, scaled in _forms(moved.graph):
             for end in (form, form.until(*map(form.before_softmax, form.outputs))):
                 nodes = _paired(end, graph) or _paired(plain(end), graph)
                 if nodes is not None:
                     return Form(form, moved.weights, nodes, scaled)
     return None
+
+
+def _forms(graph: Graph) -> Iterator[tuple[Graph, bool]]:
+    """A graph as it is, in layers of today, and of Keras 3, where these have it; whether it is that of Keras 3."""
+    yield graph, False
+    for form, keras in ((graph.of_today, False), (graph.for_keras, True)):
+        try:
+            yield form(), keras
+        except UnknownNetwork:
+            continue
 
 
 def _paired(graph: Graph, other: Graph) -> dict[str, str] | None:

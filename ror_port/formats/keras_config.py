@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ror_port.errors import UnknownNetwork
+from ror_port.layout import Extent, extent
 from ror_port.mapping.software import KERAS_3
 from ror_port.network.graph import Graph
 
@@ -19,7 +20,7 @@ class Tensor(NamedTuple):
 
     layer: str
     call: int
-    shape: tuple[int | None, ...]
+    shape: Extent
 
 
 class Layer(NamedTuple):
@@ -29,7 +30,7 @@ class Layer(NamedTuple):
     name: str
     config: Mapping[str, Any]
     calls: list[tuple[Tensor, ...]]
-    shape: tuple[int | None, ...]
+    shape: Extent
     merges: bool
 
 
@@ -51,13 +52,13 @@ def model(graph: Graph, dtype: str) -> Model:
     for node in graph:
         name = names[node.owner]
         call = calls[name] = calls.get(name, -1) + 1
-        tensors[node.name] = Tensor(name, call, (None, *node.shape))
+        tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)))
     for node in graph.keras_order:
         name = names[node.owner]
         if name not in layers:
             layer = node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
-            layers[name] = Layer(layer.class_name, name, config, [], (None, *node.shape), node.layer.merges)
+            layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
         if node.inputs:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
