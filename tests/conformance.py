@@ -31,8 +31,8 @@ UNSTATED = (
     "*keras-1*/shapes2d/*other-ordering*",
     "*keras-1*/conv_lstm2d/strides*",
 )
-"""Keras 1 writes no ordering for these layers, nor the strides of a ConvLSTM2D, and here it was not the session's, nor 1:
-no file tells what it was, and Keras itself does not load such a file into the same model."""
+"""Keras 1 writes no ordering for these layers, and no strides of a ConvLSTM2D. Here it was not the session's, and not
+1: no file tells what it was, and what Keras makes of the file is another model."""
 
 CASES = [case for case in CASES if not any(fnmatch(str(case), pattern) for pattern in UNSTATED)]
 

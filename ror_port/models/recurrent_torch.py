@@ -130,11 +130,11 @@ class LSTM(Recurrent):
 
 
 class ConvLSTM2D(nn.Module):
-    """(batch, steps, channels, height, width) → (batch, filters, …), or (batch, steps, filters, …) with return_sequences.
+    """(batch, steps, channels, height, width) → (batch, filters, …), with return_sequences (batch, steps, filters, …).
 
-    Gates are LSTM's. Kernels lie as in ``nn.Conv2d``: (4 · filters, channels, height, width), the gates in the order i,
-    f, c, o. padding, recurrent_padding: zeros around an image of the input, and around the output of the step before:
-    left, right, above and below.
+    An LSTM whose products are convolutions. Kernels lie as those of ``nn.Conv2d``: (4 · filters, channels, height,
+    width). padding, recurrent_padding: zeros around an image of the input, and around the output of the step before:
+    left, right, above, below.
     """
 
     def __init__(

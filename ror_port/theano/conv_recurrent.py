@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,10 +15,11 @@ from ror_port.theano.twins import Call, Values, twin
 
 @twin(ConvLSTM2D)
 def conv_lstm2d(layer: ConvLSTM2D, call: Call) -> Values:
-    """Both convolutions are ``conv2d``: of the input as the layer says, of the state before with "same" and strides 1."""
-    settings = {"use_bias": False, "data_format": layer.data_format}
-    of_input = Conv2D(layer.units, layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate, **settings)
-    of_state = Conv2D(layer.units, layer.kernel_size, (1, 1), layer.recurrent_padding, **settings)
+    """Both convolutions are ``conv2d``: that of the input as the layer says, that of the output with strides of 1."""
+    of_state = Conv2D(
+        layer.units, layer.kernel_size, (1, 1), layer.recurrent_padding, use_bias=False, data_format=layer.data_format
+    )
+    of_input = replace(of_state, strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
     kernels, recurrent_kernels, biases = (_gates(layer, call, r) for r in ("kernel", "recurrent_kernel", "bias"))
     channels = (-1, 1, 1) if layer.data_format == "channels_first" else (-1,)
 

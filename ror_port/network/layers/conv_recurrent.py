@@ -32,9 +32,9 @@ MAX_UNROLLED = 1000
 class ConvLSTM2D(LSTM, Windowed):
     """kernel: (height, width, channels, 4 · units), recurrent_kernel: (height, width, units, 4 · units).
 
-    Its input is (steps, height, width, channels), or (steps, channels, height, width) where it is channels_first. units:
-    the channels of its output. strides, padding and dilation_rate are of the convolution of the input; that of the output
-    of the step before keeps its size, with zeros as recurrent_padding says.
+    It takes (steps, height, width, channels), or (steps, channels, height, width) where it is channels_first. units:
+    the channels of its output. strides, padding, dilation_rate: of the convolution of the input. recurrent_padding: of
+    that of the output of the step before, which keeps its size: "half" or "same".
     """
 
     rank = 2
@@ -114,11 +114,6 @@ class ConvLSTM2D(LSTM, Windowed):
 
     def for_keras(self, g: Assembly, *inputs: str) -> str:
         """With its input padded beforehand, where Keras 3 has no such padding."""
-        if self.recurrent_padding == "half" and not self.is_odd:
-            raise UnknownNetwork(
-                f"a ConvLSTM2D of kernel size {self.kernel_size}, whose output Theano pads at other sides from step to "
-                "step than today's Keras, cannot be written to it"
-            )
         layer, (x,) = self.of_keras_3, inputs
         if self.padding not in ("same", "valid"):
             pad = ZeroPadding2D(self.zeros(g.shape(x)), data_format=self.data_format)
@@ -126,6 +121,11 @@ class ConvLSTM2D(LSTM, Windowed):
         return g.add("", layer, x)
 
     def to_keras(self) -> KerasLayer:
+        if self.recurrent_padding == "half" and not self.is_odd:
+            raise UnknownNetwork(
+                f"a ConvLSTM2D of the even kernel size {self.kernel_size}: Theano pads the output of the step before "
+                "at the other side than today's Keras, which has no setting for that"
+            )
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise UnknownNetwork("a ConvLSTM2D with strides and a dilation rate cannot be written to today's Keras")
         kind, config = super().to_keras()
@@ -164,32 +164,33 @@ class ConvLSTM2D(LSTM, Windowed):
             OnnxOperator("Reshape", constants=[(-1, steps, len(self.gates) * self.units, *output[1:])]),
         ]
 
-        def add(kind: str, *inputs: str, constants: Sequence[Sequence[float]] = (), **more: Any) -> str:
-            operators.append(OnnxOperator(kind, more, constants=constants, takes=inputs))
+        def add(
+            kind: str, *takes: str, attributes: Mapping[str, Any] = {}, constants: Sequence[Sequence[float]] = ()
+        ) -> str:
+            operators.append(OnnxOperator(kind, attributes, constants=constants, takes=takes))
             return f"#{len(operators) - 1}"
 
         def function(setting: str, x: str) -> str:
             spelling = FUNCTIONS[self._functions()[setting]]
-            return add(spelling.onnx, x, **spelling.attributes)
+            return add(spelling.onnx, x, attributes=spelling.attributes)
 
         def gate(name: str, sums: str) -> str:
             start = self.gates.index(name) * self.units
             part = add("Slice", sums, constants=[(start,), (start + self.units,), (1,)])
             return function(self._function_of(name), part)
 
-        pads = onnx_pads(self.recurrent_zeros(output))
+        of_state = {"kernel_shape": list(self.kernel_size), "pads": onnx_pads(self.recurrent_zeros(output))}
         h = cell = ""
         outputs = []
         for step in reversed(range(steps)) if self.go_backwards else range(steps):
             sums = add("Slice", "#2", constants=[(step,), (step + 1,), (1,)])
             sums = add("Squeeze", sums, constants=[(1,)])
             if h:
-                recurrent = add("Conv", h, "recurrent_kernel", kernel_shape=list(self.kernel_size), pads=pads)
-                sums = add("Add", sums, recurrent)
+                sums = add("Add", sums, add("Conv", h, "recurrent_kernel", attributes=of_state))
             candidate = add("Mul", gate("i", sums), gate("c", sums))
             cell = add("Add", add("Mul", gate("f", sums), cell), candidate) if h else candidate
             h = add("Mul", gate("o", sums), function("activation", cell))
             outputs.append(h)
         if self.return_sequences:
-            add("Concat", *(add("Unsqueeze", h, constants=[(1,)]) for h in outputs), axis=1)
+            add("Concat", *(add("Unsqueeze", h, constants=[(1,)]) for h in outputs), attributes={"axis": 1})
         return operators
