@@ -528,7 +528,12 @@ def listed_tensors(stated: Any) -> list[Any]:
 
 def _keras_3_tensors(node: Json, where: str, name: str) -> list[Any]:
     args, kwargs = node.get("args"), node.get("kwargs")
-    idle = kwargs is None or (isinstance(kwargs, dict) and kwargs.items() <= {"mask": None, "training": None}.items())
+    idle = kwargs is None or (
+        isinstance(kwargs, dict)
+        and kwargs.keys() <= {"mask", "training"}
+        and kwargs.get("mask") is None
+        and kwargs.get("training") in (None, False)
+    )
     if not isinstance(args, list) or len(args) != 1 or not idle:
         raise UnknownNetwork(f"{where}: layer {quote(name)} is called with arguments that are not supported")
     tensors = args[0] if isinstance(args[0], list) else args

@@ -323,9 +323,7 @@ def convolution_code(
     return TorchCode(f"nn.Conv{layer.rank}d({', '.join(settings)})", layer.first(f"{{module}}({x})"))
 
 
-def convolution_operator(
-    layer: Convolution | DepthwiseConvolution, pads: Sequence[tuple[int, int]], weights: Sequence[str]
-) -> OnnxOperator:
+def convolution_operator(layer: Windowed, pads: Sequence[tuple[int, int]], weights: Sequence[str]) -> OnnxOperator:
     attributes = {
         "kernel_shape": list(layer.kernel_size),
         "strides": list(layer.strides),
