@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ror_port.errors import UnknownNetwork, UsageError
 from ror_port.layout import VARIES, Array, Shape, varies
-from ror_port.network.graph import Graph
-from ror_port.network.layers import Softmax
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Concatenate, Embedding, Flatten, Permute, RepeatVector, Reshape, Softmax
 from ror_port.network.sizes import fitting
 from ror_port.source.port import Port
 
@@ -94,12 +94,34 @@ def _seeded_inputs(port: Port, count: int, seed: int) -> Iterator[dict[str, NDAr
     graph, found = port.channels_last.graph, False
     for shapes in fitting(graph):
         found = True
-        yield {n.name: _seeded(s, count, seed + i) for i, (n, s) in enumerate(zip(graph.inputs, shapes, strict=True))}
+        yield {
+            node.name: _seeded(shape, count, seed + index, _indices(graph, node))
+            for index, (node, shape) in enumerate(zip(graph.inputs, shapes, strict=True))
+        }
     if not found:
         raise UnknownNetwork(f"{port.checkpoint.path}: of all sizes that were tried, its layers take none together")
 
 
-def _seeded(shape: Shape, count: int, seed: int) -> NDArray[np.float32]:
+def _indices(graph: Graph, node: Node) -> int | None:
+    """How many indices an input may be, where they are those of an Embedding."""
+    sizes = []
+    waiting = list(graph.readers[node.name])
+    while waiting:
+        reader = waiting.pop()
+        if isinstance(reader.layer, Embedding):
+            sizes.append(reader.layer.input_dim)
+        elif isinstance(reader.layer, Reshape | Flatten | Permute | RepeatVector | Concatenate):
+            waiting.extend(graph.readers[reader.name])
+    return min(sizes, default=None)
+
+
+def _seeded(shape: Shape, count: int, seed: int, indices: int | None) -> NDArray[np.float32]:
+    """indices: values are whole numbers below it, of which some are 0, at the end of a sequence most of all."""
+    if indices is not None:
+        random = np.random.default_rng(seed)
+        drawn = random.integers(0, indices, (count, *shape))
+        ends = np.linspace(shape[-1], shape[-1] / 2, count).round()
+        return np.asarray(drawn * (np.arange(shape[-1]) < ends.reshape(-1, *[1] * len(shape))), np.float32)
     if len(shape) == 3:
         return seeded_images(shape, count, seed)
     return np.asarray(np.random.default_rng(seed).uniform(-1, 1, (count, *shape)), np.float32)

@@ -22,7 +22,7 @@ from ror_port.network.layers.settings import DATA_FORMATS, MAX_LENGTH
 from ror_port.network.layers.spatial import Spatial
 from ror_port.safety import limits
 from ror_port.source import provenance
-from ror_port.source.from_config import MODELS, Assembly, Json, listed_tensors, stated_name, stored_layers
+from ror_port.source.from_config import MODELS, Assembly, Json, listed_tensors, stated_name, stored_layers, within
 from ror_port.source.port import (
     Port,
     attach,
@@ -354,6 +354,8 @@ class _Architecture:
         """All layers that are no models: with the names of those that they are within, and the layer of the file."""
         for layer in stored_layers(config):
             models, name = self._branches(layer, depth), self._name(layer)
+            while layer["class_name"] == "TimeDistributed" and (inner := within(layer)) is not None:
+                layer = inner
             if layer["class_name"] in MODELS:
                 yield from self._within(layer, owner or name, f"{prefix}{name}/", depth + 1)
                 continue

@@ -435,14 +435,14 @@ class Assembly:
         if place.times >= limits.MAX_AXES:
             raise UnsafeFile(f"{where}: TimeDistributed more than {limits.MAX_AXES} deep")
         settings = Settings("TimeDistributed", wrapper["config"], self.session, where)
-        layer = settings.get("layer")
-        if not _is_layer(layer):
+        layer = within(wrapper)
+        if layer is None:
             raise self.broken(f"layer {quote(name)}: what it wraps is no layer")
+        settings.read.add("layer")
         settings.finish()
         place = place._replace(times=place.times + 1)
         if layer["class_name"] not in MODELS:
-            named = {**layer, "name": name, "config": {**layer["config"], "name": name}}
-            return self._call(named, number, inputs, place, shared)
+            return self._call(layer, number, inputs, place, shared)
         again = f"@{number + 1}" if number else ""
         prefix = f"{place.prefix}{name}{again}/"
         inside = place._replace(prefix=prefix, owner=place.owner or name, depth=place.depth + 1)
@@ -506,6 +506,15 @@ def _is_layer(layer: Any) -> bool:
         return False
     config = layer.get("config")
     return isinstance(config, dict) or (isinstance(config, list) and layer["class_name"] in MODELS)
+
+
+def within(wrapper: Json) -> Json | None:
+    """The layer or model in a TimeDistributed; a layer under the name of what is around it, and frozen with it."""
+    layer = wrapper["config"].get("layer")
+    if not _is_layer(layer) or layer["class_name"] in MODELS:
+        return layer if _is_layer(layer) else None
+    name = stated_name(wrapper)
+    return {**layer, "name": name, "config": {**layer["config"], "name": name}}
 
 
 def stated_name(layer: Json) -> str | None:
