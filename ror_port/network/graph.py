@@ -145,9 +145,12 @@ class Graph:
 
     def map(self, change: Callable[[Layer], Layer]) -> Graph:
         """The same nodes with other layers: `change` is given each and returns the one that takes its place."""
+        layers = [change(node.layer) for node in self.nodes]
+        if all(layer == node.layer for layer, node in zip(layers, self.nodes, strict=True)):
+            return self
         g = GraphBuilder(list(self.taps))
-        for node in self.nodes:
-            g.add_like(node, change(node.layer), *node.inputs)
+        for node, layer in zip(self.nodes, layers, strict=True):
+            g.add_like(node, layer, *node.inputs)
         return g.finish(*self.outputs)
 
     def renamed(self, names: Mapping[str, str]) -> Graph:
@@ -171,6 +174,8 @@ class Graph:
 
     def of_today(self) -> Graph:
         """The same function without layers that no software of today has; parameters keep their order."""
+        if not any(isinstance(node.layer, Composed) for node in self.nodes):
+            return self
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
             if isinstance(node.layer, Composed):
