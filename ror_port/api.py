@@ -161,15 +161,13 @@ def save(
             check=check or no_check,
             progress=lambda parameters, count: progress.track(parameters, count, "converting"),
         )
-    back = port.returned if kind.command == "to-theano" else None
-    graph = back.graph if back is not None else port.relayout(kind.data_format or data_format).graph
     written = Written(
         target,
         made.format,
         made.bytes,
         made.sha256,
         opened=_opening(port, target, kind),
-        inputs={node.name: node.shape for node in graph.inputs},
+        inputs=made.inputs,
     )
     return check.added_to(written) if check else written
 

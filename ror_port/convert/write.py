@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,8 @@ from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import Contents, Dtype, Format, Settings
-from ror_port.layout import Arranged, DataFormat
+from ror_port.formats.json_text import indented_length
+from ror_port.layout import Arranged, DataFormat, Shape
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
 from ror_port.safety import limits
@@ -39,12 +39,16 @@ def no_progress(parameters: Parameters, _: int) -> Parameters:
 
 
 class Output(NamedTuple):
-    """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names."""
+    """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names.
+
+    inputs: name → shape of what its network takes, without the batch.
+    """
 
     path: str
     format: str
     bytes: int
     sha256: str
+    inputs: Mapping[str, Shape]
 
 
 def write(
@@ -93,7 +97,7 @@ def write(
         stated = port.statement() if back is None else way_back.statement(port, back)
         if back is None and port.family is None:
             stated["graph"] = to_json(graph)
-        if len(json.dumps(stated, indent=2)) > limits.MAX_CONFIG_BYTES // 4 * 3:  # the longest form there is of it
+        if indented_length(stated) > limits.MAX_CONFIG_BYTES // 4 * 3:  # of the longest form there is of it
             stated.pop("original", None)
         precision = dtype or format.dtype or port.dtype
         original = way_back.original(back) if back is not None else None
@@ -103,7 +107,8 @@ def write(
             ledger.compare(stage, stated.get("graph"))
         check(stage)
         port.checkpoint.check_unchanged()
-    return Output(str(target), format.name, size(target), sha256(target))
+    inputs = {node.name: node.shape for node in graph.inputs}
+    return Output(str(target), format.name, size(target), sha256(target), inputs)
 
 
 def _filled(graph: Graph, arrays: Iterable[Arranged], fill: bool) -> tuple[Graph, Parameters]:
