@@ -32,6 +32,7 @@ from ror_port.network.as_json import from_json
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph, Parameter
 from ror_port.network.layers import BatchNormalization
+from ror_port.network.layers.recurrent import was_multiplied
 from ror_port.network.layers.settings import DATA_FORMATS
 from ror_port.network.layers.spatial import Padding
 from ror_port.network.relayout import Relayout, relayout
@@ -149,8 +150,9 @@ class Port:
 
     @property
     def rounds(self) -> bool:
-        """Whether writing rounds: variances that become others, in `dtype`."""
-        return self.dtype == "float32" and self.other_norms
+        """Whether writing rounds, in `dtype`: variances that become others, weights that were multiplied for Keras 3."""
+        multiplied = self.original is not None and any(was_multiplied(node.layer) for node in self.graph)
+        return self.dtype == "float32" and (self.other_norms or multiplied)
 
     def relayout(self, data_format: DataFormat) -> Relayout:
         """The canonical graph with its images in a data format, and what that changes of its weights."""
