@@ -15,10 +15,6 @@ from ror_port.errors import UnknownNetwork
 from ror_port.source.port import Port, load
 
 REFUSED = {
-    "*/recurrent*/*": "recurrent layers",
-    "*/embedding/*": "Embedding",
-    "*/masking*/*": "masks",
-    "*/wrappers/*": "TimeDistributed and Bidirectional",
     "*/normalization_modes/*": "statistics of the batch at hand",
 }
 """Families that are not supported yet, and why."""

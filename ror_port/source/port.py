@@ -150,7 +150,7 @@ class Port:
 
     @property
     def rounds(self) -> bool:
-        """Whether writing rounds, in `dtype`: variances that become others, weights that were multiplied for Keras 3."""
+        """Whether writing rounds in `dtype`: variances that become others, weights multiplied for Keras 3."""
         multiplied = self.original is not None and any(was_multiplied(node.layer) for node in self.graph)
         return self.dtype == "float32" and (self.other_norms or multiplied)
 
