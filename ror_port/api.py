@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from ror_port.check.classification import IMAGES, seeded_inputs
 from ror_port.check.progress import SILENT, Progress
 from ror_port.errors import UsageError, system_limit
-from ror_port.layout import extent
 from ror_port.source import port as source
 from ror_port.source.port import Inputs, Port
 from ror_port.source.provenance import Given
@@ -42,7 +41,8 @@ class Written:
     with the reference, or why it was not run; None where none was asked for. effects: what would change if the facts
     that are assumed were otherwise, the largest first. certificate: where it was written, if it was asked for.
     opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch; None for a
-    size that varies.
+    size that varies. multiplied: names of the weights that are 6/5 of the file's, since the hard_sigmoid of Keras 3 is
+    less steep than that of Keras 1 and 2.
     """
 
     path: Path
@@ -54,6 +54,7 @@ class Written:
     certificate: Path | None = None
     opened: str = ""
     inputs: Mapping[str, Extent] = field(default_factory=dict)
+    multiplied: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -63,6 +64,7 @@ class Written:
             "sha256": self.sha256,
             "opened": self.opened,
             "inputs": dict(self.inputs),
+            "multiplied": list(self.multiplied),
         }
 
 
@@ -163,15 +165,14 @@ def save(
             check=check or no_check,
             progress=lambda parameters, count: progress.track(parameters, count, "converting"),
         )
-    back = port.returned if kind.command == "to-theano" else None
-    graph = back.graph if back is not None else port.relayout(kind.data_format or data_format).graph
     written = Written(
         target,
         made.format,
         made.bytes,
         made.sha256,
         opened=_opening(port, target, kind),
-        inputs={node.name: extent(node.shape) for node in graph.inputs},
+        inputs=made.inputs,
+        multiplied=made.multiplied,
     )
     return check.added_to(written) if check else written
 

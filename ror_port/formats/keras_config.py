@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import Extent, extent
 from ror_port.mapping.software import KERAS_3
-from ror_port.network.graph import Graph
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Softmax
+from ror_port.network.layers.layer import KerasLayer
 
 
 class Tensor(NamedTuple):
@@ -63,7 +65,7 @@ def model(graph: Graph, dtype: str) -> Model:
     for node in graph.keras_order:
         name = names[node.owner]
         if name not in layers:
-            layer = node.layer.to_keras()
+            layer = _unmasked_softmax(node) if node.mask and isinstance(node.layer, Softmax) else node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
             layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
@@ -71,6 +73,14 @@ def model(graph: Graph, dtype: str) -> Model:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
     return Model(list(layers.values()), *ends)
+
+
+def _unmasked_softmax(node: Node) -> KerasLayer:
+    """Of a masked sequence: the Softmax of Keras 3 would apply the mask along its axis, an Activation does not."""
+    assert isinstance(node.layer, Softmax)
+    if node.layer.axis != len(node.shape):
+        raise UnknownNetwork(f"{node.name}: a softmax of a masked sequence along its steps cannot be written to Keras")
+    return KerasLayer("Activation", {"activation": "softmax"})
 
 
 def _ensure_masks(graph: Graph) -> None:

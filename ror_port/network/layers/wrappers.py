@@ -69,7 +69,7 @@ class TimeDistributed(Layer):
         return replace(self, layer=self.layer.fitted(stored, inputs[0][1:]))
 
     def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
-        if any(masks) and isinstance(self.layer, Recurrent | TimeDistributed):
+        if any(masks) and (hasattr(self.layer, "has_mask") or isinstance(self.layer, TimeDistributed)):
             raise ValueError(f"a {type(self.layer).__name__} within a TimeDistributed with a mask is not supported")
         return self, joint(*masks)
 
