@@ -291,7 +291,7 @@ def _write_weights(disk: BinaryIO, contents: Contents) -> None:
     names = KERAS_3.names(graph)
     containers: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for node in graph.keras_order:
+    for node in keras_config.keras_3_order(graph):
         if node.shares is None:
             class_name = snake_case(node.layer.to_keras().class_name)
             number = counts.get(class_name, 0)

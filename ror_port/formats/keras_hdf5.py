@@ -129,6 +129,11 @@ def write_model(path: Path, contents: Contents) -> None:
     names = KERAS_2.names(graph)
     model = keras_config.model(graph, contents.dtype)
     _ensure_keras_2_can(model)
+    weighted = dict.fromkeys(names[node.owner] for node in graph.keras_order if graph[node.owner].parameters)
+    if list(weighted) != [layer.name for layer in model.layers if layer.name in weighted]:
+        raise UnknownNetwork(
+            "its masks make Keras 3, which reads this format too, list layers in another order; write .keras"
+        )
     entries = {entry.parameter.name: entry for entry in bind(TENSORFLOW, graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.group("model_weights")

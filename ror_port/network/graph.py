@@ -8,7 +8,7 @@ canonical whatever that order: kernels of a cross-correlation, axes (height, wid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -131,7 +131,7 @@ class Graph:
         return found
 
     @cached_property
-    def _walk(self) -> tuple[dict[str, int], list[Node]]:
+    def walk(self) -> tuple[dict[str, int], list[Node]]:
         """Of a depth-first walk from the outputs through each node's inputs: layers as it reaches them, by the nodes
         that have their weights, and nodes as it leaves them."""
         reached: dict[str, int] = {}
@@ -150,16 +150,20 @@ class Graph:
 
     @cached_property
     def depths(self) -> dict[str, int]:
-        """Node → how deep Keras has its layer: the length of the longest way to an output.
+        """Node → how deep Keras has its layer: the length of the longest way to an output."""
+        return self.measured(lambda node, depth: [(source, depth + 1) for source in node.inputs])
+
+    def measured(self, sources: Callable[[Node, int], Iterable[tuple[str, int]]]) -> dict[str, int]:
+        """Node → how deep Keras has its layer. sources: what a node of some depth needs, and how deep it is at least.
 
         A use of a layer counts as deep as the uses of it that were met before, from the outputs on.
         """
         depth: dict[str, int] = {}
         of_layer: dict[str, int] = {}
-        for node in reversed(self._walk[1]):
+        for node in reversed(self.walk[1]):
             own = of_layer[node.owner] = max(depth.get(node.name, 0), of_layer.get(node.owner, 0))
-            for source in node.inputs:
-                depth[source] = max(depth.get(source, 0), own + 1)
+            for source, least in sources(node, own):
+                depth[source] = max(depth.get(source, 0), least)
         return {node.name: of_layer[node.owner] for node in self.nodes if node.owner in of_layer}
 
     @cached_property
@@ -169,7 +173,11 @@ class Graph:
         Deepest first; among equals, in the order of a depth-first walk from the outputs through each node's inputs.
         Keras up to 1.0.7 sorted equals by name instead.
         """
-        depth, (reached, _) = self.depths, self._walk
+        return self.listed(self.depths)
+
+    def listed(self, depth: Mapping[str, int]) -> tuple[Node, ...]:
+        """As of `keras_order`, for depths that were measured."""
+        reached, _ = self.walk
         return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], reached[node.owner])))
 
     def map(self, change: Callable[[Layer], Layer]) -> Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ror_port.layout import Shape
 from ror_port.network.layers.layer import KerasLayer, Layer, Mask, OnnxOperator, TorchCode
@@ -12,6 +13,9 @@ from ror_port.network.layers.settings import Settings
 
 class MakesMask(Layer):
     """A layer that says which steps of its output count."""
+
+    mask_operators: ClassVar[int] = 1
+    """How many operations of Keras 3 make its mask, one after the other."""
 
     def torch_mask(self) -> str:
         """An expression of {x}, its input: True where a step counts."""
@@ -74,6 +78,7 @@ class Masking(MakesMask):
     """Steps of which all features have a value do not count, and are set to 0."""
 
     keras = ("Masking",)
+    mask_operators = 2
 
     mask_value: float = 0.0
 
