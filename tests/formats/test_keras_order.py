@@ -58,8 +58,8 @@ def of_random_layers(seed: int) -> Graph | None:
 
 
 def test_layers_are_listed_as_keras_3_lists_them() -> None:
-    graphs = [graph for graph in map(of_random_layers, range(60)) if graph is not None]
-    assert len(graphs) > 40
+    graphs = [graph for graph in map(of_random_layers, range(130)) if graph is not None]
+    assert len(graphs) > 100
     for graph in graphs:
         assert [layer.name for layer in keras_config.model(graph, "float32").layers] == keras_lists(graph)
 
