@@ -53,12 +53,15 @@ def opened(case: Case, folder: Path) -> Port:
     session = found.session
     given = {"backend": session["backend"], "ordering": session["image_dim_ordering"]}
     given["ordering"] = {"channels_first": "th", "channels_last": "tf"}.get(given["ordering"], given["ordering"])
+    if session["keras"].startswith("0."):  # whose sessions have no ordering
+        del given["ordering"]
     if found.saves_models:
         found.write(path)
         return load(path, **given)
     found.write_weights(path)
     (folder / "model.json").write_text(found.config)
-    return load(path, keras=session["keras"], architecture=str(folder / "model.json"), **given)
+    version = None if session["keras"].startswith("0.") else session["keras"]
+    return load(path, keras=version, architecture=str(folder / "model.json"), **given)
 
 
 def inputs_of(port: Port, arrays: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:

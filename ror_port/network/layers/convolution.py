@@ -280,6 +280,8 @@ def kernel_size(kind: type[Convolution], settings: Settings) -> Sizes:
 
 def padding_of(settings: Settings, choices: Sequence[str]) -> Padding:
     padding = settings.choice("padding", "border_mode", choices=choices, default="valid")
+    if padding == "same":
+        settings.not_before_0_3_1("'same' was another with cuDNN than without")
     return "half" if padding == "same" and settings.session.theano else padding  # type: ignore[return-value]
 
 
