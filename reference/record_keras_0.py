@@ -22,6 +22,7 @@ import zlib
 
 import h5py
 import numpy as np
+import pkg_resources
 import theano
 from keras import backend as K
 from keras.layers import containers
@@ -56,6 +57,8 @@ REFUSED = {
     'pooling1d/max-same-3-by-2': 'pads the axis that it adds, of size 1, by -1',
     'pooling1d/ave-same-3-by-2': 'pads the axis that it adds, of size 1, by -1',
 }
+
+KEPT = ('normalization/vector', 'graphs/line')  # of which the files stay as Keras wrote them
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -500,7 +503,7 @@ def variables(layer):
     return layer.trainable_weights + layer.non_trainable_weights
 
 
-def record_case(name, make, inputs, known):
+def record_case(name, make, inputs, known, kept):
     model = make()
     found_variables = variables(model)
     for number, variable in enumerate(found_variables):
@@ -517,8 +520,7 @@ def record_case(name, make, inputs, known):
         fed = [shape(seed) if callable(shape) else values(seed, (BATCH,) + shape)
                for shape, seed in zip(inputs, seeds)]
         found = run(model, fed)
-        found.update(saved(model))
-        import pkg_resources
+        found.update(saved(model, kept))
         found['session'] = as_json({
             'keras': pkg_resources.get_distribution('Keras').version, 'backend': 'theano',
             'backend_version': theano.__version__, 'floatx': K.floatx(), 'image_dim_ordering': 'th'})
@@ -545,7 +547,7 @@ def run(model, fed):
     return found
 
 
-def saved(model):
+def saved(model, kept):
     folder = tempfile.mkdtemp()
     try:
         path = os.path.join(folder, 'weights.h5')
@@ -554,6 +556,8 @@ def saved(model):
             found = weights_in(file)
             attributes = {'weights': {}, 'model': None, 'model_weights': None}
             assert set(file.attrs) <= {'nb_layers'}
+        if kept:
+            shutil.copyfile(path, kept)
     finally:
         shutil.rmtree(folder)
     found['attributes'] = as_json(attributes)
@@ -613,7 +617,8 @@ def record_family(function, folder):
         if K.floatx() == 'float64' and name + '/config' not in arrays:
             continue
         try:
-            arrays.update(record_case(name, make, inputs, arrays))
+            kept = os.path.join(folder, full.replace('/', '-') + '.h5') if full in KEPT else None
+            arrays.update(record_case(name, make, inputs, arrays, kept))
             if full in REFUSED:
                 print('!! %s: was to be refused' % full)
                 failures += 1

@@ -27,6 +27,7 @@ REFUSED = {
 CASES = [case for case in cases() if not any(fnmatch(str(case), pattern) for pattern in REFUSED)]
 THOROUGH = bool(os.environ.get("ROR_PORT_THOROUGH"))
 THEANO = ("keras-1.2.2-theano-0.9.0", "keras-2.2.4-theano-1.0.5")
+KERAS_0 = "keras-0.3.3-theano-0.8.2"
 UNSTATED = ("*keras-1*/padding2d/other-ordering*", "*keras-1*/shapes2d/*other-ordering*")
 """Keras 1 writes no ordering for these layers, and here it was not the session's: no file tells what it was."""
 
@@ -35,7 +36,7 @@ CASES = [case for case in CASES if not any(fnmatch(str(case), pattern) for patte
 
 def some(step: int) -> list[Case]:
     """Cases of Keras on Theano: all networks, and of every family each so manieth; a long run has them all."""
-    of_theano = [case for case in CASES if case.stack in THEANO]
+    of_theano = [case for stacks in (THEANO, (KERAS_0,)) for case in CASES if case.stack in stacks]
     networks = [case for case in of_theano if case.family in ("networks", "nested")]
     return [*networks, *[case for case in of_theano if case not in networks][:: 1 if THOROUGH else step]]
 

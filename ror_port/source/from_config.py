@@ -76,6 +76,10 @@ def stated_graph(
     used = graph.until(*graph.outputs)
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
+    if version == KERAS_0:
+        for node in graph:
+            if node.name not in used and node.parameters:
+                raise UnknownNetwork(f"{where}: {quote(node.name)} leads to no output, which is not supported")
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
     assumed = bool(assembly.session.left_open) and assembly.format_unstated
     listed: dict[str, list[str]] = {}
