@@ -105,7 +105,7 @@ def _layer(layer: Json, name: str, depth: int) -> Json:
             left = {key: value for key, value in layer.items() if key not in ("name", "mode")}
             return _layer({"name": "GlobalAveragePooling1D", **left}, name, depth)
     settings = {key: value for key, value in layer.items() if key != "name"}
-    shape = _batched(layer)
+    shape = next(iter(_inputs(layer, depth)), None)
     stated = {} if shape is None else {"batch_input_shape": shape}
     return {"class_name": layer["name"], "name": name, "config": {**settings, **stated, "name": name}}
 
