@@ -110,7 +110,7 @@ def _layer(layer: Json, name: str, depth: int) -> Json:
     return {"class_name": layer["name"], "name": name, "config": {**settings, **stated, "name": name}}
 
 
-def _sequential(layers: Sequence[Json], name: str, depth: int) -> Json:
+def _sequential(layers: Sequence[Any], name: str, depth: int) -> Json:
     if not all(map(_is_layer, layers)):
         raise NotACheckpoint("not the JSON of a Keras model")
     made = {f"layer_{number}": _layer(layer, f"layer_{number}", depth + 1) for number, layer in enumerate(layers)}
