@@ -22,6 +22,7 @@ REFUSED = {
 CASES = [case for case in cases() if not any(fnmatch(str(case), pattern) for pattern in REFUSED)]
 THOROUGH = bool(os.environ.get("ROR_PORT_THOROUGH"))
 THEANO = ("keras-1.2.2-theano-0.9.0", "keras-2.2.4-theano-1.0.5")
+KERAS_0 = "keras-0.3.3-theano-0.8.2"
 UNSTATED = (
     "*keras-1*/padding2d/other-ordering*",
     "*keras-1*/shapes2d/*other-ordering*",
@@ -35,7 +36,7 @@ CASES = [case for case in CASES if not any(fnmatch(str(case), pattern) for patte
 
 def some(step: int) -> list[Case]:
     """Cases of Keras on Theano: all networks, and of every family each so manieth; a long run has them all."""
-    of_theano = [case for case in CASES if case.stack in THEANO]
+    of_theano = [case for stacks in (THEANO, (KERAS_0,)) for case in CASES if case.stack in stacks]
     networks = [case for case in of_theano if case.family in ("networks", "nested")]
     return [*networks, *[case for case in of_theano if case not in networks][:: 1 if THOROUGH else step]]
 
@@ -53,12 +54,15 @@ def opened(case: Case, folder: Path) -> Port:
     session = found.session
     given = {"backend": session["backend"], "ordering": session["image_dim_ordering"]}
     given["ordering"] = {"channels_first": "th", "channels_last": "tf"}.get(given["ordering"], given["ordering"])
+    if session["keras"].startswith("0."):  # whose sessions have no ordering
+        del given["ordering"]
     if found.saves_models:
         found.write(path)
         return load(path, **given)
     found.write_weights(path)
     (folder / "model.json").write_text(found.config)
-    return load(path, keras=session["keras"], architecture=str(folder / "model.json"), **given)
+    version = None if session["keras"].startswith("0.") else session["keras"]
+    return load(path, keras=version, architecture=str(folder / "model.json"), **given)
 
 
 def inputs_of(port: Port, arrays: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:

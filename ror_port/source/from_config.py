@@ -17,9 +17,10 @@ from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
 from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, Input, Layer, Softmax
 from ror_port.network.layers.recurrent import Recurrent
-from ror_port.network.layers.settings import DATA_FORMATS, Session, Settings
+from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Settings
 from ror_port.network.layers.wrappers import MERGES, MergeMode, over_time
 from ror_port.safety import limits
+from ror_port.source.keras_0 import UNPROVEN
 
 Json = Mapping[str, Any]
 
@@ -33,7 +34,8 @@ STATISTICS = ("moving_mean", "moving_variance")
 class Stated(NamedTuple):
     """A stored architecture. layers: node → layer of the file that has its weights; frozen: nodes that are not trained.
 
-    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. format_assumed:
+    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. together: whether
+    the weights of a nested model lie layer by layer, as in Keras 0.x. format_assumed:
     whether the data format of some layers stands nowhere, and none of their neighbours tells it. listed: class →
     layers, in the order of the architecture. left_open: the data format that layers were given which state none; None
     where all of them do.
@@ -42,16 +44,17 @@ class Stated(NamedTuple):
     graph: Graph
     layers: Mapping[str, str]
     frozen: frozenset[str] = frozenset()
+    together: bool = False
     format_assumed: bool = False
     listed: Mapping[str, Sequence[str]] = {}
     left_open: DataFormat | None = None
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
-        """Layer of the file → parameters in the order in which Keras keeps them: first those that are trained."""
+        """Layer of the file → parameters in the order in which Keras keeps them: from 1.0 on first those trained."""
         found: dict[str, list[Parameter]] = {}
         for parameter in self.graph.parameters:
             found.setdefault(self.layers[parameter.node], []).append(parameter)
-        for parameters in found.values():
+        for parameters in () if self.together else found.values():
             parameters.sort(key=lambda p: p.role in STATISTICS or p.node in self.frozen)
         return found
 
@@ -77,24 +80,21 @@ def stated_graph(
     used = graph.until(*graph.outputs)
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
+    if version == KERAS_0:
+        for node in graph:
+            if node.name not in used and node.parameters:
+                raise UnknownNetwork(f"{where}: {quote(node.name)} leads to no output, which is not supported")
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
     left_open = assembly.session.data_format if assembly.session.left_open else None
     listed: dict[str, list[str]] = {}
     for layer in assembly.listed(config):
         listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
     assumed = left_open is not None and assembly.format_unstated
-    return Stated(used, layers, frozenset(assembly.frozen), assumed, listed, left_open)
+    return Stated(used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, listed, left_open)
 
 
 def stored_layers(config: Json) -> list[Json]:
-    """The layers that a model lists, each with class_name and config; those of Keras 0.x as Keras 1 would list them."""
-    if config.get("class_name") not in MODELS:
-        listed = config.get("layers")
-        if not isinstance(listed, list) or len(listed) > limits.MAX_LAYERS:
-            return []
-        if not all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in listed):
-            return []
-        return [{"class_name": x["name"], "name": f"layer_{number}", "config": x} for number, x in enumerate(listed)]
+    """The layers that a model lists, each with class_name and config."""
     inner = config.get("config")
     listed = inner.get("layers") if isinstance(inner, dict) else inner
     return [layer for layer in listed if _is_layer(layer)] if isinstance(listed, list) else []
@@ -149,7 +149,7 @@ class Assembly:
     ) -> None:
         self.config, self.shapes, self.where = config, shapes, where
         neighbours = _neighbours_format(config)
-        usual: DataFormat = "channels_first" if theano else "channels_last"
+        usual: DataFormat = "channels_first" if theano or version == KERAS_0 else "channels_last"
         self.format_unstated = neighbours is None and data_format is None
         self.session = Session(theano, version, data_format or neighbours or usual, [])
         self.g = GraphBuilder()
@@ -463,7 +463,7 @@ class Assembly:
         kind = layer["class_name"]
         if kind == "Lambda":
             raise UnknownNetwork(f"{where}: a Lambda layer, which is Python code; ror-port runs no code from a file")
-        if kind not in BY_KERAS_CLASS:
+        if kind not in BY_KERAS_CLASS or (self.session.version == KERAS_0 and kind in UNPROVEN):
             raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported")
         module, registered = layer.get("module"), layer.get("registered_name")
         if (module and str(module).partition(".")[0] not in KERAS_MODULES) or ">" in str(registered):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from commands import run
-from conformance import computed, error, inputs_of, opened, outputs_of, some, supported
+from conformance import KERAS_0, computed, error, inputs_of, opened, outputs_of, some, supported
 from genuine_layers import Case, cases, record
 from ror_port import save, tolerances
 from ror_port.convert.write import write
@@ -35,6 +35,9 @@ OTHERS = [
     case_of("keras-1.1.0-theano-*/networks/residual-th"),
     case_of("keras-1.0.6-theano-*/convolution1d/same-2-by-1-th"),
     case_of("keras-2.3.1-theano-*/networks/residual-th"),
+    *cases(f"{KERAS_0}/networks/*"),
+    case_of(f"{KERAS_0}/graphs/inputs-and-outputs"),
+    case_of(f"{KERAS_0}/merge/nested"),
 ]
 DENSE = case_of("keras-2.2.4-theano-*/dense/functional-th")
 
