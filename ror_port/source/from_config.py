@@ -34,14 +34,15 @@ class Stated(NamedTuple):
     """A stored architecture. layers: node → layer of the file that has its weights; frozen: nodes that are not trained.
 
     A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. format_assumed:
-    whether the data format of some layers stands nowhere, and none of their neighbours tells it. listed: class →
-    layers, in the order of the architecture.
+    whether the data format of some layers stands nowhere, and none of their neighbours tells it. strides_assumed:
+    whether the strides of some stand nowhere. listed: class → layers, in the order of the architecture.
     """
 
     graph: Graph
     layers: Mapping[str, str]
     frozen: frozenset[str] = frozenset()
     format_assumed: bool = False
+    strides_assumed: bool = False
     listed: Mapping[str, Sequence[str]] = {}
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
@@ -80,7 +81,8 @@ def stated_graph(
     listed: dict[str, list[str]] = {}
     for layer in assembly.listed(config):
         listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
-    return Stated(used, layers, frozenset(assembly.frozen), assumed, listed)
+    strides = bool(assembly.session.strides_open)
+    return Stated(used, layers, frozenset(assembly.frozen), assumed, strides, listed)
 
 
 def stored_layers(config: Json) -> list[Json]:
@@ -148,7 +150,7 @@ class Assembly:
         neighbours = _neighbours_format(config)
         usual: DataFormat = "channels_first" if theano else "channels_last"
         self.format_unstated = neighbours is None and data_format is None
-        self.session = Session(theano, version, data_format or neighbours or usual, [])
+        self.session = Session(theano, version, data_format or neighbours or usual, [], [])
         self.g = GraphBuilder()
         self.outputs: dict[str, Shape] = {}
         self.layers: dict[str, str] = {}

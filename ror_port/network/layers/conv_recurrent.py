@@ -50,9 +50,12 @@ class ConvLSTM2D(LSTM, Windowed):
     @classmethod
     def _settings(cls, settings: Settings) -> dict[str, Any]:
         """Keras 1 writes no strides, and takes 1 when it loads the file; each gate has weights of its own there."""
+        keras_1 = "nb_filter" in settings.config
+        if keras_1 and "subsample" not in settings.config:
+            settings.session.strides_open.append(settings.where)
         return {
             **super()._settings(settings),
-            "separate": "nb_filter" in settings.config,
+            "separate": keras_1,
             "kernel_size": kernel_size(Conv2D, settings),
             "strides": settings.sizes(cls.rank, "strides", "subsample", default=1),
             "padding": padding_of(settings, ("same", "valid")),
