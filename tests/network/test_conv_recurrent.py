@@ -184,3 +184,10 @@ def test_that_keras_1_writes_no_strides_is_a_fact(tmp_path: Path) -> None:
         found.write(tmp_path / "net.h5")
         with load(tmp_path / "net.h5") as port:
             assert [fact.basis for fact in port.facts if fact.name == "strides of ConvLSTM2D"] == basis
+
+
+def test_each_gate_of_keras_1_has_weights_of_its_own() -> None:
+    """Also where no shapes of a file tell, as for layers of nested models."""
+    graph = stated_graph(json.loads(OF_KERAS_1.config), {}, **{**KERAS_2, "version": (1, 2, 2)}).graph
+    roles = [p.role for p in graph["convlstm2d_1"].parameters]
+    assert roles == [f"{role}_{gate}" for gate in "icfo" for role in ("kernel", "recurrent_kernel", "bias")]
