@@ -10,8 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ror_port.errors import UnknownNetwork
+from ror_port.layout import Extent, extent
 from ror_port.mapping.software import KERAS_3
-from ror_port.network.graph import Graph
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Softmax
+from ror_port.network.layers.layer import KerasLayer
 
 
 class Tensor(NamedTuple):
@@ -19,7 +22,7 @@ class Tensor(NamedTuple):
 
     layer: str
     call: int
-    shape: tuple[int | None, ...]
+    shape: Extent
 
 
 class Layer(NamedTuple):
@@ -29,7 +32,7 @@ class Layer(NamedTuple):
     name: str
     config: Mapping[str, Any]
     calls: list[tuple[Tensor, ...]]
-    shape: tuple[int | None, ...]
+    shape: Extent
     merges: bool
 
 
@@ -51,18 +54,26 @@ def model(graph: Graph, dtype: str) -> Model:
     for node in graph:
         name = names[node.owner]
         call = calls[name] = calls.get(name, -1) + 1
-        tensors[node.name] = Tensor(name, call, (None, *node.shape))
+        tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)))
     for node in graph.keras_order:
         name = names[node.owner]
         if name not in layers:
-            layer = node.layer.to_keras()
+            layer = _unmasked_softmax(node) if node.mask and isinstance(node.layer, Softmax) else node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
-            layers[name] = Layer(layer.class_name, name, config, [], (None, *node.shape), node.layer.merges)
+            layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
         if node.inputs:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
     return Model(list(layers.values()), *ends)
+
+
+def _unmasked_softmax(node: Node) -> KerasLayer:
+    """Of a masked sequence: the Softmax of Keras 3 would apply the mask along its axis, an Activation does not."""
+    assert isinstance(node.layer, Softmax)
+    if node.layer.axis != len(node.shape):
+        raise UnknownNetwork(f"{node.name}: a softmax of a masked sequence along its steps cannot be written to Keras")
+    return KerasLayer("Activation", {"activation": "softmax"})
 
 
 def _ensure_masks(graph: Graph) -> None:
@@ -123,7 +134,6 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
 
     def entry(layer: Layer) -> dict[str, Any]:
         config = dict(layer.config)
-        operation = layer.class_name == "Flip"
         if layer.class_name == "InputLayer":
             config["batch_shape"] = config.pop("batch_input_shape")
         nodes: list[dict[str, Any]] = []
@@ -131,17 +141,17 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
             tensors = [tensor(t, config["dtype"]) for t in call]
             nodes.append({"args": [tensors] if layer.merges else tensors, "kwargs": {}})
         shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
-        known = shapes if layer.merges else shapes[:1]
-        build = {"build_config": {"input_shape": known if layer.merges else known[0]}} if known and not operation else {}
-        return {
-            "module": OPERATIONS if operation else "keras.layers",
+        build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes else {}
+        made = {
+            "module": "keras.layers",
             "class_name": layer.class_name,
-            "config": {"name": layer.name, "axis": config["axis"]} if operation else config,
+            "config": config,
             "registered_name": None,
             **build,
             "name": layer.name,
             "inbound_nodes": nodes,
         }
+        return _operation(made) if layer.class_name == "Flip" else made
 
     inputs, outputs = _ends(model.inputs), _ends(model.outputs)
     shapes = [list(t.shape) for t in model.inputs]
@@ -160,8 +170,14 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
     }
 
 
-OPERATIONS = "keras.src.ops.numpy"
-"""Where Keras 3 says that its operations are which are no layers."""
+def _operation(layer: dict[str, Any]) -> dict[str, Any]:
+    """As Keras 3 states an operation that is no layer: it has no precision, and nothing to build."""
+    config = {name: value for name, value in layer["config"].items() if name != "dtype"}
+    return {
+        **{k: v for k, v in layer.items() if k != "build_config"},
+        "module": "keras.src.ops.numpy",
+        "config": config,
+    }
 
 
 def _ends(tensors: Iterable[Tensor]) -> list[list[Any]]:

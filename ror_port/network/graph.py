@@ -1,6 +1,7 @@
 """A network as data: nodes, each a layer with its inputs. The one form that every source and every target goes through.
 
-Shapes are without the batch, in the order of axes of the graph itself, which is that of its source. Parameters are
+Shapes are without the batch, in the order of axes of the graph itself, which is that of its source; sizes of inputs,
+and what follows from them, may vary. Parameters are
 canonical whatever that order: kernels of a cross-correlation, axes (height, width, in, out) for a convolution and
 (in, out) for Dense, whose rows follow the graph's own order of flattening.
 """
@@ -13,7 +14,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ror_port.errors import UnknownNetwork
-from ror_port.layout import Shape
+from ror_port.layout import Shape, varies
 from ror_port.network.layers import Dense, Input, Layer, Softmax
 from ror_port.network.layers.layer import Mask
 
@@ -147,9 +148,12 @@ class Graph:
 
     def map(self, change: Callable[[Layer], Layer]) -> Graph:
         """The same nodes with other layers: `change` is given each and returns the one that takes its place."""
+        layers = [change(node.layer) for node in self.nodes]
+        if all(layer == node.layer for layer, node in zip(layers, self.nodes, strict=True)):
+            return self
         g = GraphBuilder(list(self.taps))
-        for node in self.nodes:
-            g.add_like(node, change(node.layer), *node.inputs)
+        for node, layer in zip(self.nodes, layers, strict=True):
+            g.add_like(node, layer, *node.inputs)
         return g.finish(*self.outputs)
 
     def renamed(self, names: Mapping[str, str]) -> Graph:
@@ -183,9 +187,16 @@ class Graph:
         return any(not reader.mask or self.shows_masked_steps(reader.name) for reader in readers)
 
     def _of_today(self, keras: bool) -> Graph:
+        composed = {
+            node.name
+            for node in self.nodes
+            if node.layer.is_composed(keras, bool(node.mask) and self.shows_masked_steps(node.name))
+        }
+        if not composed:
+            return self
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            if node.layer.is_composed(keras, self.shows_masked_steps(node.name)):
+            if node.name in composed:
                 node.layer.in_parts(_Replacement(g, node), *node.inputs)
             else:
                 g.add_like(node, node.layer, *node.inputs)
@@ -253,6 +264,8 @@ class GraphBuilder:
         shape = layer.output_shape(*shapes)
         layer, mask = layer.bound(*shapes).masked(name, *(self.nodes[source].mask for source in inputs))
         parameters = tuple(Parameter(name, layer, role, size) for role, size in layer.weights(*shapes).items())
+        if unknown := next((p.role for p in parameters if varies(p.shape)), None):
+            raise ValueError(f"the {unknown} of inputs of shape {shapes[0]} has sizes that vary")
         if shares is not None and parameters:
             owned = self.nodes[shares].parameters
             if [(p.role, p.shape) for p in owned] != [(p.role, p.shape) for p in parameters]:

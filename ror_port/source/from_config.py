@@ -35,7 +35,8 @@ class Stated(NamedTuple):
 
     A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. format_assumed:
     whether the data format of some layers stands nowhere, and none of their neighbours tells it. strides_assumed:
-    whether the strides of some stand nowhere. listed: class → layers, in the order of the architecture.
+    whether the strides of some stand nowhere. listed: class → layers, in the order of the architecture. left_open: the
+    data format that layers were given which state none; None where all of them do.
     """
 
     graph: Graph
@@ -44,6 +45,7 @@ class Stated(NamedTuple):
     format_assumed: bool = False
     strides_assumed: bool = False
     listed: Mapping[str, Sequence[str]] = {}
+    left_open: DataFormat | None = None
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
         """Layer of the file → parameters in the order in which Keras keeps them: first those that are trained."""
@@ -77,12 +79,13 @@ def stated_graph(
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
-    assumed = bool(assembly.session.left_open) and assembly.format_unstated
+    left_open = assembly.session.data_format if assembly.session.left_open else None
     listed: dict[str, list[str]] = {}
     for layer in assembly.listed(config):
         listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
+    assumed = left_open is not None and assembly.format_unstated
     strides = bool(assembly.session.strides_open)
-    return Stated(used, layers, frozenset(assembly.frozen), assumed, strides, listed)
+    return Stated(used, layers, frozenset(assembly.frozen), assumed, strides, listed, left_open)
 
 
 def stored_layers(config: Json) -> list[Json]:
@@ -437,14 +440,14 @@ class Assembly:
         if place.times >= limits.MAX_AXES:
             raise UnsafeFile(f"{where}: TimeDistributed more than {limits.MAX_AXES} deep")
         settings = Settings("TimeDistributed", wrapper["config"], self.session, where)
-        layer = settings.get("layer")
-        if not _is_layer(layer):
+        layer = within(wrapper)
+        if layer is None:
             raise self.broken(f"layer {quote(name)}: what it wraps is no layer")
+        settings.read.add("layer")
         settings.finish()
         place = place._replace(times=place.times + 1)
         if layer["class_name"] not in MODELS:
-            named = {**layer, "name": name, "config": {**layer["config"], "name": name}}
-            return self._call(named, number, inputs, place, shared)
+            return self._call(layer, number, inputs, place, shared)
         again = f"@{number + 1}" if number else ""
         prefix = f"{place.prefix}{name}{again}/"
         inside = place._replace(prefix=prefix, owner=place.owner or name, depth=place.depth + 1)
@@ -508,6 +511,15 @@ def _is_layer(layer: Any) -> bool:
         return False
     config = layer.get("config")
     return isinstance(config, dict) or (isinstance(config, list) and layer["class_name"] in MODELS)
+
+
+def within(wrapper: Json) -> Json | None:
+    """The layer or model in a TimeDistributed; a layer under the name of what is around it, and frozen with it."""
+    layer = wrapper["config"].get("layer")
+    if not _is_layer(layer) or layer["class_name"] in MODELS:
+        return layer if _is_layer(layer) else None
+    name = stated_name(wrapper)
+    return {**layer, "name": name, "config": {**layer["config"], "name": name}}
 
 
 def stated_name(layer: Json) -> str | None:

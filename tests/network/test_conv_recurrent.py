@@ -152,6 +152,29 @@ def test_sequences_of_images_of_another_rank_are_refused() -> None:
     assert "is no sequence of images" in str(refused(batch_input_shape=[None, 9, 8, 3]).value)
 
 
+@pytest.mark.parametrize("image", [[3, None, 8], [3, 9, None]])
+def test_images_whose_sizes_vary_are_refused(image: list[int | None]) -> None:
+    assert "whose sizes vary" in str(refused(batch_input_shape=[None, 2, *image], data_format="channels_first").value)
+
+
+@pytest.mark.parametrize("name", ["keras", "weights", "safetensors", "onnx"])
+def test_steps_may_vary_but_in_onnx(name: str, tmp_path: Path) -> None:
+    config, target = random_config(Random(0)), tmp_path / f"out{BY_NAME[name].suffix}"
+    layer = conv_lstm(Random(0), "channels_last", kernel_size=[3, 3], activation="tanh", strides=[2, 2], padding="same")
+    layer["config"] |= {"name": "layer", "dilation_rate": [1, 1], "batch_input_shape": [None, None, 8, 7, 3]}
+    config["config"]["layers"] = [layer]
+    with opened(config, 0, tmp_path) as port:
+        if name == "onnx":
+            with pytest.raises(UnknownNetwork, match="a number of steps that varies"):
+                write(port, target, BY_NAME[name])
+            return
+        write(port, target, BY_NAME[name])
+        runtime = open_artifact(target, source=port)
+        for steps in (1, 4):
+            x = np.random.default_rng(steps).standard_normal((2, steps, 8, 7, 3)).astype("f4")
+            assert error(list(runtime.scores([x])), computed(port, {"layer_input": x})) <= tolerances.FLOAT32
+
+
 def test_masks_and_a_bidirectional_are_refused() -> None:
     (first, *_) = random_config(Random(0))["config"]["layers"]
     shape = {"batch_input_shape": first["config"].pop("batch_input_shape")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ror_port.errors import UnknownNetwork
-from ror_port.layout import Axes, DataFormat, Shape
+from ror_port.layout import VARIES, Axes, DataFormat, Shape, varies
 from ror_port.network.layers.activation import FUNCTIONS
 from ror_port.network.layers.convolution import (
     Conv2D,
@@ -97,6 +97,8 @@ class ConvLSTM2D(LSTM, Windowed):
         steps, *image = inputs[0]
         if len(image) != 3:
             raise ValueError(f"a value of shape {inputs[0]} is no sequence of images")
+        if varies(tuple(image)):
+            raise ValueError("a ConvLSTM2D on images whose sizes vary is not supported; today's Keras takes none")
         sizes = windows(self.lengths(inputs[0]), self.zeros(inputs[0]), self.reach, self.strides)
         kept = self.shaped(sizes, self.units)
         return (steps, *kept) if self.return_sequences else kept
@@ -155,10 +157,10 @@ class ConvLSTM2D(LSTM, Windowed):
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
         """Step after step: ONNX has no such operator. In the first step states are zeros, and nothing comes of them."""
         steps, *image = inputs[0]
-        if steps > MAX_UNROLLED:
+        if steps is VARIES or steps > MAX_UNROLLED:
             raise UnknownNetwork(
-                f"a ConvLSTM2D of {steps} steps, each of which takes operators of its own, cannot be written to ONNX; "
-                f"up to {MAX_UNROLLED} are"
+                f"a ConvLSTM2D of {'a number of steps that varies' if steps is VARIES else f'{steps} steps'} cannot be "
+                f"written to ONNX: each step takes operators of its own, and up to {MAX_UNROLLED} are written"
             )
         output = self.output_shape(*inputs)[-3:]
         operators = [

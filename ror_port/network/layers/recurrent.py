@@ -233,6 +233,12 @@ class Recurrent(Layer):
         return {}
 
 
+def was_multiplied(layer: Layer) -> bool:
+    """Whether its weights may be those of another hard_sigmoid, see `Layer.factors`."""
+    inner = getattr(layer, "layer", layer)
+    return HARD_SIGMOID_OF_KERAS_3 in (getattr(inner, name, "") for name in ("activation", "recurrent_activation"))
+
+
 REVERSED = ((-1,), (-(1 << 31),), (1,), (-1,))
 """Start, end, axis and step of ONNX's Slice that reverses the steps."""
 
