@@ -53,9 +53,15 @@ PADDED_BY_TENSORFLOW = [
     for case in CASES
     if case.stack == "keras-1.2.2-tensorflow-1.8.0" and "same" in case.name and case.name.endswith("-th")
     if case.family != "separable"  # which Keras 1 has on TensorFlow alone
-    if str(case.name) != "same-th"
 ]
-PADDED_ALIKE = {"same-3-by-1-th", "same-2-dilation-2-th", "same-3-dilation-2-th", "same-1-by-1-th", "same-1-by-2-th"}
+PADDED_ALIKE = {
+    "same-th",
+    "same-3-by-1-th",
+    "same-2-dilation-2-th",
+    "same-3-dilation-2-th",
+    "same-1-by-1-th",
+    "same-1-by-2-th",
+}
 """A reach of 1, or an odd one and strides of 1: Theano's 'same' is TensorFlow's there.
 
 Nothing to pad is not enough: Theano's pooling begins before the input where TensorFlow's does not.
