@@ -14,7 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance import CASES, REFUSED, THEANO, computed, error, inputs_of, opened, outputs_of, some, supported
+from conformance import (
+    CASES,
+    REFUSED,
+    THEANO,
+    computed,
+    error,
+    inputs_of,
+    may_refuse,
+    opened,
+    outputs_of,
+    refusal,
+    some,
+    supported,
+)
 from genuine_layers import Case, cases, record
 from ror_port import save, tolerances, verify
 from ror_port.check.runtimes import open_artifact
@@ -35,14 +48,8 @@ from ror_port.network.layers import (
 from ror_port.source.port import Port, load
 from ror_port.theano.twins import TWINS
 
-TO_THEANO_ALONE = "*/merge_more/cos-sequences-*"
-"""What no stock layers compute."""
-
 INEXACT = {"advanced_activations/leaky*", "advanced_activations/thresholded*", "advanced_activations/relu*"}
 """Keras 2.2 on Theano keeps these settings as float32: a float64 session has others than the configuration states."""
-
-EVEN_KERNELS = {"activation", "backwards", "dilation", "network", "same-sequences", "valid", "valid-sequences"}
-"""Records of ConvLSTM2D with such kernels, for which today's Keras has no padding as Theano's."""
 
 CERTAIN = 19
 """Theano's sigmoid of float64 is 1 beyond this (of float32, beyond 15), which is up to 6e-9 too much; the reference and
@@ -112,23 +119,6 @@ def test_every_format_brings_the_network_back(case: Case, tmp_path: Path) -> Non
                 given = {b.name: inputs[a.name] for a, b in zip(port.graph.inputs, back.graph.inputs, strict=True)}
                 limit = tolerances.FLOAT32 if rounded else tolerances.FLOAT64
                 assert error(computed(back, given), expected) <= limit, name
-
-
-def refusal(port: Port, target: Path, name: str) -> str | None:
-    """Why a network cannot be written; None once it is."""
-    try:
-        write(port, target, BY_NAME[name])
-    except UnknownNetwork as error:
-        return str(error)
-    return None
-
-
-def may_refuse(name: str, case: Case, reason: str) -> bool:
-    if name in ("onnx", "safetensors") or fnmatch(str(case), TO_THEANO_ALONE):
-        return True
-    if "even kernel" in reason:
-        return case.name.rpartition("-")[0] in EVEN_KERNELS
-    return name == "h5" and "hard_sigmoid is another function in Keras 2" in reason
 
 
 @pytest.mark.parametrize("case", PADDED_BY_TENSORFLOW, ids=str)
