@@ -30,11 +30,12 @@ MAX_UNROLLED = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class ConvLSTM2D(LSTM, Windowed):
-    """kernel: (height, width, channels, 4 · units), recurrent_kernel: (height, width, units, 4 · units).
+    """An LSTM on images, whose products with the input and with the output of the step before are convolutions.
 
     It takes (steps, height, width, channels), or (steps, channels, height, width) where it is channels_first. units:
-    the channels of its output. strides, padding, dilation_rate: of the convolution of the input. recurrent_padding: of
-    that of the output of the step before, which keeps its size: "half" or "same".
+    the channels of its output. kernel: (height, width, channels, 4 · units), recurrent_kernel: (height, width, units,
+    4 · units). strides, padding, dilation_rate: of the convolution of the input. recurrent_padding: of that of the
+    output of the step before, which keeps its size: "half" or "same".
     """
 
     rank = 2
