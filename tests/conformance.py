@@ -11,7 +11,9 @@ import pytest
 
 from genuine import relative_l2
 from genuine_layers import Case, cases, record
+from ror_port.convert.write import write
 from ror_port.errors import UnknownNetwork
+from ror_port.formats.format import BY_NAME
 from ror_port.source.port import Port, load
 
 REFUSED = {
@@ -85,3 +87,30 @@ def supported(case: Case, folder: Path) -> Port:
         return opened(case, folder)
     except UnknownNetwork as refusal:
         pytest.skip(f"refused: {str(refusal).rpartition(': ')[2]}")
+
+
+TO_THEANO_ALONE = "*/merge_more/cos-sequences-*"
+"""What no stock layers compute."""
+
+EVEN_KERNELS = {"activation", "backwards", "dilation", "network", "same-sequences", "valid", "valid-sequences"}
+"""Records of ConvLSTM2D with such kernels, for which today's Keras has no padding as Theano's."""
+
+
+def refusal(port: Port, target: Path, name: str) -> str | None:
+    """Why a network cannot be written; None once it is."""
+    try:
+        write(port, target, BY_NAME[name])
+    except UnknownNetwork as error:
+        return str(error)
+    return None
+
+
+def may_refuse(name: str, case: Case, reason: str) -> bool:
+    """Whether a format may refuse the network of a record, for a reason that it gave."""
+    if name in ("onnx", "safetensors") or fnmatch(str(case), TO_THEANO_ALONE):
+        return True
+    if "even kernel" in reason:
+        return case.name.rpartition("-")[0] in EVEN_KERNELS
+    keras_2 = "hard_sigmoid is another function in Keras 2", "no layer that turns a sequence round"
+    keras_3 = "another mask where several meet", "for sizes that vary"
+    return any(words in reason for words in (*keras_3, *(keras_2 if name == "h5" else ())))

@@ -35,10 +35,10 @@ class Stated(NamedTuple):
     """A stored architecture. layers: node → layer of the file that has its weights; frozen: nodes that are not trained.
 
     A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. together: whether
-    the weights of a nested model lie layer by layer, as in Keras 0.x. format_assumed:
-    whether the data format of some layers stands nowhere, and none of their neighbours tells it. listed: class →
-    layers, in the order of the architecture. left_open: the data format that layers were given which state none; None
-    where all of them do.
+    the weights of a nested model lie layer by layer, as in Keras 0.x. format_assumed: whether the data format of some
+    layers stands nowhere, and none of their neighbours tells it. strides_assumed: whether the strides of some stand
+    nowhere. listed: class → layers, in the order of the architecture. left_open: the data format that layers were given
+    which state none; None where all of them do.
     """
 
     graph: Graph
@@ -46,6 +46,7 @@ class Stated(NamedTuple):
     frozen: frozenset[str] = frozenset()
     together: bool = False
     format_assumed: bool = False
+    strides_assumed: bool = False
     listed: Mapping[str, Sequence[str]] = {}
     left_open: DataFormat | None = None
 
@@ -90,7 +91,8 @@ def stated_graph(
     for layer in assembly.listed(config):
         listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
     assumed = left_open is not None and assembly.format_unstated
-    return Stated(used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, listed, left_open)
+    strides = bool(assembly.session.strides_open)
+    return Stated(used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, strides, listed, left_open)
 
 
 def stored_layers(config: Json) -> list[Json]:
@@ -151,7 +153,7 @@ class Assembly:
         neighbours = _neighbours_format(config)
         usual: DataFormat = "channels_first" if theano or version == KERAS_0 else "channels_last"
         self.format_unstated = neighbours is None and data_format is None
-        self.session = Session(theano, version, data_format or neighbours or usual, [])
+        self.session = Session(theano, version, data_format or neighbours or usual, [], [])
         self.g = GraphBuilder()
         self.outputs: dict[str, Shape] = {}
         self.layers: dict[str, str] = {}

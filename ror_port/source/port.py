@@ -621,6 +621,7 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         backend,
         *([ordering] if ordering else []),
         *([unstated] if unstated else []),
+        *([provenance.STRIDES] if stated is not None and stated.strides_assumed else []),
         *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *understood.facts,
         *padding.facts,

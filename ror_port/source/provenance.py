@@ -155,6 +155,9 @@ RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divides by", "BatchNorm epsilon", 
 PADDING, UNSTATED = "padding", "data format of layers that state none"
 
 
+STRIDES = Fact("strides of ConvLSTM2D", "1", "assumed", "Keras 1 writes none, and takes 1 when it loads such a file")
+
+
 def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:
     """What a fact could be instead of what is assumed, as far as genuine files are known to differ in it."""
     if fact.basis != "assumed":

@@ -174,6 +174,9 @@ class Bidirectional(Layer):
         return replace(self.layer, go_backwards=not self.layer.go_backwards)
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        if len(inputs[0]) != 2:
+            kind = type(self.layer).__name__
+            raise ValueError(f"a Bidirectional around a {kind}, of values of shape {inputs[0]}, is not supported")
         shape = self.layer.output_shape(*inputs)
         return MERGES[self.merge_mode].output_shape(shape, shape)
 
