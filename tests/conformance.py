@@ -111,6 +111,10 @@ def may_refuse(name: str, case: Case, reason: str) -> bool:
         return True
     if "even kernel" in reason:
         return case.name.rpartition("-")[0] in EVEN_KERNELS
-    keras_2 = "hard_sigmoid is another function in Keras 2", "no layer that turns a sequence round"
+    keras_2 = (
+        "hard_sigmoid is another function in Keras 2",
+        "no layer that turns a sequence round",
+        "takes its initial state in another form",
+    )
     keras_3 = "another mask where several meet", "for sizes that vary"
     return any(words in reason for words in (*keras_3, *(keras_2 if name == "h5" else ())))

@@ -153,6 +153,11 @@ def _ensure_keras_2_can(model: keras_config.Model) -> None:
     for layer in model.layers:
         config = layer.config.get("layer", layer)
         config = config["config"] if isinstance(config, dict) else layer.config
+        if not layer.merges and any(len(call) > 1 for call in layer.calls):
+            raise UnknownNetwork(
+                f"{layer.name}: Keras 3, which reads this format too, takes its initial state in another form than "
+                "Keras 2; write .keras"
+            )
         if layer.class_name == "Flip":
             raise UnknownNetwork(f"{layer.name}: Keras 2 has no layer that turns a sequence round; write .keras")
         if "hard_sigmoid" in (config.get("activation"), config.get("recurrent_activation")):

@@ -41,6 +41,7 @@ class ConvLSTM2D(LSTM, Windowed):
     rank = 2
     keras = ("ConvLSTM2D",)
     units_are_called = ("filters", "nb_filter")
+    states = ()
 
     kernel_size: Sizes
     strides: Sizes = (1, 1)
@@ -51,11 +52,14 @@ class ConvLSTM2D(LSTM, Windowed):
     @classmethod
     def _settings(cls, settings: Settings) -> dict[str, Any]:
         """Keras 1 writes no strides, and takes 1 when it loads the file; each gate has weights of its own there."""
+        found = super()._settings(settings)
+        if found["return_state"]:
+            raise settings.refuse("return_state is not supported")
         keras_1 = "nb_filter" in settings.config
         if keras_1 and "subsample" not in settings.config:
             settings.session.strides_open.append(settings.where)
         return {
-            **super()._settings(settings),
+            **found,
             "separate": keras_1,
             "kernel_size": kernel_size(Conv2D, settings),
             "strides": settings.sizes(cls.rank, "strides", "subsample", default=1),
