@@ -15,10 +15,6 @@ from ror_port.errors import UnknownNetwork
 from ror_port.source.port import Port, load
 
 REFUSED = {
-    "*/recurrent*/*": "recurrent layers",
-    "*/embedding/*": "Embedding",
-    "*/masking*/*": "masks",
-    "*/wrappers/*": "TimeDistributed and Bidirectional",
     "*/conv_lstm*/*": "ConvLSTM2D",
     "*/normalization_modes/*": "statistics of the batch at hand",
 }

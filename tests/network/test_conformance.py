@@ -83,11 +83,15 @@ def as_certain(port: Port, inputs: dict[str, np.ndarray], outputs: list[np.ndarr
 
 @pytest.mark.parametrize("case", some(9), ids=str)
 def test_every_format_brings_the_network_back(case: Case, tmp_path: Path) -> None:
-    """Written, read again by ror-port, and computed by the reference from there: the same to rounding of float64."""
+    """Written, read again by ror-port, and computed by the reference from there: the same to rounding of float64.
+
+    Weights that today's Keras needs multiplied, for its other hard_sigmoid, are rounded to float32 in the file.
+    """
     found = record(case)
     with supported(case, tmp_path) as port:
         inputs = inputs_of(port, found.inputs)
         expected = computed(port, inputs)
+        multiplied = any(p.layer.factors(p.role) for p in port.graph.parameters)
         for name in ("keras", "h5", "weights", "safetensors", "onnx"):
             target = tmp_path / f"out{BY_NAME[name].suffix}"
             try:
@@ -97,7 +101,9 @@ def test_every_format_brings_the_network_back(case: Case, tmp_path: Path) -> Non
                 continue
             with load(target) as back:
                 given = {b.name: inputs[a.name] for a, b in zip(port.graph.inputs, back.graph.inputs, strict=True)}
-                assert error(computed(back, given), expected) <= tolerances.FLOAT64, name
+                rounded = multiplied and name in ("keras", "h5", "weights")
+                most = tolerances.FLOAT32 if rounded else tolerances.FLOAT64
+                assert error(computed(back, given), expected) <= most, name
 
 
 @pytest.mark.parametrize("case", PADDED_BY_TENSORFLOW, ids=str)
