@@ -61,6 +61,13 @@ REFUSED = [
     ('*theano*', 'merge_more/multiply-broadcast-*', 'no axis is repeated that Theano does not know to be 1'),
     ('*', 'separable/separable1d-causal-*', 'Conv1D only'),
     ('*theano*', 'normalization/small-epsilon-*', 'Theano wants 1e-5, and float32(1e-5) is less'),
+    ('*', 'lengths/flatten-*', 'needs every size'),
+    ('*', 'lengths/prelu-th', 'needs every size'),
+    (KERAS_1, 'lengths/reshape-*', 'adds to a size that is None'),
+    (KERAS_1, 'lengths/pixels-*', 'adds to a size that is None'),
+    (KERAS_1, 'lengths/cropping2d-*', 'subtracts from a size that is None'),
+    ('keras-2*theano*', 'lengths/conv-causal-*', 'adds to a size that is None'),
+    ('keras-2*theano*', 'lengths/padding-*', 'adds to a size that is None'),
     (KERAS_1, 'activation/selu-*', 'from Keras 2.0.6 on'),
     (KERAS_1, 'activation/exponential-*', 'from Keras 2.2.3 on'),
 ]
@@ -1545,6 +1552,121 @@ def volumes(to):
                     orderings=BOTH if padding == 'valid' else TH)
             to.line('transpose-%s-strides' % padding, Volume(2, 3, 2),
                     Spec('Conv3DTranspose', 2, 3, padding=padding, strides=(1, 2, 2)), orderings=TH)
+
+
+def filling(*sizes):
+    """Inputs with these sizes, one after the other, where a shape leaves them open."""
+    def inputs(seed, shape, number):
+        return values(seed, shape)
+    inputs.sizes = sizes
+    return inputs
+
+
+@family
+def lengths(to):
+    """Sizes that vary: sequences of any length, images of any height and width."""
+    steps = (None, 3)
+    for padding in ('valid', 'same') + (('causal',) if KERAS_2 else ('full',)):
+        for kernel, strides in ((2, 1), (3, 1), (2, 2), (3, 2), (4, 2), (4, 3)):
+            settings = {'strides': strides} if strides > 1 else {}
+            for length in (7, 8) if strides == 2 and padding == 'same' else (7,):
+                to.line('conv-%s-%d-by-%d-of-%d' % (padding, kernel, strides, length), steps,
+                        Spec('Conv1D', 4, kernel, padding=padding, **settings), orderings=TH, inputs=filling(length))
+        if padding != 'full':
+            to.line('conv-%s-dilation' % padding, steps, Spec('Conv1D', 4, 2, padding=padding, dilation_rate=3),
+                    orderings=TH, inputs=filling(8))
+    for kind in ('MaxPooling1D', 'AveragePooling1D'):
+        short = kind[:3].lower()
+        for padding in ('valid', 'same'):
+            for size, strides in ((2, 2), (2, 1), (3, 1), (3, 2), (5, 3)):
+                for length in (7, 8) if padding == 'same' and size > 2 else (8,):
+                    to.line('%s-%s-%d-by-%d-of-%d' % (short, padding, size, strides, length), steps,
+                            Spec(kind, size, padding=padding, strides=strides), orderings=TH, inputs=filling(length))
+    for kind in ('GlobalMaxPooling1D', 'GlobalAveragePooling1D'):
+        to.line(kind.lower(), steps, Spec('Conv1D', 4, 2), Spec(kind), Spec('Dense', 2), orderings=TH,
+                inputs=filling(7))
+    to.line('padding', steps, Spec('ZeroPadding1D', 2), orderings=TH, inputs=filling(4))
+    to.line('upsampling', steps, Spec('UpSampling1D', 2), orderings=TH, inputs=filling(4))
+    for cropping in ((1, 2), (0, 2), (2, 0)):
+        to.line('cropping-%s' % text(cropping), steps, Spec('Cropping1D', cropping), orderings=TH, inputs=filling(6))
+    to.line('normalization', steps, Spec('BatchNormalization'), Spec('Activation', 'softmax'), orderings=TH,
+            inputs=filling(4))
+    to.line('prelu-shared', steps, Spec('Conv1D', 4, 2), Spec('PReLU', shared_axes=[1]), orderings=TH,
+            inputs=filling(4))
+    to.line('permute', steps, Spec('Permute', (2, 1)), orderings=TH, inputs=filling(4))
+    to.line('reshape', (None, 6), Spec('Reshape', (-1, 2)), Spec('Conv1D', 4, 2), orderings=TH, inputs=filling(4))
+    if KERAS_2:
+        to.line('dense', steps, Spec('Dense', 4, activation='tanh'), Spec('Dense', 2), orderings=TH, inputs=filling(4))
+        to.line('separable', steps, Spec('SeparableConv1D', 4, 3), orderings=TH, inputs=filling(6))
+    for kind in ('Add', 'Maximum'):
+        to.add(kind.lower(), lambda kind=kind: joined([steps] * 2, Spec(kind)), orderings=TH, inputs=filling(4, 4))
+    to.add('concat-features', lambda: joined([steps, (None, 2)], Spec('Concatenate', 2)), orderings=TH,
+           inputs=filling(4, 4))
+    to.add('concat-steps', lambda: joined([steps] * 2, Spec('Concatenate', 1)), orderings=TH, inputs=filling(4, 6))
+    to.add('attention', attention, orderings=TH, inputs=filling(6, 4))
+    for length in (9, 14):
+        to.add('text-of-%d' % length, gated_text, orderings=TH, inputs=filling(length))
+    image = Image(None, None)
+    for rows, columns in ((7, 8), (10, 5)):
+        suffix = '-of-%dx%d' % (rows, columns)
+        to.line('classifier' + suffix, image, Spec('Conv2D', 3, 3, strides=2, padding='same', activation='relu'),
+                Spec('BatchNormalization', axis=1 if ordering() == 'th' else 3),
+                Spec('MaxPooling2D', (3, 3), strides=(2, 2), padding='same'), Spec('Conv2D', 4, 2),
+                Spec('GlobalAveragePooling2D'), Spec('Dense', 3), functional=True, inputs=filling(rows, columns))
+        to.line('pixels' + suffix, image, Spec('Conv2D', 4, (3, 2), padding='same'), Spec('Reshape', (-1, 2)),
+                functional=True, inputs=filling(rows, columns))
+    for rows, columns in ((8, 12), (12, 4)):
+        to.add('u-net-of-%dx%d' % (rows, columns), u_net_of_any_size, inputs=filling(rows, columns))
+    to.line('other-ordering', Image(None, None, given=other), Spec('ZeroPadding2D', ((1, 2), (0, 3)), ordering=other),
+            Spec('Conv2D', 3, (2, 3), ordering=other), Spec('MaxPooling2D', (2, 1), ordering=other),
+            inputs=filling(5, 4))
+    to.line('one-side', Image(None, 5), Spec('Conv2D', 3, 2), Spec('AveragePooling2D', (2, 2)), inputs=filling(6))
+    to.line('cropping2d', image, Spec('Cropping2D', ((1, 2), (0, 1))), Spec('Conv2D', 3, 2), inputs=filling(6, 4))
+    to.line('volume', Volume(None, None, None), Spec('Conv3D', 3, 2), Spec('MaxPooling3D', (1, 2, 2)),
+            Spec('GlobalMaxPooling3D'), orderings=TH, inputs=filling(3, 5, 4))
+    if KERAS_2:
+        for padding in ('valid', 'same'):
+            to.line('deconvolution-' + padding, image, Spec('Conv2DTranspose', 3, (3, 1), strides=2, padding=padding),
+                    orderings=TH, inputs=filling(3, 4))
+    to.add('shared', two_of_any_length, orderings=TH, inputs=filling(7, 5))
+    to.line('flatten', steps, Spec('Flatten'), orderings=TH, inputs=filling(4))
+    to.line('prelu', steps, Spec('PReLU'), orderings=TH, inputs=filling(4))
+
+
+def attention():
+    """Every step of one sequence looks at all steps of another."""
+    query, keys = L.Input((None, 3)), L.Input((None, 3))
+    scores = Spec('Activation', 'softmax')(Spec('Dot', pair(2, 2))(query, keys))
+    return model_of([query, keys], [Spec('Dot', pair(2, 1))(scores, keys)])
+
+
+def gated_text():
+    """Convolutions of growing reach, summed, with gates."""
+    entry = L.Input((None, 3))
+    way = Spec('Conv1D', 4, 1)(entry)
+    for rate in (1, 2):
+        value = Spec('Conv1D', 4, 3, padding='same', dilation_rate=rate, activation='tanh')(way)
+        gate = Spec('Conv1D', 4, 3, padding='same', dilation_rate=rate, activation='sigmoid')(way)
+        way = Spec('Add')(way, Spec('Multiply')(value, gate))
+    return model_of([entry], [Spec('Conv1D', 2, 1)(Spec('MaxPooling1D', 2)(way))])
+
+
+def u_net_of_any_size():
+    axis = channel_axis()
+    entry = L.Input(shape_of(Image(None, None)))
+    one = Spec('Conv2D', 3, 3, padding='same', activation='relu')(entry)
+    two = Spec('Conv2D', 4, 3, padding='same', activation='relu')(Spec('MaxPooling2D', (2, 2))(one))
+    low = Spec('Conv2D', 4, 2, padding='same')(Spec('MaxPooling2D', (2, 2))(two))
+    up = Spec('Concatenate', axis)(Spec('UpSampling2D', (2, 2))(low), two)
+    up = Spec('Concatenate', axis)(Spec('UpSampling2D', (2, 2))(up), one)
+    return model_of([entry], [Spec('Conv2D', 2, 1, activation='sigmoid')(up)])
+
+
+def two_of_any_length():
+    """One network looks at two sequences, each of its own length."""
+    shared = sequential((None, 3), Spec('Conv1D', 4, 2, activation='relu'), Spec('GlobalMaxPooling1D'))
+    first, second = L.Input((None, 3)), L.Input((None, 3))
+    return model_of([first, second], [Spec('Dense', 2)(Spec('Concatenate', 1)(shared(first), shared(second)))])
 
 
 @family

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ror_port.check.classification import IMAGES, seeded_inputs
 from ror_port.check.progress import SILENT, Progress
 from ror_port.errors import UsageError, system_limit
+from ror_port.layout import extent
 from ror_port.source import port as source
 from ror_port.source.port import Inputs, Port
 from ror_port.source.provenance import Given
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts f
     from ror_port.check.expectation import Effect
     from ror_port.check.verify import Verification
     from ror_port.formats.format import Dtype, Format
-    from ror_port.layout import DataFormat, Shape
+    from ror_port.layout import DataFormat, Extent
 
 
 @contextmanager
@@ -40,7 +41,8 @@ class Written:
     sha256: of a file; of a folder, of its files' hashes in the order of their names. verification: its comparison
     with the reference, or why it was not run; None where none was asked for. effects: what would change if the facts
     that are assumed were otherwise, the largest first. certificate: where it was written, if it was asked for.
-    opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch.
+    opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch; None for a
+    size that varies.
     """
 
     path: Path
@@ -51,7 +53,7 @@ class Written:
     effects: tuple[Effect, ...] = ()
     certificate: Path | None = None
     opened: str = ""
-    inputs: Mapping[str, Shape] = field(default_factory=dict)
+    inputs: Mapping[str, Extent] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -169,7 +171,7 @@ def save(
         made.bytes,
         made.sha256,
         opened=_opening(port, target, kind),
-        inputs={node.name: node.shape for node in graph.inputs},
+        inputs={node.name: extent(node.shape) for node in graph.inputs},
     )
     return check.added_to(written) if check else written
 

@@ -229,7 +229,7 @@ def explain(
     whether behind a softmax; tolerances: of each. A mistake explains a difference when what is left of it lies within
     the tolerances. Where several do, the one that leaves least.
     """
-    port = expectation.port
+    port = expectation.port.sized(expectation.arrays)  # how much a mistake pads with depends on the sizes
     case = Case(port, expectation.tensors, expectation.arrays)
     before = expectation.compare(scores, softmax)
     if all(difference.relative_l2 <= limit for difference, limit in zip(before, tolerances, strict=True)):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # a command that prints none of these does not import them
     from ror_port.check.recheck import Recheck
     from ror_port.check.verify import Verification
     from ror_port.formats.checkpoint import Checkpoint
-    from ror_port.source.description import Described, Description, Extent, Refusal
+    from ror_port.layout import Extent
+    from ror_port.source.description import Described, Description, Refusal
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ class Account:
             if written.certificate:
                 yield f"wrote {printable(written.certificate)} and the same as a page"
             yield f"open it with {printable(written.opened)}"
-            shapes = (f"{name} (batch, {', '.join(map(str, shape))})" for name, shape in written.inputs.items())
+            shapes = (
+                f"{name} (batch, {', '.join('?' if size is None else str(size) for size in shape)})"
+                for name, shape in written.inputs.items()
+            )
             yield f"  its inputs: {'; '.join(shapes)}"
 
     def _verified(self, found: Verification) -> Iterator[str]:

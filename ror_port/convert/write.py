@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ror_port.convert import stage as output
 from ror_port.convert import way_back
+from ror_port.convert.remainders import remainders
 from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
@@ -93,11 +94,19 @@ def write(
     ledger = Ledger()
     with output.atomic_output(target) as stage:
         stated = port.statement() if back is None else way_back.statement(port, back)
+        precision = dtype or format.dtype or port.dtype
         if back is None and port.family is None:
             stated["graph"] = to_json(graph)
-        if len(json.dumps(stated, indent=2)) > limits.MAX_CONFIG_BYTES // 4 * 3:  # the longest form there is of it
-            stated.pop("original", None)
-        precision = dtype or format.dtype or port.dtype
+        multiplied = [p for p in port.canonical_graph.parameters if format.stock and p.layer.factors(p.role)]
+        if multiplied:
+            stated["multiplied"] = {p.name: "gates by 6/5, as their hard_sigmoid is Keras 3's" for p in multiplied}
+        kept = stated.pop("original", None)
+        if kept is not None:  # whole, or at least without what only rounding took, where there is room
+            steps = remainders((p, port.canonical(p).array()) for p in multiplied) if precision == port.dtype else {}
+            for carried in ({**kept, "remainders": steps}, kept) if steps else (kept,):
+                if _is_short({**stated, "original": carried}):
+                    stated["original"] = carried
+                    break
         original = way_back.original(back) if back is not None else None
         contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn, original)
         format.write(stage, contents)
@@ -106,6 +115,11 @@ def write(
         check(stage)
         port.checkpoint.check_unchanged()
     return Output(str(target), format.name, size(target), sha256(target))
+
+
+def _is_short(stated: Mapping[str, Any]) -> bool:
+    """Whether a statement can be read again, in the longest form that there is of it."""
+    return len(json.dumps(stated, indent=2)) <= limits.MAX_CONFIG_BYTES // 4 * 3
 
 
 def _scaled(parameter: Parameter, arranged: Arranged) -> Arranged:

@@ -33,7 +33,7 @@ from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.engine import bind, laid_out
 from ror_port.mapping.software import KERAS_2, KERAS_3, snake_case
-from ror_port.network.layers import GRU, LSTM, Bidirectional, Layer, SimpleRNN, TimeDistributed
+from ror_port.network.layers import GRU, LSTM, Bidirectional, ConvLSTM2D, Layer, SimpleRNN, TimeDistributed
 from ror_port.network.layers.recurrent import Recurrent
 from ror_port.safety import limits
 from ror_port.safety.archive import open_archive
@@ -254,7 +254,7 @@ def _places(container: h5g.GroupID, kind: str, path: Path) -> dict[str, h5g.Grou
     return found
 
 
-_RECURRENT = {snake_case(kind.keras[0]) for kind in (SimpleRNN, GRU, LSTM)}
+_RECURRENT = {snake_case(kind.keras[0]) for kind in (SimpleRNN, GRU, LSTM, ConvLSTM2D)}
 _WRAPPERS = {"time_distributed": ("layer",), "bidirectional": ("forward_layer", "backward_layer")}
 """Class in a path → the layers within."""
 

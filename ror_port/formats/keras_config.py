@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ror_port.errors import UnknownNetwork
+from ror_port.layout import Extent, extent
 from ror_port.mapping.software import KERAS_3
 from ror_port.network.graph import Graph
 
@@ -19,7 +20,7 @@ class Tensor(NamedTuple):
 
     layer: str
     call: int
-    shape: tuple[int | None, ...]
+    shape: Extent
 
 
 class Layer(NamedTuple):
@@ -29,7 +30,7 @@ class Layer(NamedTuple):
     name: str
     config: Mapping[str, Any]
     calls: list[tuple[Tensor, ...]]
-    shape: tuple[int | None, ...]
+    shape: Extent
     merges: bool
 
 
@@ -51,13 +52,13 @@ def model(graph: Graph, dtype: str) -> Model:
     for node in graph:
         name = names[node.owner]
         call = calls[name] = calls.get(name, -1) + 1
-        tensors[node.name] = Tensor(name, call, (None, *node.shape))
+        tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)))
     for node in graph.keras_order:
         name = names[node.owner]
         if name not in layers:
             layer = node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
-            layers[name] = Layer(layer.class_name, name, config, [], (None, *node.shape), node.layer.merges)
+            layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
         if node.inputs:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
@@ -123,7 +124,6 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
 
     def entry(layer: Layer) -> dict[str, Any]:
         config = dict(layer.config)
-        operation = layer.class_name == "Flip"
         if layer.class_name == "InputLayer":
             config["batch_shape"] = config.pop("batch_input_shape")
         nodes: list[dict[str, Any]] = []
@@ -131,17 +131,17 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
             tensors = [tensor(t, config["dtype"]) for t in call]
             nodes.append({"args": [tensors] if layer.merges else tensors, "kwargs": {}})
         shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
-        known = shapes if layer.merges else shapes[:1]
-        build = {"build_config": {"input_shape": known if layer.merges else known[0]}} if known and not operation else {}
-        return {
-            "module": OPERATIONS if operation else "keras.layers",
+        build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes else {}
+        made = {
+            "module": "keras.layers",
             "class_name": layer.class_name,
-            "config": {"name": layer.name, "axis": config["axis"]} if operation else config,
+            "config": config,
             "registered_name": None,
             **build,
             "name": layer.name,
             "inbound_nodes": nodes,
         }
+        return _operation(made) if layer.class_name == "Flip" else made
 
     inputs, outputs = _ends(model.inputs), _ends(model.outputs)
     shapes = [list(t.shape) for t in model.inputs]
@@ -160,8 +160,14 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
     }
 
 
-OPERATIONS = "keras.src.ops.numpy"
-"""Where Keras 3 says that its operations are which are no layers."""
+def _operation(layer: dict[str, Any]) -> dict[str, Any]:
+    """As Keras 3 states an operation that is no layer: it has no precision, and nothing to build."""
+    config = {name: value for name, value in layer["config"].items() if name != "dtype"}
+    return {
+        **{k: v for k, v in layer.items() if k != "build_config"},
+        "module": "keras.src.ops.numpy",
+        "config": config,
+    }
 
 
 def _ends(tensors: Iterable[Tensor]) -> list[list[Any]]:

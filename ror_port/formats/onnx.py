@@ -23,7 +23,7 @@ from ror_port.formats.checkpoint import Checkpoint, StoredTensor
 from ror_port.formats.format import Contents
 from ror_port.formats.json_text import json_object
 from ror_port.formats.pytorch import PREPROCESSING, layers
-from ror_port.layout import Array, Shape
+from ror_port.layout import VARIES, Array, Shape
 from ror_port.mapping.convention import ONNX_CONVENTION
 from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import ONNX
@@ -46,7 +46,8 @@ def write(path: Path, contents: Contents) -> None:
     entries = bind(ONNX_CONVENTION, graph.parameters)
 
     def value(node: Node) -> Any:
-        return helper.make_tensor_value_info(node.name, element, ["batch", *node.shape])
+        sizes = [f"{node.name}/size{n}" if size is VARIES else size for n, size in enumerate(node.shape, 1)]
+        return helper.make_tensor_value_info(node.name, element, ["batch", *sizes])
 
     model = helper.make_model(
         helper.make_graph(

@@ -17,6 +17,7 @@ from ror_port.mapping import weights
 from ror_port.mapping.weights import Weight
 from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization, Concatenate, Conv2D, Dense, Input, Layer, Softmax
+from ror_port.network.layers.recurrent import Recurrent
 
 _VARIABLE_SUFFIX = re.compile(r"(?:_\d+)?:\d+$")
 """TensorFlow ends the name of a variable in ``:0``, or ``_1:0`` for the second of its name."""
@@ -101,8 +102,13 @@ class Software:
 
 
 def by_order(shapes: Sequence[Shape]) -> tuple[type[Layer], tuple[str, ...]] | None:
-    """The kind of a layer and the roles of its weights, told by their order and numbers of axes, or None."""
+    """The kind of a layer and the roles of its weights, told by their order and numbers of axes, or None.
+
+    A ConvLSTM2D and a SeparableConv2D have as many: neither is told.
+    """
     for kind in weights.KINDS:
+        if issubclass(kind, Recurrent):
+            continue
         rows = weights.of_layer(kind)
         for roles in (tuple(rows), tuple(role for role in rows if role not in weights.OPTIONAL)):
             if shapes and [len(rows[role].axes) for role in roles] == [len(shape) for shape in shapes]:

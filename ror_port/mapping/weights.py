@@ -19,6 +19,7 @@ from ror_port.network.layers import (
     Conv2DTranspose,
     Conv3D,
     Conv3DTranspose,
+    ConvLSTM2D,
     Dense,
     DepthwiseConv1D,
     DepthwiseConv2D,
@@ -104,6 +105,9 @@ WEIGHTS = tuple(
             ("recurrent_kernel", "", False, "U", "recurrent_kernel", "1", "recurrent_kernel", "recurrent_kernel"),
             ("bias",             "", False, "b", "bias",             "2", "bias",             "bias"),
         )),
+        (ConvLSTM2D,         "kernel",           "HWIO",  True,  "W",                "kernel",           "0", "kernel",       "kernel"),
+        (ConvLSTM2D,         "recurrent_kernel", "HWIO",  True,  "U",                "recurrent_kernel", "1", "recurrent_kernel", "recurrent_kernel"),
+        (ConvLSTM2D,         "bias",             "O",     False, "b",                "bias",             "2", "bias",         "bias"),
     )
 )  # fmt: skip
 

@@ -127,3 +127,61 @@ class LSTM(Recurrent):
         i, f, c, o = (x + h @ self.recurrent_kernel).chunk(4, -1)
         cell = self.recurrent_activation(f) * cell + self.recurrent_activation(i) * self.activation(c)
         return self.recurrent_activation(o) * self.activation(cell), cell
+
+
+class ConvLSTM2D(nn.Module):
+    """(batch, steps, channels, height, width) → (batch, filters, …), with return_sequences (batch, steps, filters, …).
+
+    An LSTM whose products are convolutions. Kernels lie as those of ``nn.Conv2d``: (4 · filters, channels, height,
+    width). padding, recurrent_padding: zeros around an image of the input, and around the output of the step before:
+    left, right, above, below.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel_size: tuple[int, int],
+        activation: Callable[[Tensor], Tensor],
+        recurrent_activation: Callable[[Tensor], Tensor],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        padding: tuple[int, ...] = (0, 0, 0, 0),
+        recurrent_padding: tuple[int, ...],
+        dilation: tuple[int, int] = (1, 1),
+        use_bias: bool = True,
+        return_sequences: bool = False,
+        go_backwards: bool = False,
+    ) -> None:
+        super().__init__()
+        self.filters, self.activation, self.recurrent_activation = filters, activation, recurrent_activation
+        self.stride, self.dilation = stride, dilation
+        self.padding, self.recurrent_padding = padding, recurrent_padding
+        self.return_sequences, self.go_backwards = return_sequences, go_backwards
+        self.kernel = nn.Parameter(torch.empty(4 * filters, channels, *kernel_size))
+        self.recurrent_kernel = nn.Parameter(torch.empty(4 * filters, filters, *kernel_size))
+        self.bias = nn.Parameter(torch.zeros(4 * filters)) if use_bias else None
+        nn.init.xavier_uniform_(self.kernel)
+        nn.init.orthogonal_(self.recurrent_kernel)
+
+    def projected(self, x: Tensor) -> Tensor:
+        """The convolution of the input, of all steps at once."""
+        images = nn.functional.pad(x.flatten(0, 1), self.padding)
+        sums = nn.functional.conv2d(images, self.kernel, self.bias, self.stride, dilation=self.dilation)
+        return sums.unflatten(0, x.shape[:2])
+
+    def step(self, x: Tensor, h: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        h = nn.functional.pad(h, self.recurrent_padding)
+        i, f, c, o = (x + nn.functional.conv2d(h, self.recurrent_kernel)).chunk(4, 1)
+        cell = self.recurrent_activation(f) * cell + self.recurrent_activation(i) * self.activation(c)
+        return self.recurrent_activation(o) * self.activation(cell), cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.projected(x)
+        h = cell = torch.zeros_like(x[:, 0, : self.filters])
+        outputs = []
+        steps = range(x.shape[1])
+        for t in reversed(steps) if self.go_backwards else steps:
+            h, cell = self.step(x[:, t], h, cell)
+            outputs.append(h)
+        return torch.stack(outputs, 1) if self.return_sequences else h

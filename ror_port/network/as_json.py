@@ -12,8 +12,9 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ror_port.errors import NotACheckpoint, quote
+from ror_port.layout import VARIES, extent, of_extent
 from ror_port.network.graph import Graph, GraphBuilder
-from ror_port.network.layers import LAYERS, Layer
+from ror_port.network.layers import LAYERS, Input, Layer
 from ror_port.network.layers.settings import MAX_LENGTH
 
 _BY_NAME = {layer.__name__: layer for layer in LAYERS}
@@ -35,6 +36,8 @@ def to_json(graph: Graph) -> dict[str, Any]:
 def _stated(layer: Layer) -> dict[str, Any]:
     """A layer, and those within it."""
     settings = {setting.name: getattr(layer, setting.name) for setting in fields(layer)}
+    if isinstance(layer, Input):
+        settings = {"shape": extent(layer.shape)}
     return {
         "layer": type(layer).__name__,
         "settings": {name: _stated(v) if isinstance(v, Layer) else v for name, v in settings.items()},
@@ -49,8 +52,11 @@ def from_json(stated: Mapping[str, Any], where: str) -> Graph:
             kind, name = _BY_NAME[node["layer"]], node["name"]
             if not isinstance(name, str) or name in g.nodes:
                 raise ValueError(f"{quote(str(name))} is no name for a node")
-            layer = _layer(kind, node["settings"])
-            if (len(node["inputs"]) == 0) is not (kind.__name__ == "Input"):
+            settings = node["settings"]
+            if kind is Input:  # of all settings its shape alone may have sizes that vary
+                settings = {**settings, "shape": of_extent(tuple(settings["shape"]))}
+            layer = _layer(kind, settings)
+            if (len(node["inputs"]) == 0) is not (kind is Input):
                 raise ValueError(f"{quote(name)} has {len(node['inputs'])} inputs")
             g.add(name, layer, *node["inputs"], shares=node.get("shares"))
         outputs = stated["outputs"]
@@ -92,7 +98,7 @@ def _value(value: Any, hint: Any, where: str) -> Any:
     elif (
         (hint is NoneType and value is None)
         or (hint is bool and isinstance(value, bool))
-        or (hint is int and type(value) is int and abs(value) < MAX_LENGTH)
+        or (hint is int and (value is VARIES or (type(value) is int and abs(value) < MAX_LENGTH)))
         or (hint is str and isinstance(value, str))
     ):
         return value

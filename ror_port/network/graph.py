@@ -1,6 +1,7 @@
 """A network as data: nodes, each a layer with its inputs. The one form that every source and every target goes through.
 
-Shapes are without the batch, in the order of axes of the graph itself, which is that of its source. Parameters are
+Shapes are without the batch, in the order of axes of the graph itself, which is that of its source; sizes of inputs,
+and what follows from them, may vary. Parameters are
 canonical whatever that order: kernels of a cross-correlation, axes (height, width, in, out) for a convolution and
 (in, out) for Dense, whose rows follow the graph's own order of flattening.
 """
@@ -13,7 +14,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ror_port.errors import UnknownNetwork
-from ror_port.layout import Shape
+from ror_port.layout import Shape, varies
 from ror_port.network.layers import Dense, Input, Layer, Softmax
 from ror_port.network.layers.layer import Mask
 
@@ -254,6 +255,8 @@ class GraphBuilder:
         shape = layer.output_shape(*shapes)
         layer, mask = layer.bound(*shapes).masked(name, *(self.nodes[source].mask for source in inputs))
         parameters = tuple(Parameter(name, layer, role, size) for role, size in layer.weights(*shapes).items())
+        if unknown := next((p.role for p in parameters if varies(p.shape)), None):
+            raise ValueError(f"the {unknown} of inputs of shape {shapes[0]} has sizes that vary")
         if shares is not None and parameters:
             owned = self.nodes[shares].parameters
             if [(p.role, p.shape) for p in owned] != [(p.role, p.shape) for p in parameters]:

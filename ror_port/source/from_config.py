@@ -435,14 +435,14 @@ class Assembly:
         if place.times >= limits.MAX_AXES:
             raise UnsafeFile(f"{where}: TimeDistributed more than {limits.MAX_AXES} deep")
         settings = Settings("TimeDistributed", wrapper["config"], self.session, where)
-        layer = settings.get("layer")
-        if not _is_layer(layer):
+        layer = within(wrapper)
+        if layer is None:
             raise self.broken(f"layer {quote(name)}: what it wraps is no layer")
+        settings.read.add("layer")
         settings.finish()
         place = place._replace(times=place.times + 1)
         if layer["class_name"] not in MODELS:
-            named = {**layer, "name": name, "config": {**layer["config"], "name": name}}
-            return self._call(named, number, inputs, place, shared)
+            return self._call(layer, number, inputs, place, shared)
         again = f"@{number + 1}" if number else ""
         prefix = f"{place.prefix}{name}{again}/"
         inside = place._replace(prefix=prefix, owner=place.owner or name, depth=place.depth + 1)
@@ -508,6 +508,15 @@ def _is_layer(layer: Any) -> bool:
     return isinstance(config, dict) or (isinstance(config, list) and layer["class_name"] in MODELS)
 
 
+def within(wrapper: Json) -> Json | None:
+    """The layer or model in a TimeDistributed; a layer under the name of what is around it, and frozen with it."""
+    layer = wrapper["config"].get("layer")
+    if not _is_layer(layer) or layer["class_name"] in MODELS:
+        return layer if _is_layer(layer) else None
+    name = stated_name(wrapper)
+    return {**layer, "name": name, "config": {**layer["config"], "name": name}}
+
+
 def stated_name(layer: Json) -> str | None:
     config = layer["config"]
     name = layer.get("name", config.get("name") if isinstance(config, dict) else None)
@@ -528,7 +537,12 @@ def listed_tensors(stated: Any) -> list[Any]:
 
 def _keras_3_tensors(node: Json, where: str, name: str) -> list[Any]:
     args, kwargs = node.get("args"), node.get("kwargs")
-    idle = kwargs is None or (isinstance(kwargs, dict) and kwargs.items() <= {"mask": None, "training": None}.items())
+    idle = kwargs is None or (
+        isinstance(kwargs, dict)
+        and kwargs.keys() <= {"mask", "training"}
+        and kwargs.get("mask") is None
+        and kwargs.get("training") in (None, False)
+    )
     if not isinstance(args, list) or len(args) != 1 or not idle:
         raise UnknownNetwork(f"{where}: layer {quote(name)} is called with arguments that are not supported")
     tensors = args[0] if isinstance(args[0], list) else args

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
-from ror_port.layout import DataFormat
+from ror_port.layout import DataFormat, varies
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.software import Software, by_order
@@ -47,7 +47,9 @@ def as_recognised(
     given: Given,
     data_format: DataFormat,
 ) -> Paired:
-    """The family's network, unless an architecture is stated that is another one."""
+    """The family's network, unless an architecture is stated that is another one; a family has images of one size."""
+    if stated is not None and any(varies(node.shape) for node in stated.graph.inputs):
+        return Paired(None, stated.graph, {}, f"{found.family.name} but for this: sizes of its input vary", (), {})
     family = _sized(checkpoint, found, stated, given)
     if stated is None:
         rate = provenance.number(

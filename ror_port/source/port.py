@@ -25,7 +25,7 @@ from ror_port.errors import (
 )
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredTensor
-from ror_port.layout import BLOCK_BYTES, SAME, Arranged, Array, DataFormat
+from ror_port.layout import BLOCK_BYTES, SAME, Arranged, Array, DataFormat, Shape, fits, varies
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, torch_names
 from ror_port.network.as_json import from_json
@@ -35,6 +35,7 @@ from ror_port.network.layers import BatchNormalization
 from ror_port.network.layers.settings import DATA_FORMATS
 from ror_port.network.layers.spatial import Padding
 from ror_port.network.relayout import Relayout, relayout
+from ror_port.network.sizes import sized
 from ror_port.source import original, provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph, stated_name, stored_layers
@@ -265,9 +266,21 @@ class Port:
         for node in nodes:
             if problem := _misfit(found[node.name].shape, node.shape, node.name):
                 raise UsageError(problem, argument)
+        if any(varies(node.shape) for node in nodes):
+            try:
+                sized(self.channels_last.graph, [array.shape[1:] for array in found.values()])
+            except ValueError as error:
+                shapes = ", ".join(str(array.shape) for array in found.values())
+                raise UsageError(f"{shapes}: the network takes no inputs of these sizes ({error})", argument) from None
         if len({len(array) for array in found.values()}) > 1:
             raise UsageError("batches of several lengths", argument)
         return found
+
+    def sized(self, inputs: Mapping[str, Array]) -> Port:
+        """The port of the same network for inputs of these sizes alone, as `inputs` gives them: none varies."""
+        axes = self.channels_last
+        shapes = [axes.value(n.name).inverse.shape(inputs[n.name].shape)[1:] for n in self.graph.inputs]
+        return replace(self, graph=sized(self.graph, shapes))
 
     def alternatives(self) -> Iterator[tuple[Alternative, Port]]:
         """What the facts that are assumed could be instead, each with the port of the same file under it.
@@ -352,15 +365,15 @@ def _numbers(given: Any, argument: str) -> Array:
     return array
 
 
-def _misfit(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> str:
+def _misfit(shape: Shape, expected: Shape, name: str) -> str:
     """What is wrong with the shape of what an input is given, where something is. expected: without the batch."""
-    if shape[1:] == expected and shape[0]:
+    if fits(shape[1:], expected) and shape[0]:
         return ""
     what = "images" if len(expected) == 3 else name
     problem = f"{shape}; {what} (batch, {', '.join(map(str, expected))}) are expected"
-    if shape == expected:
+    if fits(shape, expected):
         return f"{problem}: give one as images[None]" if len(expected) == 3 else f"{problem}, with the batch in front"
-    if len(expected) == 3 and shape[1:] == (expected[2], *expected[:2]):
+    if len(expected) == 3 and fits(shape[1:], (expected[2], *expected[:2])):
         return f"{problem}, with the channels last: images.transpose(0, 2, 3, 1)"
     return problem
 

@@ -17,6 +17,7 @@ from ror_port.network.layers import Input
 from ror_port.network.layers.layer import Mask
 from ror_port.theano import (  # noqa: F401  (they are the twins)
     activation,
+    conv_recurrent,
     convolution,
     core,
     local,

@@ -41,6 +41,9 @@ TO_THEANO_ALONE = "*/merge_more/cos-sequences-*"
 INEXACT = {"advanced_activations/leaky*", "advanced_activations/thresholded*", "advanced_activations/relu*"}
 """Keras 2.2 on Theano keeps these settings as float32: a float64 session has others than the configuration states."""
 
+EVEN_KERNELS = {"activation", "backwards", "dilation", "network", "same-sequences", "valid", "valid-sequences"}
+"""Records of ConvLSTM2D with such kernels, for which today's Keras has no padding as Theano's."""
+
 CERTAIN = 19
 """Theano's sigmoid of float64 is 1 beyond this (of float32, beyond 15), which is up to 6e-9 too much; the reference and
 today's software do not follow it there."""
@@ -50,6 +53,7 @@ PADDED_BY_TENSORFLOW = [
     for case in CASES
     if case.stack == "keras-1.2.2-tensorflow-1.8.0" and "same" in case.name and case.name.endswith("-th")
     if case.family != "separable"  # which Keras 1 has on TensorFlow alone
+    if str(case.name) != "same-th"
 ]
 PADDED_ALIKE = {"same-3-by-1-th", "same-2-dilation-2-th", "same-3-dilation-2-th", "same-1-by-1-th", "same-1-by-2-th"}
 """A reach of 1, or an odd one and strides of 1: Theano's 'same' is TensorFlow's there.
@@ -85,25 +89,40 @@ def as_certain(port: Port, inputs: dict[str, np.ndarray], outputs: list[np.ndarr
 def test_every_format_brings_the_network_back(case: Case, tmp_path: Path) -> None:
     """Written, read again by ror-port, and computed by the reference from there: the same to rounding of float64.
 
-    Weights that today's Keras needs multiplied, for its other hard_sigmoid, are rounded to float32 in the file.
+    Keras is given products of weights, for its other hard_sigmoid, that are rounded as the file's own numbers are.
     """
     found = record(case)
     with supported(case, tmp_path) as port:
         inputs = inputs_of(port, found.inputs)
         expected = computed(port, inputs)
-        multiplied = any(p.layer.factors(p.role) for p in port.graph.parameters)
+        multiplied = any(p.layer.factors(p.role) for p in port.canonical_graph.parameters)
         for name in ("keras", "h5", "weights", "safetensors", "onnx"):
             target = tmp_path / f"out{BY_NAME[name].suffix}"
-            try:
-                write(port, target, BY_NAME[name])
-            except UnknownNetwork:
-                assert name in ("onnx", "safetensors") or fnmatch(str(case), TO_THEANO_ALONE)
+            rounded = multiplied and name not in ("onnx", "safetensors")
+            if reason := refusal(port, target, name):
+                assert may_refuse(name, case, reason)
                 continue
             with load(target) as back:
                 given = {b.name: inputs[a.name] for a, b in zip(port.graph.inputs, back.graph.inputs, strict=True)}
-                rounded = multiplied and name in ("keras", "h5", "weights")
-                most = tolerances.FLOAT32 if rounded else tolerances.FLOAT64
-                assert error(computed(back, given), expected) <= most, name
+                limit = tolerances.FLOAT32 if rounded else tolerances.FLOAT64
+                assert error(computed(back, given), expected) <= limit, name
+
+
+def refusal(port: Port, target: Path, name: str) -> str | None:
+    """Why a network cannot be written; None once it is."""
+    try:
+        write(port, target, BY_NAME[name])
+    except UnknownNetwork as error:
+        return str(error)
+    return None
+
+
+def may_refuse(name: str, case: Case, reason: str) -> bool:
+    if name in ("onnx", "safetensors") or fnmatch(str(case), TO_THEANO_ALONE):
+        return True
+    if "even kernel" in reason:
+        return case.name.rpartition("-")[0] in EVEN_KERNELS
+    return name == "h5" and "hard_sigmoid is another function in Keras 2" in reason
 
 
 @pytest.mark.parametrize("case", PADDED_BY_TENSORFLOW, ids=str)

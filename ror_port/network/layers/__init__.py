@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ror_port.network.layers.activation import ELU, Activation, ReLU, Rescaling, Softmax
+from ror_port.network.layers.conv_recurrent import ConvLSTM2D
 from ror_port.network.layers.convolution import (
     Conv1D,
     Conv2D,
@@ -70,7 +71,7 @@ LAYERS: tuple[type[Layer], ...] = (
     ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D, Cropping2D, Cropping3D,
     UpSampling1D, UpSampling2D, UpSampling3D,
     BatchNormalization, UnitNormalization,
-    Embedding, Masking, SimpleRNN, GRU, LSTM, Reverse, TimeDistributed, Bidirectional,
+    Embedding, Masking, SimpleRNN, GRU, LSTM, ConvLSTM2D, Reverse, TimeDistributed, Bidirectional,
     Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Cosine, Merge,
 )  # fmt: skip
 """Every kind of layer that a stored architecture may hold."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ror_port.errors import UnknownNetwork, shown
-from ror_port.layout import DataFormat, Shape
+from ror_port.layout import VARIES, DataFormat, Shape
 from ror_port.network.layers.activation import Rescaling
 from ror_port.network.layers.core import Reshape
 from ror_port.network.layers.layer import (
@@ -135,7 +135,8 @@ class Concatenate(Layer):
         axis = axis_of(self.axis, inputs[0]) - 1
         if len({(*shape[:axis], *shape[axis + 1 :]) for shape in inputs}) != 1:
             raise ValueError(f"cannot concatenate values of shapes {inputs} along axis {axis + 1}")
-        return (*inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :])
+        sizes = [shape[axis] for shape in inputs]
+        return (*inputs[0][:axis], VARIES if VARIES in sizes else sum(sizes), *inputs[0][axis + 1 :])
 
     def bound(self, *inputs: Shape) -> Self:
         return replace(self, axis=axis_of(self.axis, inputs[0]))

@@ -34,6 +34,8 @@ class Recurrent(Layer):
     onnx_gates: ClassVar[tuple[str, ...]]
     """In ONNX' order."""
 
+    units_are_called: ClassVar[tuple[str, ...]] = ("units", "output_dim")
+
     onnx_functions: ClassVar[tuple[str, ...]] = ("recurrent_activation", "activation")
     """The settings that are ONNX' activations, in its order."""
 
@@ -61,7 +63,7 @@ class Recurrent(Layer):
                 raise settings.refuse(f"{name} is not supported")
         way = settings.choice("consume_less", choices=("cpu", "mem", "gpu"), default="gpu")
         return {
-            "units": settings.integer("units", "output_dim"),
+            "units": settings.integer(*cls.units_are_called),
             "activation": function_named(settings, settings.get("activation", default="linear")),
             "use_bias": settings.flag("use_bias", default=True),
             "return_sequences": settings.flag("return_sequences", default=False),
@@ -83,12 +85,16 @@ class Recurrent(Layer):
             raise ValueError(f"a value of shape {inputs[0]} is no sequence")
         return (inputs[0][0], self.units) if self.return_sequences else (self.units,)
 
-    def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
-        shapes: dict[str, Shape] = {
-            "kernel": (inputs[0][-1], self.units),
+    def of_a_gate(self, shape: Shape) -> Mapping[str, Shape]:
+        """Role → shape, of the weights of a gate; shape: of the input."""
+        return {
+            "kernel": (shape[-1], self.units),
             "recurrent_kernel": (self.units, self.units),
             **({"bias": (self.units,)} if self.use_bias else {}),
         }
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
+        shapes = self.of_a_gate(inputs[0])
         if self.separate:
             return {f"{role}_{gate}": shape for gate in self.kept for role, shape in shapes.items()}
         return {role: (*shape[:-1], shape[-1] * len(self.gates)) for role, shape in shapes.items()}

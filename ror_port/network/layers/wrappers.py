@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
 
 from ror_port.errors import UnknownNetwork
-from ror_port.layout import DataFormat, Shape
+from ror_port.layout import DataFormat, Shape, varies
 from ror_port.network.layers.activation import Softmax
 from ror_port.network.layers.core import Dense, Flatten
 from ror_port.network.layers.layer import (
@@ -113,22 +113,26 @@ class TimeDistributed(Layer):
         return KerasLayer("TimeDistributed", {"layer": _as_json(self.layer)})
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
-        steps, *shape = inputs[0]
-        code = self.layer.to_torch(tuple(shape))
+        code = self.layer.to_torch(inputs[0][1:])
         call = code.call.replace("{x}", "{x}.flatten(0, 1)").replace("{0}", "{0}.flatten(0, 1)")
-        return code._replace(call=f"{call}.unflatten(0, (-1, {steps}))")
+        return code._replace(call=f"{call}.unflatten(0, {{x}}.shape[:2])")
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
-        steps, *shape = inputs[0]
+        shape = inputs[0][1:]
+        result = self.layer.output_shape(shape)
+        if varies((*shape, *result)):
+            raise ValueError("a size that varies, other than that of the steps, within a TimeDistributed")
         within = [
             operator._replace(takes=tuple(_behind_one(name) for name in operator.takes))
-            for operator in self.layer.to_onnx(tuple(shape))
+            for operator in self.layer.to_onnx(shape)
         ]
-        result = (-1, steps, *self.layer.output_shape(tuple(shape)))
+        end = len(within)
         return [
             OnnxOperator("Reshape", constants=[(-1, *shape)]),
             *within,
-            OnnxOperator("Reshape", constants=[result]),
+            OnnxOperator("Shape", {"start": 0, "end": 2}, takes=("0",)),
+            OnnxOperator("Concat", {"axis": 0}, constants=[result]),
+            OnnxOperator("Reshape", takes=(f"#{end}", f"#{end + 2}")),
         ]
 
 
