@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from ror_port.check.classification import IMAGES, seeded_inputs
 from ror_port.check.progress import SILENT, Progress
 from ror_port.errors import UsageError, system_limit
-from ror_port.layout import extent
 from ror_port.source import port as source
 from ror_port.source.port import Inputs, Port
 from ror_port.source.provenance import Given
@@ -163,15 +162,13 @@ def save(
             check=check or no_check,
             progress=lambda parameters, count: progress.track(parameters, count, "converting"),
         )
-    back = port.returned if kind.command == "to-theano" else None
-    graph = back.graph if back is not None else port.relayout(kind.data_format or data_format).graph
     written = Written(
         target,
         made.format,
         made.bytes,
         made.sha256,
         opened=_opening(port, target, kind),
-        inputs={node.name: extent(node.shape) for node in graph.inputs},
+        inputs=made.inputs,
     )
     return check.added_to(written) if check else written
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import Contents, Dtype, Format, Settings
-from ror_port.layout import Arranged, DataFormat
+from ror_port.formats.json_text import indented_length
+from ror_port.layout import Arranged, DataFormat, Extent, extent
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
 from ror_port.safety import limits
@@ -40,12 +40,16 @@ def no_progress(parameters: Parameters, _: int) -> Parameters:
 
 
 class Output(NamedTuple):
-    """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names."""
+    """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names.
+
+    inputs: name → shape of what its network takes, without the batch.
+    """
 
     path: str
     format: str
     bytes: int
     sha256: str
+    inputs: Mapping[str, Extent]
 
 
 def write(
@@ -114,12 +118,13 @@ def write(
             ledger.compare(stage, stated.get("graph"))
         check(stage)
         port.checkpoint.check_unchanged()
-    return Output(str(target), format.name, size(target), sha256(target))
+    inputs = {node.name: extent(node.shape) for node in graph.inputs}
+    return Output(str(target), format.name, size(target), sha256(target), inputs)
 
 
 def _is_short(stated: Mapping[str, Any]) -> bool:
     """Whether a statement can be read again, in the longest form that there is of it."""
-    return len(json.dumps(stated, indent=2)) <= limits.MAX_CONFIG_BYTES // 4 * 3
+    return indented_length(stated) <= limits.MAX_CONFIG_BYTES // 4 * 3
 
 
 def _scaled(parameter: Parameter, arranged: Arranged) -> Arranged:

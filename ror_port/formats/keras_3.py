@@ -321,13 +321,27 @@ def write_archive(path: Path, contents: Contents) -> None:
     """
     model = keras_config.model(contents.graph, contents.dtype)
     metadata = {"keras_version": KERAS_VERSION, "ror_port": contents.stated}
-    with path.open("wb") as disk, zipfile.ZipFile(disk, "w") as archive:
+    with _Disk(path.open("wb", buffering=0)) as disk, zipfile.ZipFile(disk, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_METADATA), json.dumps(metadata))
         archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(model, "model")))
         with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member, path.open("r+b") as place:
-            # HDF5 seeks, a member cannot: it writes to the disk, and the member is given what lies there.
+            # HDF5 seeks, a member cannot: it writes to the disk, and the member is given what lies there, to sum it up.
             disk.flush()
             place.seek(disk.tell())
             _write_weights(place, contents)
             place.seek(disk.tell())
+            disk.written = True
             shutil.copyfileobj(place, member, BLOCK)
+            disk.written = False
+
+
+class _Disk(io.BufferedWriter):
+    """A file of which a part is written by another: while `written`, what is there already is passed over."""
+
+    written = False
+
+    def write(self, content: Any, /) -> int:
+        if not self.written:
+            return super().write(content)
+        self.seek(len(content), os.SEEK_CUR)
+        return len(content)

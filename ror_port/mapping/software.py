@@ -9,7 +9,7 @@ import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal
 
 from ror_port.layout import DataFormat, Shape
@@ -106,14 +106,21 @@ def by_order(shapes: Sequence[Shape]) -> tuple[type[Layer], tuple[str, ...]] | N
 
     A ConvLSTM2D and a SeparableConv2D have as many: neither is told.
     """
+    return _by_axes().get(tuple(map(len, shapes)))
+
+
+@cache
+def _by_axes() -> dict[tuple[int, ...], tuple[type[Layer], tuple[str, ...]]]:
+    """Numbers of axes of weights → the first kind of layer that has such, and their roles."""
+    found: dict[tuple[int, ...], tuple[type[Layer], tuple[str, ...]]] = {}
     for kind in weights.KINDS:
         if issubclass(kind, Recurrent):
             continue
         rows = weights.of_layer(kind)
         for roles in (tuple(rows), tuple(role for role in rows if role not in weights.OPTIONAL)):
-            if shapes and [len(rows[role].axes) for role in roles] == [len(shape) for shape in shapes]:
-                return kind, roles
-    return None
+            if roles:
+                found.setdefault(tuple(len(rows[role].axes) for role in roles), (kind, roles))
+    return found
 
 
 def snake_case(class_name: str) -> str:

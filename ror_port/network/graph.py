@@ -148,9 +148,12 @@ class Graph:
 
     def map(self, change: Callable[[Layer], Layer]) -> Graph:
         """The same nodes with other layers: `change` is given each and returns the one that takes its place."""
+        layers = [change(node.layer) for node in self.nodes]
+        if all(layer == node.layer for layer, node in zip(layers, self.nodes, strict=True)):
+            return self
         g = GraphBuilder(list(self.taps))
-        for node in self.nodes:
-            g.add_like(node, change(node.layer), *node.inputs)
+        for node, layer in zip(self.nodes, layers, strict=True):
+            g.add_like(node, layer, *node.inputs)
         return g.finish(*self.outputs)
 
     def renamed(self, names: Mapping[str, str]) -> Graph:
@@ -185,9 +188,16 @@ class Graph:
         return any(not mask <= set(reader.mask) or self.shows_masked_steps(reader.name) for reader in readers)
 
     def _of_today(self, keras: bool) -> Graph:
+        composed = {
+            node.name
+            for node in self.nodes
+            if node.layer.is_composed(keras, bool(node.mask) and self.shows_masked_steps(node.name))
+        }
+        if not composed:
+            return self
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            if node.layer.is_composed(keras, self.shows_masked_steps(node.name)):
+            if node.name in composed:
                 node.layer.in_parts(_Replacement(g, node), *node.inputs)
             else:
                 g.add_like(node, node.layer, *node.inputs)

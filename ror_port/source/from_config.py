@@ -35,7 +35,8 @@ class Stated(NamedTuple):
 
     A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. format_assumed:
     whether the data format of some layers stands nowhere, and none of their neighbours tells it. listed: class →
-    layers, in the order of the architecture.
+    layers, in the order of the architecture. left_open: the data format that layers were given which state none; None
+    where all of them do.
     """
 
     graph: Graph
@@ -43,6 +44,7 @@ class Stated(NamedTuple):
     frozen: frozenset[str] = frozenset()
     format_assumed: bool = False
     listed: Mapping[str, Sequence[str]] = {}
+    left_open: DataFormat | None = None
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
         """Layer of the file → parameters in the order in which Keras keeps them: first those that are trained."""
@@ -76,11 +78,12 @@ def stated_graph(
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
-    assumed = bool(assembly.session.left_open) and assembly.format_unstated
+    left_open = assembly.session.data_format if assembly.session.left_open else None
     listed: dict[str, list[str]] = {}
     for layer in assembly.listed(config):
         listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
-    return Stated(used, layers, frozenset(assembly.frozen), assumed, listed)
+    assumed = left_open is not None and assembly.format_unstated
+    return Stated(used, layers, frozenset(assembly.frozen), assumed, listed, left_open)
 
 
 def stored_layers(config: Json) -> list[Json]:

@@ -50,7 +50,7 @@ def as_recognised(
     """The family's network, unless an architecture is stated that is another one; a family has images of one size."""
     if stated is not None and any(varies(node.shape) for node in stated.graph.inputs):
         return Paired(None, stated.graph, {}, f"{found.family.name} but for this: sizes of its input vary", (), {})
-    family = _sized(checkpoint, found, stated, given)
+    family = _sized(checkpoint, found, stated, given, data_format)
     if stated is None:
         rate = provenance.number(
             checkpoint.stated_network.get("dropout", 0.0), f"{checkpoint.path}: {checkpoint.stated_where}"
@@ -152,7 +152,9 @@ def data_formats(stated: Stated | None, origin: provenance.Origin, theano: bool)
     return tuple(sorted(found)) if found else provenance.orderings(origin.software, origin.version, theano)
 
 
-def _sized(checkpoint: Checkpoint, found: Recognition, stated: Stated | None, given: Given) -> Family:
+def _sized(
+    checkpoint: Checkpoint, found: Recognition, stated: Stated | None, given: Given, data_format: DataFormat
+) -> Family:
     """The recognised network for images of the size that is given or stated; its Dense layer must still fit."""
     family = found.family
     shape = family.input_shape
@@ -166,7 +168,7 @@ def _sized(checkpoint: Checkpoint, found: Recognition, stated: Stated | None, gi
     sized = replace(family, input_shape=shape)
     size = _sizes(shape)
     try:
-        graph = sized.graph()
+        graph = sized.graph(data_format)
     except ValueError as error:
         raise UnknownNetwork(f"{checkpoint.path}: {family.name} takes no images of {size}: {error}") from None
     if [parameter.shape for parameter in graph.parameters] != [p.shape for p in found.graph.parameters]:

@@ -49,7 +49,7 @@ from ror_port.source.pairing import (
     ensure_unswapped,
     layer_count,
 )
-from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, alternatives
+from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, Settled, alternatives
 from ror_port.source.recognise import Recognition, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -154,6 +154,8 @@ class Port:
 
     def relayout(self, data_format: DataFormat) -> Relayout:
         """The canonical graph with its images in a data format, and what that changes of its weights."""
+        if data_format == "channels_last" and self.canonical_graph is self.graph:
+            return self.channels_last
         return relayout(self.canonical_graph, data_format)
 
     def parameters(self, moved: Relayout | None = None) -> Iterator[tuple[Parameter, Array]]:
@@ -594,12 +596,15 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
     family = understood.family
     padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, padded)
     by_name = found.by_name if isinstance(found, Recognition) and origin.software is KERAS_1 else None
-    norm, as_stored = (
-        provenance.batch_norm(
-            checkpoint, padding.graph, family, origin, each, stated=stated is not None, by_name=by_name
+
+    def normed(given: Given) -> Settled:
+        return provenance.batch_norm(
+            checkpoint, padding.graph, family, origin, given, stated=stated is not None, by_name=by_name
         )
-        for each in (given, replace(given, epsilon=None))
-    )
+
+    norm = as_stored = normed(given)
+    if given.epsilon is not None:
+        as_stored = normed(replace(given, epsilon=None))
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", as_stored.graph)
     states = stated is not None and not checkpoint.writer
@@ -658,26 +663,22 @@ def _unstated(
     convention: Convention,
     given: Given,
 ) -> Fact | None:
-    """The data format of layers that state none, where others do; None where there are no such layers.
+    """The data format of layers that state none, where others do; None where it makes no difference.
 
-    They are found by reading the architecture under both.
+    That is found by reading the architecture under the other one.
     """
     if stated is None or stated.format_assumed or given.ordering or checkpoint.config is None or checkpoint.writer:
         return None
-    graphs: dict[str, Graph | None] = {}
-    for ordering in ORDERINGS.values():
-        try:
-            other = _stated(checkpoint, theano, version, replace(given, ordering=ordering))
-            assert other is not None
-            as_stated(checkpoint, other, convention, "")
-            graphs[ordering] = other.graph
-        except RorPortError:
-            graphs[ordering] = None
-    alike = [name for name, graph in graphs.items() if graph is not None and graph.nodes == stated.graph.nodes]
-    if len(alike) != 1:
+    if stated.left_open is None:
         return None
-    (taken,) = alike
-    if None in graphs.values():
+    taken, (other,) = ORDERINGS[stated.left_open], ORDERINGS.keys() - {stated.left_open}
+    try:
+        otherwise = _stated(checkpoint, theano, version, replace(given, ordering=ORDERINGS[other]))
+        assert otherwise is not None
+        as_stated(checkpoint, otherwise, convention, "")
+    except RorPortError:
         return Fact(provenance.UNSTATED, taken, "inferred", "the shapes fit under no other")
+    if otherwise.graph.nodes == stated.graph.nodes:
+        return None
     evidence = "that of the first layer that states one"
     return Fact(provenance.UNSTATED, taken, "assumed", evidence, "--source-ordering")

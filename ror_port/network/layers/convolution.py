@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Self
 
 from ror_port.errors import quote
@@ -36,7 +37,7 @@ class Windowed(Spatial):
         if not self.dilation_rate:
             object.__setattr__(self, "dilation_rate", (1,) * self.rank)
 
-    @property
+    @cached_property
     def reach(self) -> Sizes:
         """The size of the kernel, dilation included."""
         return tuple((size - 1) * rate + 1 for size, rate in zip(self.kernel_size, self.dilation_rate, strict=True))
