@@ -116,5 +116,8 @@ def may_refuse(name: str, case: Case, reason: str) -> bool:
         "no layer that turns a sequence round",
         "takes its initial state in another form",
     )
-    keras_3 = "another mask where several meet", "for sizes that vary"
-    return any(words in reason for words in (*keras_3, *(keras_2 if name == "h5" else ())))
+    if "another mask where several meet" in reason:
+        return case.family == "masks" and case.name.startswith(("apart-", "merged-"))
+    if "for sizes that vary" in reason:
+        return case.family == "lengths"
+    return name == "h5" and any(words in reason for words in keras_2)

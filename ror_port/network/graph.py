@@ -209,8 +209,9 @@ class Graph:
         """Whether what a node gives where a step does not count reaches an output, or a layer that takes no mask."""
         if name in self.outputs:
             return True
+        mask = set(self[name].mask)
         readers = [reader for reader in self.readers[name] if not getattr(reader.layer, "has_mask", False)]
-        return any(not reader.mask or self.shows_masked_steps(reader.name) for reader in readers)
+        return any(not mask <= set(reader.mask) or self.shows_masked_steps(reader.name) for reader in readers)
 
     def _of_today(self, keras: bool) -> Graph:
         composed = {

@@ -316,6 +316,8 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
     has_mask: bool = field(default=False, kw_only=True)
 
     def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        if any(masks) and self.data_format == "channels_first":
+            raise ValueError("the mean of a masked sequence in channels_first, which Keras confuses, is not supported")
         return replace(self, has_mask=bool(masks[0])), ()
 
     def to_torch(self, *inputs: Shape) -> TorchCode:

@@ -69,8 +69,11 @@ class TimeDistributed(Layer):
         return replace(self, layer=self.layer.fitted(stored, inputs[0][1:]))
 
     def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        kind = type(self.layer).__name__
         if any(masks) and (hasattr(self.layer, "has_mask") or isinstance(self.layer, TimeDistributed)):
-            raise ValueError(f"a {type(self.layer).__name__} within a TimeDistributed with a mask is not supported")
+            raise ValueError(f"a {kind} within a TimeDistributed with a mask is not supported")
+        if self.layer.masked(name, ())[1]:
+            raise ValueError(f"a {kind} that makes a mask is not supported within a TimeDistributed")
         return self, joint(*masks)
 
     @property
@@ -188,6 +191,10 @@ class Bidirectional(Layer):
     @property
     def backward(self) -> Recurrent:
         return replace(self.layer, go_backwards=not self.layer.go_backwards)
+
+    @property
+    def has_mask(self) -> bool:
+        return self.layer.has_mask
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(inputs[0]) != 2:
