@@ -424,7 +424,7 @@ class Assembly:
         )
         where = f"{self.where}: layer {quote(name)}"
         use = _Use(name, number, place._replace(frozen=frozen), shared, where)
-        if layer["class_name"] == "TimeDistributed":
+        if layer["class_name"] == "TimeDistributed" and self.session.version != KERAS_0:
             return self._over_time(layer, number, inputs, place._replace(frozen=frozen), shared)
         if layer["class_name"] in MODELS:
             inside = _Place(use.node("/"), place.owner or name, frozen, place.depth + 1, place.times)
