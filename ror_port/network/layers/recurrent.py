@@ -195,10 +195,10 @@ class Recurrent(Layer):
                 raise UnknownNetwork(f"a {type(self).__name__} with the activation {name} cannot be written to ONNX")
         spellings = [FUNCTIONS[name] for name in names]
         found: dict[str, object] = {"activations": [spelling.onnx for spelling in spellings]}
-        for key in ("alpha", "beta"):
-            numbers = [s.attributes[key] for s in spellings if key in s.attributes]
-            if numbers:
-                found[f"activation_{key}"] = numbers
+        for key in ("alpha", "beta"):  # the first function that has one takes the first number, and so on
+            numbers = [{**ONNX_DEFAULTS.get(s.onnx, {}), **s.attributes}.get(key) for s in spellings]
+            if stated := [number for number in numbers if number is not None]:
+                found[f"activation_{key}"] = stated
         return found
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
@@ -282,6 +282,9 @@ REVERSED = ((-1,), (-(1 << 31),), (1,), (-1,))
 ONNX_KINDS = {"SimpleRNN": "RNN", "GRU": "GRU", "LSTM": "LSTM"}
 ONNX_FUNCTIONS = {"Relu", "Tanh", "Sigmoid", "HardSigmoid", "Elu", "Softsign", "Softplus"}
 """What the recurrent operators of ONNX take, with the defaults that the plain operators have."""
+
+ONNX_DEFAULTS: Mapping[str, Mapping[str, float]] = {"Elu": {"alpha": 1.0}}
+"""Numbers that a function takes and its spelling leaves out."""
 
 
 def torch_function(name: str) -> str:
