@@ -16,7 +16,7 @@ from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
 from ror_port.layout import DataFormat, Shape
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
-from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, Input, Layer, Softmax
+from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, ConvLSTM2D, Input, Layer, Softmax
 from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.layers.sequence import Reverse
 from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Settings
@@ -572,7 +572,7 @@ class Assembly:
             if turned != same:
                 raise settings.refuse("a backward layer with settings of its own is not supported")
         (inner, *rest) = self.parts(layer, settings.where)
-        if not isinstance(inner, Recurrent) or rest:
+        if not isinstance(inner, Recurrent) or isinstance(inner, ConvLSTM2D) or rest:
             raise settings.refuse(f"a Bidirectional around a {quote(layer['class_name'])} is not supported")
         mode = settings.get("merge_mode", default="concat")
         if mode is not None:

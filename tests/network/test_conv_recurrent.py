@@ -180,7 +180,13 @@ def test_masks_and_a_bidirectional_are_refused() -> None:
     shape = {"batch_input_shape": first["config"].pop("batch_input_shape")}
     masking = {"class_name": "Masking", "config": {"name": "masking", "mask_value": 0.0, **shape}}
     both = {"class_name": "Bidirectional", "config": {"name": "both", "layer": first, "merge_mode": "concat", **shape}}
-    for layers, reason in (([masking, first], "a ConvLSTM2D with a mask"), ([both], "a Bidirectional around a")):
+    apart = {"class_name": "Bidirectional", "config": {**both["config"], "merge_mode": None}}
+    bidirectional = "a Bidirectional around a"
+    for layers, reason in (
+        ([masking, first], "a ConvLSTM2D with a mask"),
+        ([both], bidirectional),
+        ([apart], bidirectional),
+    ):
         with pytest.raises(UnknownNetwork, match=reason):
             stated_graph({"class_name": "Sequential", "config": {"name": "n", "layers": layers}}, {}, **KERAS_2)
 
