@@ -462,6 +462,8 @@ class Assembly:
             len(sources) not in (1, 1 + states) if not part.merges else len(sources) < 2
         ):
             raise self.broken(f"layer {quote(use.name)} has {len(sources)} inputs")
+        if states and len(sources) > 1 and self.session.version >= (3,) and self.g.nodes[sources[0]].mask:
+            raise UnknownNetwork(f"{use.where}: Keras 3 applies no mask in a layer that is given its initial state")
         first = use.owner(suffix if owner is None else owner)
         try:
             for _ in range(use.place.times):
