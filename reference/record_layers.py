@@ -153,10 +153,11 @@ def weight(variable, shape, seed):
 
 
 def make_inputs(model, name, maker):
-    made = []
+    made, left_open = [], iter(getattr(maker, 'sizes', ()))
     for number, tensor in enumerate(model.inputs):
         sizes = list(K.int_shape(tensor) if hasattr(K, 'int_shape') else tensor._keras_shape)
-        shape = [BATCH if sizes[0] is None else sizes[0]] + [STEPS if size is None else size for size in sizes[1:]]
+        shape = [BATCH if sizes[0] is None else sizes[0]]
+        shape += [next(left_open, STEPS) if size is None else size for size in sizes[1:]]
         made.append(maker('%s/input/%d' % (name, number), tuple(shape), number))
     return made
 

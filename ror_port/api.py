@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts f
     from ror_port.check.expectation import Effect
     from ror_port.check.verify import Verification
     from ror_port.formats.format import Dtype, Format
-    from ror_port.layout import DataFormat, Shape
+    from ror_port.layout import DataFormat, Extent
 
 
 @contextmanager
@@ -40,7 +40,9 @@ class Written:
     sha256: of a file; of a folder, of its files' hashes in the order of their names. verification: its comparison
     with the reference, or why it was not run; None where none was asked for. effects: what would change if the facts
     that are assumed were otherwise, the largest first. certificate: where it was written, if it was asked for.
-    opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch.
+    opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch; None for a
+    size that varies. multiplied: names of the weights that are 6/5 of the file's, since the hard_sigmoid of Keras 3 is
+    less steep than that of Keras 1 and 2.
     """
 
     path: Path
@@ -51,7 +53,8 @@ class Written:
     effects: tuple[Effect, ...] = ()
     certificate: Path | None = None
     opened: str = ""
-    inputs: Mapping[str, Shape] = field(default_factory=dict)
+    inputs: Mapping[str, Extent] = field(default_factory=dict)
+    multiplied: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -61,6 +64,7 @@ class Written:
             "sha256": self.sha256,
             "opened": self.opened,
             "inputs": dict(self.inputs),
+            "multiplied": list(self.multiplied),
         }
 
 
@@ -161,15 +165,14 @@ def save(
             check=check or no_check,
             progress=lambda parameters, count: progress.track(parameters, count, "converting"),
         )
-    back = port.returned if kind.command == "to-theano" else None
-    graph = back.graph if back is not None else port.relayout(kind.data_format or data_format).graph
     written = Written(
         target,
         made.format,
         made.bytes,
         made.sha256,
         opened=_opening(port, target, kind),
-        inputs={node.name: node.shape for node in graph.inputs},
+        inputs=made.inputs,
+        multiplied=made.multiplied,
     )
     return check.added_to(written) if check else written
 

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Any
 
 from ror_port.errors import MissingExtra
@@ -94,6 +93,8 @@ def _ensure_installed(module: str, name: str, extra: str) -> None:
 
 def _remedy(extra: str) -> str:
     """The command that installs an extra, whether ror-port was installed from an index or from a checkout."""
+    from importlib import metadata  # a third of what starting takes, and needed where something is missing
+
     try:
         stated = metadata.requires("ror-port") or []
     except metadata.PackageNotFoundError:  # run from a checkout that was not installed

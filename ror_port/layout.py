@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, cast
 
 import numpy as np
 
@@ -27,11 +27,59 @@ BLOCK_BYTES = 1 << 20
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
+"""Sizes of the axes; `VARIES` stands for one that is another from use to use."""
+
+Extent = tuple[int | None, ...]
+"""A shape as JSON and Keras have it: None for a size that varies, or that is not known."""
 DataFormat = Literal["channels_last", "channels_first"]
 """Where the channels of an image, a volume or a sequence are among its axes, in Keras' words."""
 
 Axes = tuple[int, ...]
 """A permutation: axis i of the result is axis ``axes[i]`` of the argument, as in `numpy.transpose`."""
+
+
+class Varying:
+    """The kind of `VARIES`. Nothing can be computed with it: whatever needs a number fails, and says so.
+
+    It is no int, so that no library takes it for one, and equals nothing but itself.
+    """
+
+    def __repr__(self) -> str:
+        return "?"
+
+    def __reduce__(self) -> str:
+        return "VARIES"  # a copy is the same object
+
+    def _is_no_number(self, *_: object) -> NoReturn:
+        raise ValueError("does not take sizes that vary")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = __abs__ = _is_no_number
+    __floordiv__ = __rfloordiv__ = __truediv__ = __rtruediv__ = __mod__ = __rmod__ = __pow__ = _is_no_number
+    __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __int__ = __float__ = __index__ = _is_no_number
+
+
+VARIES = cast(int, Varying())
+"""A size that is another from use to use: the length of a sequence, the height and width of an image."""
+
+
+def varies(shape: Shape) -> bool:
+    """Whether any of the sizes does."""
+    return any(size is VARIES for size in shape)
+
+
+def extent(shape: Shape) -> Extent:
+    return tuple(None if size is VARIES else size for size in shape)
+
+
+def of_extent(sizes: Extent) -> Shape:
+    return tuple(VARIES if size is None else size for size in sizes)
+
+
+def fits(shape: Shape, expected: Shape) -> bool:
+    """Whether a shape is the expected one, in which sizes may vary."""
+    if len(shape) != len(expected):
+        return False
+    return all(wanted is VARIES or wanted == size for size, wanted in zip(shape, expected, strict=True))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy as np
 from genuine import FIXTURES, recipe
 
 LAYERS = FIXTURES / "layers"
+APPLICATIONS = FIXTURES / "applications"
 
 
 class Case(NamedTuple):

@@ -17,6 +17,7 @@ from genuine import DIGITS
 from ror_port import frameworks, tolerances
 from ror_port.errors import BadValues, MissingExtra, NotACheckpoint, OutputError, ParityError, RorPortError, UsageError
 from ror_port.formats.format import FORMATS, chosen
+from ror_port.layout import Arranged
 from ror_port.source.port import Port
 
 
@@ -38,10 +39,11 @@ def disturb(monkeypatch, scale: float) -> None:
     genuine_canonical, rng = Port.canonical, np.random.default_rng(0)
 
     def canonical(self, parameter):
-        array = genuine_canonical(self, parameter)
-        if parameter.role == "kernel":
-            return array * (1 + scale * rng.standard_normal(array.shape)).astype(array.dtype)
-        return array
+        arranged = genuine_canonical(self, parameter)
+        if parameter.role != "kernel":
+            return arranged
+        array = arranged.array()
+        return Arranged.of(array * (1 + scale * rng.standard_normal(array.shape)).astype(array.dtype))
 
     monkeypatch.setattr(Port, "canonical", canonical)
 

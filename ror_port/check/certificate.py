@@ -34,7 +34,7 @@ from ror_port.check.verify import Verification, passed_all, verify
 from ror_port.convert import stage as output
 from ror_port.errors import NotACheckpoint, ParityError, UsageError
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.layout import Array
+from ror_port.layout import Array, Shape, fits
 from ror_port.source.port import Port
 
 Json = Mapping[str, Any]
@@ -51,21 +51,24 @@ BINS = 24
 class Inputs:
     """What the networks are given: seeded images, or those of a file; and outputs that Theano recorded for those.
 
-    count: how many seeded ones. required: how many a file must hold, where that is known.
+    count: how many seeded ones. required: the shape of what a file must hold, where that is known.
     """
 
     file: Path | None = None
     expected: Path | None = None
     seed: int = 0
     count: int = IMAGES
-    required: int | None = None
+    required: Shape | None = None
 
     def arrays(self, port: Port) -> Mapping[str, Array]:
         """Input node → values. Raises UsageError for a file where the network does not take one image."""
         if self.file is None:
             return seeded_inputs(port, self.count, self.seed)
-        shape = image_shape(port)
-        return {port.graph.input.name: open_images(self.file, shape, 1.0, self.required)}
+        shape, required = image_shape(port), self.required
+        if required is None:
+            return {port.graph.input.name: open_images(self.file, shape, 1.0)}
+        shape = required[1:] if fits(required[1:], shape) else shape
+        return {port.graph.input.name: open_images(self.file, shape, 1.0, required[0])}
 
     def as_json(self, arrays: Mapping[str, Array], folder: Path) -> dict[str, Any]:
         count = len(next(iter(arrays.values())))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ror_port.errors import UsageError
-from ror_port.layout import Array, Shape
-from ror_port.network.graph import Graph
-from ror_port.network.layers import Softmax
+from ror_port.errors import UnknownNetwork, UsageError
+from ror_port.layout import VARIES, Array, Shape, varies
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Concatenate, Embedding, Flatten, Permute, RepeatVector, Reshape, Softmax
+from ror_port.network.sizes import fitting
 from ror_port.source.port import Port
 
 IMAGES = 8
@@ -34,7 +36,10 @@ class Signature(NamedTuple):
         """Whether it takes one image and gives a score for each of several classes."""
         if len(self.inputs) != 1 or len(self.outputs) != 1:
             return False
-        return len(self.inputs[0]) == 3 and len(self.outputs[0]) == 1 and self.outputs[0][0] > 1
+        if len(self.inputs[0]) != 3 or len(self.outputs[0]) != 1:
+            return False
+        (classes,) = self.outputs[0]
+        return classes is not VARIES and classes > 1
 
     def __str__(self) -> str:
         if self.classifies:
@@ -61,12 +66,62 @@ def gives_classes(port: Port, output: str) -> bool:
 
 
 def seeded_inputs(port: Port, count: int = IMAGES, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Input node → `count` values made from a seed, another for each input: images as of `seeded_images`."""
-    inputs = port.channels_last.graph.inputs
-    return {node.name: _seeded(node.shape, count, seed + index) for index, node in enumerate(inputs)}
+    """Input node → `count` values made from a seed, another for each input: images as of `seeded_images`.
+
+    Sizes that vary are such that the network takes them; `seeded_of_other_sizes` has others. Raises UnknownNetwork
+    where none are found.
+    """
+    return next(_seeded_inputs(port, count, seed))
 
 
-def _seeded(shape: Shape, count: int, seed: int) -> NDArray[np.float32]:
+def seeded_of_other_sizes(port: Port, arrays: Sequence[Array], seed: int = 0) -> dict[str, NDArray[np.float32]] | None:
+    """As `seeded_inputs`, at most two, with all sizes that vary unlike those of given inputs; None where none vary."""
+    shapes = [node.shape for node in port.channels_last.graph.inputs]
+    if not any(map(varies, shapes)):
+        return None
+
+    def varying(given: Iterable[Array]) -> list[int]:
+        pairs = zip(chain(*(x.shape[1:] for x in given)), chain(*shapes), strict=True)
+        return [found for found, size in pairs if size is VARIES]
+
+    for inputs in _seeded_inputs(port, min(len(arrays[0]), 2), seed):
+        if all(a != b for a, b in zip(varying(arrays), varying(inputs.values()), strict=True)):
+            return inputs
+    return None
+
+
+def _seeded_inputs(port: Port, count: int, seed: int) -> Iterator[dict[str, NDArray[np.float32]]]:
+    graph, found = port.channels_last.graph, False
+    for shapes in fitting(graph):
+        found = True
+        yield {
+            node.name: _seeded(shape, count, seed + index, _indices(graph, node))
+            for index, (node, shape) in enumerate(zip(graph.inputs, shapes, strict=True))
+        }
+    if not found:
+        raise UnknownNetwork(f"{port.checkpoint.path}: of all sizes that were tried, its layers take none together")
+
+
+def _indices(graph: Graph, node: Node) -> int | None:
+    """How many indices an input may be, where they are those of an Embedding."""
+    sizes = []
+    waiting = list(graph.readers[node.name])
+    while waiting:
+        reader = waiting.pop()
+        if isinstance(reader.layer, Embedding):
+            sizes.append(reader.layer.input_dim)
+        elif isinstance(reader.layer, Reshape | Flatten | Permute | RepeatVector | Concatenate):
+            waiting.extend(graph.readers[reader.name])
+    return min(sizes, default=None)
+
+
+def _seeded(shape: Shape, count: int, seed: int, indices: int | None) -> NDArray[np.float32]:
+    """indices: values are whole numbers below it, of which some are 0, at the end of a sequence most of all."""
+    if indices is not None:
+        random = np.random.default_rng(seed)
+        drawn = random.integers(0, indices, (count, *shape))
+        ends = np.linspace(shape[-1], shape[-1] / 2, count).round()
+        return np.asarray(drawn * (np.arange(shape[-1]) < ends.reshape(-1, *[1] * len(shape))), np.float32)
     if len(shape) == 3:
         return seeded_images(shape, count, seed)
     return np.asarray(np.random.default_rng(seed).uniform(-1, 1, (count, *shape)), np.float32)

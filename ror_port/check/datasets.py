@@ -21,7 +21,7 @@ from ror_port import frameworks
 from ror_port.check import pickled
 from ror_port.check.arrays import Header, ensure_bounded, read_npy, read_npz
 from ror_port.errors import NotACheckpoint, RorPortError, UnreadableFile, UnsafeFile
-from ror_port.layout import NCHW_TO_NHWC, Array, Shape
+from ror_port.layout import NCHW_TO_NHWC, Array, Shape, fits, varies
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 
@@ -55,9 +55,9 @@ def open_dataset(
 ) -> Dataset:
     """Reads labelled images that fit a network.
 
-    shape: (height, width, channels) of its images; classes: how many it has. split: "test" or "train", of
-    CIFAR-10. scale: what pixels are divided by; 255 for whole numbers, 1 for floating-point ones where it is None.
-    limit: the first so many images.
+    shape: (height, width, channels) of its images, in which sizes may vary. classes: how many it has. split: "test" or
+    "train", of CIFAR-10. scale: what pixels are divided by; 255 for whole numbers, 1 for floating-point ones where it
+    is None. limit: the first so many images.
 
     Raises UnreadableFile, UnsafeFile or, for data that do not fit, NotACheckpoint.
     """
@@ -116,7 +116,7 @@ def _first(shape: Shape) -> Shape:
 
 def _ensure_fits(path: Path, found: Shape, shape: Shape) -> None:
     """Raises NotACheckpoint where an array of such a shape holds no images that the network takes."""
-    if len(found) != 4 or found[1:] not in (shape, _first(shape)) or not found[0]:
+    if len(found) != 4 or not (fits(found[1:], shape) or fits(found[1:], _first(shape))) or not found[0]:
         images = "×".join(map(str, found[1:])) if found and found[0] else "nothing"
         raise NotACheckpoint(f"{path}: images of {images[:100]}; the network takes {'×'.join(map(str, shape))}")
 
@@ -128,7 +128,7 @@ def _channels_last(path: Path, images: Array, shape: Shape) -> Array:
     _ensure_fits(path, images.shape, shape)
     if images.dtype.kind == "f" and not np.isfinite(images).all():
         raise NotACheckpoint(f"{path}: images hold NaN or infinity")
-    return images if images.shape[1:] == shape else NCHW_TO_NHWC(images)
+    return images if fits(images.shape[1:], shape) else NCHW_TO_NHWC(images)
 
 
 class _Found(NamedTuple):
@@ -263,6 +263,8 @@ def _class_folders(path: Path, shape: Shape) -> _Found:
     ]
     if not files:
         raise NotACheckpoint(f"{path}: neither a CIFAR-10 folder nor one with a folder of images for every class")
+    if varies(shape):
+        raise NotACheckpoint(f"{path}: image files are for networks of one size; give arrays x and y, as .npz")
     if shape[2] != 3:
         raise NotACheckpoint(f"{path}: image files have 3 channels here; the network takes {shape[2]}")
     ensure_bounded(path, len(files) * int(np.prod(shape)), _stored([file for file, _ in files]))

@@ -96,7 +96,7 @@ def _weights(change: Callable[[Graph, Parameter, Array], Array]) -> Callable[[Ca
 
 
 def _transposed(_: Graph, parameter: Parameter, kernel: Array) -> Array:
-    axes = weights.of_layer(type(parameter.layer))[parameter.role].axes
+    axes = weights.row(parameter.layer, parameter.role).axes
     if not {"H", "W"} <= set(axes):
         return kernel
     height, width = axes.index("H"), axes.index("W")
@@ -165,7 +165,7 @@ _DIVISORS: dict[Divisor, str] = {
 def mistakes(port: Port) -> Iterator[Mistake]:
     """The known mistakes that could be made with this file."""
     graph, layers = port.graph, [node.layer for node in port.graph]
-    rows = [weights.of_layer(type(parameter.layer))[parameter.role] for parameter in graph.parameters]
+    rows = [weights.row(parameter.layer, parameter.role) for parameter in graph.parameters]
     if any(row.flips for row in rows):
         flipped = "kernels not flipped" if port.convention.theano else "kernels flipped that should not be"
         other = "tensorflow" if port.convention.theano else "theano"
@@ -229,7 +229,7 @@ def explain(
     whether behind a softmax; tolerances: of each. A mistake explains a difference when what is left of it lies within
     the tolerances. Where several do, the one that leaves least.
     """
-    port = expectation.port
+    port = expectation.port.sized(expectation.arrays)  # how much a mistake pads with depends on the sizes
     case = Case(port, expectation.tensors, expectation.arrays)
     before = expectation.compare(scores, softmax)
     if all(difference.relative_l2 <= limit for difference, limit in zip(before, tolerances, strict=True)):

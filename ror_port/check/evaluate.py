@@ -18,10 +18,11 @@ from ror_port.check.progress import SILENT, Progress
 from ror_port.check.runtimes import Reference, Runtime, needs_reference, open_artifact
 from ror_port.check.verify import ensure_passed, verify
 from ror_port.convert.write import write
-from ror_port.errors import UsageError
+from ror_port.errors import RorPortError, UsageError, printable
 from ror_port.formats import kind_of
 from ror_port.formats.format import BY_KIND, by_name
 from ror_port.formats.format import Runtime as Software
+from ror_port.layout import Array, varies
 from ror_port.source.port import Port, load
 from ror_port.source.provenance import EPSILONS, Given
 
@@ -77,8 +78,21 @@ def evaluate(runtime: Runtime, dataset: Dataset, progress: Progress = SILENT) ->
     """Runs every image."""
     count = -(-len(dataset.images) // BATCH)
     batches = progress.track(dataset.batches(BATCH), count, "evaluating")
-    predictions = np.concatenate([runtime.run(batch).argmax(1) for batch in batches])
+    predictions = np.concatenate([_scores(runtime, batch).argmax(1) for batch in batches])
     return Evaluation(runtime.name, dataset, predictions, runtime.scores_classes)
+
+
+def _scores(runtime: Runtime, images: Array) -> Array:
+    """Raises UsageError where the sizes of images vary and the network takes none of theirs."""
+    try:
+        return runtime.run(images)
+    except RorPortError:
+        raise
+    except Exception as error:  # of many kinds
+        if not varies(runtime.signature.inputs[0]):
+            raise
+        size, reason = "×".join(map(str, images.shape[1:])), printable(" ".join(str(error).split()))[:200]
+        raise UsageError(f"images of {size}: the network does not run on them in {runtime.name} ({reason})") from None
 
 
 def choose(path: Path, runtime: Software | None, given: Given) -> Runtime:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ror_port import tolerances
-from ror_port.check.classification import Signature, ends, gives_classes
+from ror_port.check.classification import Signature, ends, gives_classes, seeded_of_other_sizes
 from ror_port.check.compare import Difference, compare
 from ror_port.errors import BadValues, quote
 from ror_port.layout import Array
@@ -116,6 +116,16 @@ class Expectation:
     def arrays(self) -> dict[str, Array]:
         """The inputs by their nodes, in the order of the graph. Raises UsageError where they do not fit."""
         return self.port.inputs(self.inputs)
+
+    @cached_property
+    def others(self) -> tuple[Expectation, ...]:
+        """Of seeded inputs of other sizes, where sizes vary: what holds for one size need not hold for another."""
+        inputs = seeded_of_other_sizes(self.port, list(self.arrays.values()))
+        if inputs is None:
+            return ()
+        other = Expectation(self.port, inputs)
+        other.tensors = self.tensors
+        return (other,)
 
     @property
     def count(self) -> int:

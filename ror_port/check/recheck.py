@@ -28,6 +28,8 @@ from ror_port.check.schema import mismatch
 from ror_port.errors import ARGUMENTS, NotACheckpoint, ParityError, RorPortError, UnsafeFile, UsageError, quote
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.json_text import json_object
+from ror_port.layout import fits, varies
+from ror_port.network.sizes import fitting, sized
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 from ror_port.source.port import Port, load
@@ -94,15 +96,15 @@ def recheck(path: Path, progress: Progress = SILENT) -> Recheck:
         faults += (f"{quote(inputs['file'])} is missing",)
     if faults:
         return Recheck(before, faults, None, ParityError.exit_code)
-    count = inputs["shape"][0]
+    count, *_ = shape = tuple(inputs["shape"])
     beyond = 1 + len(before["artifacts"])  # what follows the source and the artifacts
-    asked = Inputs(images, paths[beyond] if record else None, inputs["seed"] or 0, count, count)
+    asked = Inputs(images, paths[beyond] if record else None, inputs["seed"] or 0, count, shape)
     given = _given(path, source["given"], paths[-1] if architecture else None)
     with load(paths[0], given) as port:
         layers = _ensure_affordable(path, port, before)
         proof = prove(port, paths[1:beyond], asked, per_layer=layers, progress=progress)
         now = proof.as_json(path.parent)
-        if now["inputs"]["sha256"] != inputs["sha256"]:
+        if any(now["inputs"][key] != inputs[key] for key in ("sha256", "shape")):
             return Recheck(before, ("the images are not those that were certified",), None, ParityError.exit_code)
         assumptions = tuple(_assumptions(proof))
     faults = tuple(_Comparison(proof, layers).faults(before, now))
@@ -239,9 +241,14 @@ def _ensure_affordable(path: Path, port: Port, before: Json) -> bool:
     """
     graph = port.channels_last.graph
     count, stated = before["inputs"]["shape"][0], before["inputs"]["shape"]
-    if len(graph.inputs) == 1 and stated[1:] != list(graph.input.shape):
+    if len(graph.inputs) == 1 and not fits(tuple(stated[1:]), graph.input.shape):
         taken = "×".join(map(str, graph.input.shape))
         raise NotACheckpoint(f"{path}: images of {'×'.join(map(str, stated[1:]))[:100]}; the source takes {taken}")
+    if any(varies(node.shape) for node in graph.inputs):
+        try:
+            graph = sized(graph, [tuple(stated[1:])] if before["inputs"]["file"] else next(fitting(graph)))
+        except (ValueError, StopIteration):
+            raise NotACheckpoint(f"{path}: inputs of sizes that the source does not take") from None
     outputs = [8 * math.prod(node.shape) for node in graph]
     if count * max(outputs) > limits.MAX_CHECK_BYTES:
         most = limits.MAX_CHECK_BYTES // max(outputs)

@@ -20,11 +20,12 @@ from ror_port.check.classification import Signature, are_probabilities, ends
 from ror_port.errors import MissingExtra, NotACheckpoint
 from ror_port.formats import keras_config, kind_of, onnx, pytorch, safetensors
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
-from ror_port.layout import SAME, Array, DataFormat, Layout, Shape, batched
+from ror_port.layout import SAME, VARIES, Array, DataFormat, Layout, Shape, batched, of_extent, varies
 from ror_port.mapping.software import KERAS_1, KERAS_3, module_path, torch_names
 from ror_port.network.layers import Flatten, Input, Softmax
 from ror_port.network.layers.layer import MODULE_CALL
 from ror_port.network.layers.spatial import format_axes
+from ror_port.network.sizes import fitting, stand_ins
 from ror_port.source.port import Port, load
 
 Arrays = Sequence[Array]
@@ -146,7 +147,7 @@ class Keras(Runtime):
             for layer in model.layers
         )
         self.axes = Axes(port, "channels_first" if first else "channels_last")
-        given, found = ([tensor.shape[1:] for tensor in ends] for ends in (model.inputs, model.outputs))
+        given, found = ([of_extent(tensor.shape[1:]) for tensor in ends] for ends in (model.inputs, model.outputs))
         self.signature = self.axes.signature(given, found)
         self.dtype = model.inputs[0].dtype
         self.exact = self.dtype == "float64"
@@ -166,12 +167,17 @@ class Keras(Runtime):
         """Node → what the model computes there, symbolically. A layer that is used at several places has several."""
         present = {layer.name: layer for layer in self.model.layers}
         found = {node: present[name].output for node, name in layers.items() if name in present}
-        names, calls = KERAS_3.names(self.axes.graph), dict.fromkeys(present, 0)
-        for node in self.axes.graph:
+        graph = self.axes.graph
+        names, count, number = KERAS_3.names(graph), dict.fromkeys(present, 0), dict[str, int]()
+        for node in graph:
             name = names[node.owner]
-            if name in present and calls[name] < len(_calls(present[name])):
-                found[node.name] = _calls(present[name])[calls[name]].outputs[0]
-                calls[name] += 1
+            if name not in present:
+                continue
+            if graph.calls[node.name] == node.name:
+                number[node.name], count[name] = count[name], count[name] + 1
+            call, (result, _) = number[graph.calls[node.name]], node.layer.result or (0, 1)
+            if call < len(_calls(present[name])):
+                found[node.name] = _calls(present[name])[call].outputs[result]
         return found
 
     def _before_softmax(self, tensor: Any) -> tuple[Any, bool]:
@@ -179,7 +185,8 @@ class Keras(Runtime):
 
         A Dense layer with a softmax in it cannot be cut.
         """
-        layer, call = next((x, c) for x in self.model.layers for c in _calls(x) if any(tensor is y for y in c.outputs))
+        layer, index, _ = tensor._keras_history
+        call = _calls(layer)[index]
         kind = type(layer).__name__
         behind = kind == "Softmax" or layer.get_config().get("activation") == "softmax"
         return (call.input_tensors[0], False) if behind and kind in ("Softmax", "Activation") else (tensor, behind)
@@ -242,12 +249,24 @@ class SavedModel(Runtime):
         self.name = f"TensorFlow {self.tensorflow.__version__}"
         self.axes = Axes(port, "channels_first" if first else "channels_last") if port else None
         self.images = _images(first)
-        shapes = [tuple(spec.shape[1:]) for spec in given]
-        zeros = self._serve([np.zeros((1, *shape)) for shape in shapes])
-        self.signature = _signature(self.axes, self.images, shapes, [array.shape[1:] for array in zeros])
+        shapes = [of_extent(tuple(spec.shape[1:])) for spec in given]
+        zeros = self._of_zeros(shapes)
+        made = [array.shape[1:] for array in zeros]
+        if any(map(varies, shapes)):
+            made = [of_extent(tuple(x.shape[1:])) for x in self.tensorflow.nest.flatten(function.structured_outputs)]
+        self.signature = _signature(self.axes, self.images, shapes, made)
         last = [self.axes.graph[name].layer for name in self.axes.graph.outputs] if self.axes else []
         along = [layer.axis if isinstance(layer, Softmax) else -1 for layer in last] or [-1] * len(zeros)
         self.softmax = tuple(are_probabilities(array, axis) for array, axis in zip(zeros, along, strict=False))
+
+    def _of_zeros(self, shapes: Sequence[Shape]) -> list[Array]:
+        """The outputs for nothing but zeros, of some size where it varies."""
+        for filled in stand_ins(shapes) if self.axes is None else fitting(self.axes.graph):
+            try:
+                return self._serve([np.zeros((1, *shape)) for shape in filled])
+            except self.tensorflow.errors.InvalidArgumentError:
+                continue
+        raise NotACheckpoint("a SavedModel that takes no inputs of the sizes that were tried")
 
     def _serve(self, values: Arrays) -> list[Array]:
         tensors = [self.tensorflow.constant(np.asarray(array, self.dtype)) for array in values]
@@ -310,7 +329,9 @@ class Torch(Runtime):
         for node in graph:
             if isinstance(node.layer, Input):
                 continue
-            plain = family is not None or node.layer.to_torch(*graph.shapes(node)).call == MODULE_CALL
+            plain = family is not None or (
+                node.layer.to_torch(*graph.shapes(node)).call == MODULE_CALL and node.layer.result is None
+            )
             if plain and names[node.owner] in modules:
                 found[node.name] = modules[names[node.owner]], count.get(node.owner, 0)
                 count[node.owner] = found[node.name][1] + 1
@@ -382,7 +403,7 @@ class Onnx(Runtime):
         graph = self.model.graph
         self.given = onnx.inputs(self.model)
         shapes = [
-            [tuple(d.dim_value for d in value.type.tensor_type.shape.dim)[1:] for value in values]
+            [tuple(map(_size, value.type.tensor_type.shape.dim))[1:] for value in values]
             for values in (self.given, graph.output)
         ]
         self.signature = _signature(self.axes, self.images, *shapes)
@@ -441,6 +462,11 @@ class Onnx(Runtime):
         return node
 
 
+def _size(dimension: Any) -> int:
+    """Of an axis in ONNX, which has a number or, if anything, a name."""
+    return int(dimension.dim_value) if dimension.HasField("dim_value") else VARIES
+
+
 def open_artifact(path: Path, port: Port | None = None, *, source: Port | None = None) -> Runtime:
     """Loads a file or folder of weights in its own framework.
 
@@ -481,7 +507,7 @@ def keras_model(port: Port, *, data_format: DataFormat = "channels_last") -> Any
     if port.family is None:
         graph = port.relayout(data_format).graph.for_keras()
         model = keras_config.model(graph, port.dtype)
-        return framework.Model.from_config(keras_config.keras_2(model, "model")["config"])
+        return framework.Model.from_config(keras_config.keras_3(model, "model")["config"])
     from ror_port.models import networks_keras
 
     options = port.family.settings(port.canonical_graph)

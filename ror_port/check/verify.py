@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,9 +44,9 @@ class Verification:
     """The result of comparing one artifact with the reference.
 
     kind: its format. runtime: the software that ran it. output: the one that difference and tolerance are of, where
-    the network has several: that of the largest difference, measured by its tolerance. failure: why it was not run,
-    where it was not. layers: where they were asked for. explanation: known mistakes that explain a failed comparison,
-    where they were asked for.
+    the network has several: that of the largest difference, measured by its tolerance. Where sizes vary, two of each
+    are compared, and the larger difference counts. failure: why it was not run, where it was not. layers: where they
+    were asked for. explanation: known mistakes that explain a failed comparison, where they were asked for.
     """
 
     path: Path
@@ -144,24 +144,45 @@ def verify(
             return replace(found, failure=error)
         if artifact.signature != expectation.signature:
             raise NotACheckpoint(f"{path}: {artifact.signature}; the source has {expectation.signature}")
-        limits = expectation.tolerances(artifact.exact and not port.rounds, artifact.softmax)
-        scores = artifact.scores(list(expectation.arrays.values()))
-        differences = expectation.compare(scores, artifact.softmax)
+        compared = [_compared(each, artifact, path) for each in (expectation, *expectation.others)]
         layers = tuple(compare_layers(expectation, artifact)) if expectation.per_layer else ()
-    worst = furthest(differences, [limit.value for limit in limits])
+    ends = [(each, index) for each in compared for index in range(len(each.differences))]
+    furthest_end = furthest([c.differences[i] for c, i in ends], [c.limits[i].value for c, i in ends])
+    case, worst = ends[furthest_end]
     found = replace(
         found,
         runtime=artifact.name,
-        difference=differences[worst],
-        tolerance=limits[worst],
-        output=port.graph.outputs[worst] if len(limits) > 1 else None,
+        difference=case.differences[worst],
+        tolerance=case.limits[worst],
+        output=port.graph.outputs[worst] if len(case.limits) > 1 else None,
         layers=layers,
     )
     if found.passed or not explained:
         return found
-    values = [limit.value for limit in limits]
-    explanation = explain(expectation, scores, softmax=artifact.softmax, tolerances=values, progress=progress)
+    values, softmax = [limit.value for limit in case.limits], artifact.softmax
+    explanation = explain(case.expectation, case.scores, softmax=softmax, tolerances=values, progress=progress)
     return replace(found, explanation=explanation)
+
+
+class _Compared(NamedTuple):
+    """What an artifact gives for the inputs of an expectation. differences, limits: one an output."""
+
+    expectation: Expectation
+    scores: Sequence[Array]
+    differences: Sequence[Difference]
+    limits: Sequence[Tolerance]
+
+
+def _compared(expectation: Expectation, artifact: Runtime, path: Path) -> _Compared:
+    """Raises NotACheckpoint where outputs are of other sizes than the source's."""
+    limits = expectation.tolerances(artifact.exact and not expectation.port.rounds, artifact.softmax)
+    scores = artifact.scores(list(expectation.arrays.values()))
+    found, expected = ([x.shape for x in outputs] for outputs in (scores, expectation.scores(artifact.softmax)))
+    if found != expected:
+        given = [array.shape for array in expectation.arrays.values()]
+        made, of, wanted = (", ".join(map(str, shapes)) for shapes in (found, given, expected))
+        raise NotACheckpoint(f"{path}: gives {made} for inputs {of}; the source gives {wanted}")
+    return _Compared(expectation, scores, expectation.compare(scores, artifact.softmax), limits)
 
 
 def _ensure_not_exchanged(port: Port, path: Path, sha: str) -> None:
@@ -180,7 +201,8 @@ def compare_layers(expectation: Expectation, artifact: Runtime) -> list[LayerErr
     layers = []
     for node in nodes:
         expected = expectation.outputs[node.name]
-        isolated = artifact.layer(node.name, expectation.outputs[node.inputs[0]]) if node.parameters else None
+        alone = node.parameters and len(node.inputs) == 1
+        isolated = artifact.layer(node.name, expectation.outputs[node.inputs[0]]) if alone else None
         layers.append(LayerErrors(node.name, _error(observed.get(node.name), expected), _error(isolated, expected)))
     return layers
 

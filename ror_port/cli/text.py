@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # a command that prints none of these does not import them
     from ror_port.check.recheck import Recheck
     from ror_port.check.verify import Verification
     from ror_port.formats.checkpoint import Checkpoint
-    from ror_port.source.description import Described, Description, Extent, Refusal
+    from ror_port.layout import Extent
+    from ror_port.source.description import Described, Description, Refusal
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,19 @@ class Account:
         if written:
             yield f"wrote {printable(written.path)} ({written.bytes:,} bytes)"
             yield f"  sha256 {written.sha256}"
+            if written.multiplied:
+                count = len({name.rpartition("/")[0] for name in written.multiplied})
+                layers = f"{count} layer{'s' * (count > 1)}"
+                yield f"  gates of {layers}: weights times 6/5, as Keras 3's hard_sigmoid is less steep"
             if written.verification:
                 yield from self._verified(written.verification)
             if written.certificate:
                 yield f"wrote {printable(written.certificate)} and the same as a page"
             yield f"open it with {printable(written.opened)}"
-            shapes = (f"{name} (batch, {', '.join(map(str, shape))})" for name, shape in written.inputs.items())
+            shapes = (
+                f"{name} (batch, {', '.join('?' if size is None else str(size) for size in shape)})"
+                for name, shape in written.inputs.items()
+            )
             yield f"  its inputs: {'; '.join(shapes)}"
 
     def _verified(self, found: Verification) -> Iterator[str]:

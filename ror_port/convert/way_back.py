@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ror_port.errors import UnknownNetwork, quote
+import numpy as np
+
+from ror_port.convert.remainders import restored
+from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
 from ror_port.formats.checkpoint import KERAS_0
 from ror_port.formats.format import Original
 from ror_port.layout import SAME, Arranged, Layout
@@ -28,11 +31,13 @@ class Form(NamedTuple):
     """The original's network in the words of a format; its parameters are in the original's order.
 
     changes: name of a parameter of the original → layout, original → there. nodes: of the graph → of the port's.
+    scaled: whether the weights of some gates are multiplied there, see `Layer.factors`.
     """
 
     graph: Graph
     changes: Mapping[str, Layout]
     nodes: Mapping[str, str]
+    scaled: bool = False
 
 
 def parameters(port: Port, original: Port) -> Iterator[tuple[Parameter, Arranged]]:
@@ -43,16 +48,39 @@ def parameters(port: Port, original: Port) -> Iterator[tuple[Parameter, Arranged
     form = _form(port, original)
     if form is None:
         raise UnknownNetwork(f"{port.checkpoint.path}: {_difference(port, original)}")
-    left = {parameter.name: parameter for parameter in port.graph.parameters}
+    left = {parameter.name: parameter for parameter in port.canonical_graph.parameters}
     places = [left.pop(f"{form.nodes[p.node]}/{p.role}") for p in form.graph.parameters]
     for parameter in left.values():
         if (port.canonical(parameter).array() != (parameter.role == "gamma")).any():
             where = f"{port.checkpoint.path}: {quote(parameter.node)}"
             raise UnknownNetwork(f"{where}: was trained to have a {parameter.role}, which the original has not")
-    return (
-        (own, stored_variance(own, form.changes.get(own.name, SAME).inverse.applied(port.canonical(place))))
-        for own, place in zip(original.graph.parameters, places, strict=True)
-    )
+    held = dict(zip((p.name for p in original.canonical_graph.parameters), places, strict=True))
+    return _as_kept(port, original, form, held)
+
+
+def _as_kept(
+    port: Port, original: Port, form: Form, places: Mapping[str, Parameter]
+) -> Iterator[tuple[Parameter, Arranged]]:
+    """places: canonical parameter of the original → that of the port. The gates of Keras 1 are taken apart again."""
+    remainders = port.original.get("remainders", {}) if port.original else {}
+    if not isinstance(remainders, dict):
+        raise NotACheckpoint(f"{port.checkpoint.path}: the remainders that it carries are not what ror-port wrote")
+    for node in original.graph:
+        own = {parameter.role: parameter for parameter in node.parameters}
+        found: dict[str, Arranged] = {}
+        for parameter in original.canonical_graph[node.name].parameters:
+            there = port.canonical(places[parameter.name])
+            factors = parameter.layer.factors(parameter.role) if form.scaled else ()
+            if factors:
+                carried = remainders.get(parameter.name)
+                there = Arranged.of(restored(there.array(), factors, carried, str(port.checkpoint.path)))
+            arranged = form.changes.get(parameter.name, SAME).inverse.applied(there)
+            pieces = node.layer.pieces(parameter.role)
+            parts = np.split(arranged.array(), len(pieces), -1) if len(pieces) > 1 else []
+            found |= {piece: Arranged.of(part) for piece, part in zip(pieces, parts, strict=False)}
+            if not parts:
+                found[parameter.role] = stored_variance(own[parameter.role], arranged)
+        yield from ((own[role], found[role]) for role in own)
 
 
 def original(back: Port) -> Original:
@@ -80,7 +108,7 @@ def statement(port: Port, back: Port) -> dict[str, Any]:
     """What the written file states of itself: what it does not state by its form, as the original did."""
     stated, carried = port.statement(), port.original or {}
     found = {key: stated[key] for key in ("ror_port", "source", "facts")}
-    if back.canonical_graph.nodes == back.graph.nodes:  # else its BatchNormalizations are of another rule than ours
+    if not back.other_norms:  # else its BatchNormalizations are of another rule than ours
         found["network"] = stated["network"]
     if "graph" in back.checkpoint.stated:
         found["graph"] = back.checkpoint.stated["graph"]
@@ -110,12 +138,22 @@ def _form(port: Port, original: Port) -> Form | None:
     graph, canonical = port.canonical_graph, original.canonical_graph
     moves = Relayout(canonical, {}, {}), original.relayout("channels_last"), original.relayout("channels_first")
     for moved in moves:
-        for form in (moved.graph, moved.graph.of_today(), moved.graph.for_keras()):
+        for form, scaled in _forms(moved.graph):
             for end in (form, form.until(*map(form.before_softmax, form.outputs))):
                 nodes = _paired(end, graph) or _paired(plain(end), graph)
                 if nodes is not None:
-                    return Form(form, moved.weights, nodes)
+                    return Form(form, moved.weights, nodes, scaled)
     return None
+
+
+def _forms(graph: Graph) -> Iterator[tuple[Graph, bool]]:
+    """A graph as it is, in layers of today, and of Keras 3, where these have it; whether it is that of Keras 3."""
+    yield graph, False
+    for form, keras in ((graph.of_today, False), (graph.for_keras, True)):
+        try:
+            yield form(), keras
+        except UnknownNetwork:
+            continue
 
 
 def _paired(graph: Graph, other: Graph) -> dict[str, str] | None:

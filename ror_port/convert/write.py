@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ror_port.convert import stage as output
 from ror_port.convert import way_back
+from ror_port.convert.remainders import remainders
 from ror_port.convert.reread import Ledger
 from ror_port.errors import UnknownNetwork
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import Contents, Dtype, Format, Settings
-from ror_port.layout import Arranged, DataFormat
+from ror_port.formats.json_text import indented_length
+from ror_port.layout import Arranged, DataFormat, Extent, extent
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, Parameter
 from ror_port.safety import limits
@@ -39,12 +40,17 @@ def no_progress(parameters: Parameters, _: int) -> Parameters:
 
 
 class Output(NamedTuple):
-    """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names."""
+    """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names.
+
+    inputs: name → shape of what its network takes, without the batch. multiplied: weights, see `Layer.factors`.
+    """
 
     path: str
     format: str
     bytes: int
     sha256: str
+    inputs: Mapping[str, Extent]
+    multiplied: tuple[str, ...] = ()
 
 
 def write(
@@ -82,7 +88,9 @@ def write(
         else:
             graph = graph.for_keras() if format.stock else graph.of_today()
         graph = graph.until(*map(graph.before_softmax, graph.outputs)) if logits else graph
-        graph, parameters = _filled(graph, (arranged for _, arranged in port.arranged(moved)), not format.keeps_norms)
+        given = port.arranged(moved)
+        arrays = (_scaled(p, arranged) for p, arranged in given) if format.stock else (a for _, a in given)
+        graph, parameters = _filled(graph, arrays, not format.keeps_norms)
     parameters = progress(parameters, len(graph.parameters))
     if fold_bn:
         from ror_port.network.folding import fold
@@ -91,11 +99,19 @@ def write(
     ledger = Ledger()
     with output.atomic_output(target) as stage:
         stated = port.statement() if back is None else way_back.statement(port, back)
+        precision = dtype or format.dtype or port.dtype
         if back is None and port.family is None:
             stated["graph"] = to_json(graph)
-        if len(json.dumps(stated, indent=2)) > limits.MAX_CONFIG_BYTES // 4 * 3:  # the longest form there is of it
-            stated.pop("original", None)
-        precision = dtype or format.dtype or port.dtype
+        multiplied = [p for p in port.canonical_graph.parameters if format.stock and p.layer.factors(p.role)]
+        if multiplied:
+            stated["multiplied"] = {p.name: "gates by 6/5, as their hard_sigmoid is Keras 3's" for p in multiplied}
+        kept = stated.pop("original", None)
+        if kept is not None:  # whole, or at least without what only rounding took, where there is room
+            steps = remainders((p, port.canonical(p).array()) for p in multiplied) if precision == port.dtype else {}
+            for carried in ({**kept, "remainders": steps}, kept) if steps else (kept,):
+                if _is_short({**stated, "original": carried}):
+                    stated["original"] = carried
+                    break
         original = way_back.original(back) if back is not None else None
         contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn, original)
         format.write(stage, contents)
@@ -103,7 +119,19 @@ def write(
             ledger.compare(stage, stated.get("graph"))
         check(stage)
         port.checkpoint.check_unchanged()
-    return Output(str(target), format.name, size(target), sha256(target))
+    inputs = {node.name: extent(node.shape) for node in graph.inputs}
+    return Output(str(target), format.name, size(target), sha256(target), inputs, tuple(p.name for p in multiplied))
+
+
+def _is_short(stated: Mapping[str, Any]) -> bool:
+    """Whether a statement can be read again, in the longest form that there is of it."""
+    return indented_length(stated) <= limits.MAX_CONFIG_BYTES // 4 * 3
+
+
+def _scaled(parameter: Parameter, arranged: Arranged) -> Arranged:
+    """As a layer of Keras 3 needs it that has another hard_sigmoid."""
+    factors = parameter.layer.factors(parameter.role)
+    return Arranged.of(arranged.array() * np.asarray(factors)) if factors else arranged
 
 
 def _filled(graph: Graph, arrays: Iterable[Arranged], fill: bool) -> tuple[Graph, Parameters]:

@@ -1,7 +1,8 @@
 """Keras 3's own files: ``.weights.h5``, and ``.keras``, a zip of that with the architecture.
 
 Tensors lie at ``layers/<class>[_<n>]/vars/<i>``, counted by class in the order of ``model.layers``; the layer's
-name is an attribute of ``vars``. Source: Keras 3.15, saving/saving_lib.py.
+name is an attribute of ``vars``. Those of a recurrent layer are its cell's, those of a wrapper its layer's.
+Source: Keras 3.15, saving/saving_lib.py.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.engine import bind, laid_out
 from ror_port.mapping.software import KERAS_2, KERAS_3, snake_case
+from ror_port.network.layers import GRU, LSTM, Bidirectional, ConvLSTM2D, Layer, SimpleRNN, TimeDistributed
+from ror_port.network.layers.recurrent import Recurrent
 from ror_port.safety import limits
 from ror_port.safety.archive import open_archive
 from ror_port.safety.parsing import describe_in_child
@@ -204,20 +207,70 @@ def _described(
     layers, tensors = [], hdf5.Tensors(root, path, source, trusted=trusted)
     for container in [name.decode("utf-8", "replace") for name in group]:
         match = re.fullmatch(r"(.*?)(?:_\d+)?", container)
-        variables = hdf5.group(group, f"{container}/vars", path)
-        roles, count = ROLES.get(match[1], ()) if match else (), variables.get_num_objs()
-        if count == 0:
+        kind = match[1] if match else ""
+        places = _places(hdf5.group(group, container, path), kind, path)
+        if not any(variables.get_num_objs() for variables in places.values()):
             continue
-        if not 0 < count <= len(roles):
-            raise NotACheckpoint(
-                f"{path}: {hdf5.name_of(variables)}: {count} tensors; expected {', '.join(roles) or 'none'}"
-            )
-        name = counted[container] = hdf5.text(variables, "name", path) or container
-        layers.append([name, [tensors.describe(variables, str(index), f"{name}/{index}") for index in range(count)]])
+        name = counted[container] = hdf5.text(places[""], "name", path) or container
+        layers.append(
+            [
+                name,
+                [
+                    tensors.describe(variables, str(index), f"{name}/{inner}{index}")
+                    for inner, variables in places.items()
+                    for index in range(variables.get_num_objs())
+                ],
+            ]
+        )
     tensors.validate()
     if len({name for name, _ in layers}) < len(layers):
         raise NotACheckpoint(f"{path}: two layers of one name")
     return layers, [counted[container] for container in sorted(counted, key=_counted)]
+
+
+def _places(container: h5g.GroupID, kind: str, path: Path) -> dict[str, h5g.GroupID]:
+    """Where the weights of a layer lie, in their order: the path within, and the group. kind: its class in a path."""
+    roles = ROLES.get(kind, ())
+    if kind in _WRAPPERS:
+        found = {"": hdf5.group(container, "vars", path)}
+        for inner in _WRAPPERS[kind]:
+            within = hdf5.group(container, inner, path)
+            if b"cell" in within:
+                found[f"{inner}/cell/"] = hdf5.group(within, "cell/vars", path)
+            elif b"layer" in within:
+                found |= {f"{inner}/{name}": place for name, place in _places(within, kind, path).items() if name}
+            else:
+                found[f"{inner}/"] = hdf5.group(within, "vars", path)
+        limit = limits.MAX_WEIGHTS_PER_LAYER
+    elif kind in _RECURRENT:
+        found = {"": hdf5.group(container, "vars", path), "cell/": hdf5.group(container, "cell/vars", path)}
+        limit = len(roles)
+    else:
+        found, limit = {"": hdf5.group(container, "vars", path)}, len(roles)
+    count = sum(variables.get_num_objs() for variables in found.values())
+    if count > limit:
+        where = hdf5.name_of(found[""])
+        raise NotACheckpoint(f"{path}: {where}: {count} tensors; expected {', '.join(roles) or 'none'}")
+    return found
+
+
+_RECURRENT = {snake_case(kind.keras[0]) for kind in (SimpleRNN, GRU, LSTM, ConvLSTM2D)}
+_WRAPPERS = {"time_distributed": ("layer",), "bidirectional": ("forward_layer", "backward_layer")}
+"""Class in a path → the layers within."""
+
+
+def _place(layer: Layer, role: str, index: int) -> str:
+    """Where Keras keeps a weight of a layer, within the layer's group. index: of the weight among the layer's."""
+    match layer:
+        case TimeDistributed():
+            return f"layer/{_place(layer.layer, role, index)}"
+        case Bidirectional():
+            side, _, own = role.partition("_")
+            count = 3 if layer.layer.use_bias else 2
+            return f"{side}_layer/{_place(layer.layer, own, index % count)}"
+        case Recurrent():
+            return f"cell/vars/{index}"
+    return f"vars/{index}"
 
 
 def _counted(container: str) -> tuple[str, int]:
@@ -239,14 +292,15 @@ def _write_weights(disk: BinaryIO, contents: Contents) -> None:
     containers: dict[str, str] = {}
     counts: dict[str, int] = {}
     for node in graph.keras_order:
-        if node.parameters:
+        if node.shares is None:
             class_name = snake_case(node.layer.to_keras().class_name)
             number = counts.get(class_name, 0)
-            containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
+            if node.parameters:
+                containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
             counts[class_name] = number + 1
-    numbers = {p.name: str(index) for node in graph for index, p in enumerate(node.parameters)}
+    places = {p.name: _place(p.layer, p.role, index) for node in graph for index, p in enumerate(node.parameters)}
     entries = [
-        entry._replace(foreign=f"{containers[entry.parameter.node]}/vars/{numbers[entry.parameter.name]}")
+        entry._replace(foreign=f"{containers[entry.parameter.node]}/{places[entry.parameter.name]}")
         for entry in bind(Convention(KERAS_3), graph.parameters, containers.__getitem__)
     ]
     with hdf5_writer.writing(disk) as file:
@@ -267,13 +321,27 @@ def write_archive(path: Path, contents: Contents) -> None:
     """
     model = keras_config.model(contents.graph, contents.dtype)
     metadata = {"keras_version": KERAS_VERSION, "ror_port": contents.stated}
-    with path.open("wb") as disk, zipfile.ZipFile(disk, "w") as archive:
+    with _Disk(path.open("wb", buffering=0)) as disk, zipfile.ZipFile(disk, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_METADATA), json.dumps(metadata))
         archive.writestr(zipfile.ZipInfo(_CONFIG), json.dumps(keras_config.keras_3(model, "model")))
         with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=True) as member, path.open("r+b") as place:
-            # HDF5 seeks, a member cannot: it writes to the disk, and the member is given what lies there.
+            # HDF5 seeks, a member cannot: it writes to the disk, and the member is given what lies there, to sum it up.
             disk.flush()
             place.seek(disk.tell())
             _write_weights(place, contents)
             place.seek(disk.tell())
+            disk.written = True
             shutil.copyfileobj(place, member, BLOCK)
+            disk.written = False
+
+
+class _Disk(io.BufferedWriter):
+    """A file of which a part is written by another: while `written`, what is there already is passed over."""
+
+    written = False
+
+    def write(self, content: Any, /) -> int:
+        if not self.written:
+            return super().write(content)
+        self.seek(len(content), os.SEEK_CUR)
+        return len(content)

@@ -9,26 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ror_port.errors import UnknownNetwork
+from ror_port.layout import Extent, extent
 from ror_port.mapping.software import KERAS_3
-from ror_port.network.graph import Graph
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Softmax
+from ror_port.network.layers.layer import KerasLayer
 
 
 class Tensor(NamedTuple):
-    """The output of one call of a layer. shape: with the batch as None."""
+    """A result of one call of a layer. shape: with the batch as None."""
 
     layer: str
     call: int
-    shape: tuple[int | None, ...]
+    shape: Extent
+    result: int = 0
 
 
 class Layer(NamedTuple):
-    """A stock Keras layer. calls: its inputs at each place where it is used. shape: of its output at the first."""
+    """A stock Keras layer. calls: its inputs at each place where it is used. shape: of its output at the first.
+
+    merges: whether its inputs are one list; else those behind the first are the states that it begins with.
+    """
 
     class_name: str
     name: str
     config: Mapping[str, Any]
     calls: list[tuple[Tensor, ...]]
-    shape: tuple[int | None, ...]
+    shape: Extent
     merges: bool
 
 
@@ -42,25 +50,65 @@ class Model(NamedTuple):
 
 def model(graph: Graph, dtype: str) -> Model:
     """A graph of stock layers as a Keras model."""
+    _ensure_masks(graph)
     names = KERAS_3.names(graph)
     tensors: dict[str, Tensor] = {}
     calls: dict[str, int] = {}
     layers: dict[str, Layer] = {}
     for node in graph:
-        name = names[node.owner]
-        call = calls[name] = calls.get(name, -1) + 1
-        tensors[node.name] = Tensor(name, call, (None, *node.shape))
+        name, first = names[node.owner], graph.calls[node.name]
+        if first == node.name:
+            calls[name] = calls.get(name, -1) + 1
+        call = calls[name] if first == node.name else tensors[first].call
+        result, _ = node.layer.result or (0, 1)
+        tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)), result)
     for node in graph.keras_order:
         name = names[node.owner]
         if name not in layers:
-            layer = node.layer.to_keras()
-            config = {"name": name, "dtype": dtype, **layer.config}
-            layers[name] = Layer(layer.class_name, name, config, [], (None, *node.shape), node.layer.merges)
+            layer = _unmasked_softmax(node) if node.mask and isinstance(node.layer, Softmax) else node.layer.to_keras()
+            config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
+            layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
-        if node.inputs:
+        if node.inputs and graph.calls[node.name] == node.name:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
     return Model(list(layers.values()), *ends)
+
+
+def _unmasked_softmax(node: Node) -> KerasLayer:
+    """Of a masked sequence: the Softmax of Keras 3 would apply the mask along its axis, an Activation does not."""
+    assert isinstance(node.layer, Softmax)
+    if node.layer.axis != len(node.shape):
+        raise UnknownNetwork(f"{node.name}: a softmax of a masked sequence along its steps cannot be written to Keras")
+    return KerasLayer("Activation", {"activation": "softmax"})
+
+
+def _ensure_masks(graph: Graph) -> None:
+    """Raises UnknownNetwork where Keras 3 would have another mask than its predecessors.
+
+    Where masks meet, a step counts there if any of them says so, and where one is missing there is none.
+    """
+    found: dict[str, Any] = {}
+    for node in graph:
+        masks = [found[name] for name in node.inputs]
+        if getattr(node.layer, "has_mask", False) and masks[0] != graph[node.inputs[0]].mask:
+            raise UnknownNetwork(
+                f"{node.name}: today's Keras has another mask where several meet, as before this layer"
+            )
+        if node.mask == (node.name,):
+            found[node.name] = node.mask
+        elif not node.mask or len(set(masks)) > 1:
+            found[node.name] = () if not node.mask or () in masks else tuple(masks)
+        else:
+            found[node.name] = masks[0]
+
+
+def _within(config: Mapping[str, Any], dtype: str) -> Mapping[str, Any]:
+    """The configuration of a layer, with the precision of a layer within it."""
+    inner = config.get("layer")
+    if inner is None:
+        return config
+    return {**config, "layer": {**inner, "config": {"dtype": dtype, **_within(inner["config"], dtype)}}}
 
 
 def keras_2(model: Model, name: str) -> dict[str, Any]:
@@ -74,7 +122,7 @@ def keras_2(model: Model, name: str) -> dict[str, Any]:
                     "class_name": layer.class_name,
                     "name": layer.name,
                     "config": dict(layer.config),
-                    "inbound_nodes": [[[t.layer, t.call, 0, {}] for t in call] for call in layer.calls],
+                    "inbound_nodes": [[[t.layer, t.call, t.result, {}] for t in call] for call in layer.calls],
                 }
                 for layer in model.layers
             ],
@@ -88,7 +136,7 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
     """``config.json`` of the ``.keras`` format."""
 
     def tensor(t: Tensor, dtype: str) -> dict[str, Any]:
-        history = {"shape": list(t.shape), "dtype": dtype, "keras_history": [t.layer, t.call, 0]}
+        history = {"shape": list(t.shape), "dtype": dtype, "keras_history": [t.layer, t.call, t.result]}
         return {"class_name": "__keras_tensor__", "config": history}
 
     def entry(layer: Layer) -> dict[str, Any]:
@@ -98,10 +146,11 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
         nodes: list[dict[str, Any]] = []
         for call in layer.calls:
             tensors = [tensor(t, config["dtype"]) for t in call]
-            nodes.append({"args": [tensors] if layer.merges else tensors, "kwargs": {}})
+            states = {"initial_state": tensors[1:]} if len(tensors) > 1 and not layer.merges else {}
+            nodes.append({"args": [tensors] if layer.merges else tensors[:1], "kwargs": states})
         shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
         build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes else {}
-        return {
+        made = {
             "module": "keras.layers",
             "class_name": layer.class_name,
             "config": config,
@@ -110,6 +159,7 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
             "name": layer.name,
             "inbound_nodes": nodes,
         }
+        return _operation(made) if layer.class_name == "Flip" else made
 
     inputs, outputs = _ends(model.inputs), _ends(model.outputs)
     shapes = [list(t.shape) for t in model.inputs]
@@ -128,6 +178,16 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
     }
 
 
+def _operation(layer: dict[str, Any]) -> dict[str, Any]:
+    """As Keras 3 states an operation that is no layer: it has no precision, and nothing to build."""
+    config = {name: value for name, value in layer["config"].items() if name != "dtype"}
+    return {
+        **{k: v for k, v in layer.items() if k != "build_config"},
+        "module": "keras.src.ops.numpy",
+        "config": config,
+    }
+
+
 def _ends(tensors: Iterable[Tensor]) -> list[list[Any]]:
     """The inputs or outputs of a model."""
-    return [[t.layer, t.call, 0] for t in tensors]
+    return [[t.layer, t.call, t.result] for t in tensors]

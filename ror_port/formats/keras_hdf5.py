@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from h5py import h5g
 
-from ror_port.errors import NotACheckpoint, quote
+from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
 from ror_port.formats import keras_config
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint
 from ror_port.formats.format import Contents
@@ -129,6 +129,7 @@ def write_model(path: Path, contents: Contents) -> None:
     graph = contents.graph
     names = KERAS_2.names(graph)
     model = keras_config.model(graph, contents.dtype)
+    _ensure_keras_2_can(model)
     entries = {entry.parameter.name: entry for entry in bind(TENSORFLOW, graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.group("model_weights")
@@ -145,6 +146,25 @@ def write_model(path: Path, contents: Contents) -> None:
             group.names("weight_names", [name.removeprefix(f"{layer.name}/") for name in foreign])
         for tensor in laid_out(entries.values(), contents.parameters, contents.dtype, contents.note):
             root.dataset(tensor.name, tensor)
+
+
+def _ensure_keras_2_can(model: keras_config.Model) -> None:
+    """Raises UnknownNetwork where a layer is none of Keras 2, or is another function there than in Keras 3."""
+    for layer in model.layers:
+        config = layer.config.get("layer", layer)
+        config = config["config"] if isinstance(config, dict) else layer.config
+        if not layer.merges and any(len(call) > 1 for call in layer.calls):
+            raise UnknownNetwork(
+                f"{layer.name}: Keras 3, which reads this format too, takes its initial state in another form than "
+                "Keras 2; write .keras"
+            )
+        if layer.class_name == "Flip":
+            raise UnknownNetwork(f"{layer.name}: Keras 2 has no layer that turns a sequence round; write .keras")
+        if "hard_sigmoid" in (config.get("activation"), config.get("recurrent_activation")):
+            raise UnknownNetwork(
+                f"{layer.name}: its hard_sigmoid is another function in Keras 2 than in Keras 3, which both read this "
+                "format; write .keras"
+            )
 
 
 def write_theano(path: Path, contents: Contents) -> None:

@@ -23,13 +23,14 @@ from ror_port.formats.checkpoint import Checkpoint, StoredTensor
 from ror_port.formats.format import Contents
 from ror_port.formats.json_text import json_object
 from ror_port.formats.pytorch import PREPROCESSING, layers
-from ror_port.layout import Array, Shape
+from ror_port.layout import VARIES, Array, Shape
 from ror_port.mapping.convention import ONNX_CONVENTION
 from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import ONNX
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
 from ror_port.network.layers.layer import OnnxOperator
+from ror_port.network.layers.sequence import MakesMask
 from ror_port.network.relayout import relayout
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
@@ -45,7 +46,8 @@ def write(path: Path, contents: Contents) -> None:
     entries = bind(ONNX_CONVENTION, graph.parameters)
 
     def value(node: Node) -> Any:
-        return helper.make_tensor_value_info(node.name, element, ["batch", *node.shape])
+        sizes = [f"{node.name}/size{n}" if size is VARIES else size for n, size in enumerate(node.shape, 1)]
+        return helper.make_tensor_value_info(node.name, element, ["batch", *sizes])
 
     model = helper.make_model(
         helper.make_graph(
@@ -81,36 +83,87 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
     skipped: dict[str, str] = {}  # what does nothing: whoever reads it reads what it reads
     padded: set[str] = set()  # ONNX Runtime 1.31 puts a Pad into the pooling behind it, whose border is another
     nodes = []
+    masks: dict[str, str] = {}  # of what makes one: the value that holds it
+    made: dict[str, dict[Any, Any]] = {}  # of a call with several results: its operators
     for node in graph:
-        inputs = [skipped.get(name, name) for name in node.inputs]
+        inputs = given = [skipped.get(name, name) for name in node.inputs]
         if isinstance(node.layer, Input):
             continue
+        named = weights.get(node.owner, {})
+        if node.mask == (node.name,) and isinstance(node.layer, MakesMask):
+            masks[node.name] = f"{node.name}/mask"
+            nodes += _chain(node.layer.onnx_mask(), masks[node.name], given, named, "", padded)
         operators = node.layer.to_onnx(*graph.shapes(node))
         if not operators and node.name in graph.outputs:
             operators = [OnnxOperator("Identity")]
         if not operators:
             skipped[node.name] = inputs[0]
-        for index, operator in enumerate(operators):
-            name = node.name if index == len(operators) - 1 else f"{node.name}/{operator.kind.lower()}{index}"
-            named = weights.get(node.owner, {})
-            inputs += [named[role] for role in operator.weights if role in named]
-            for number, constant in enumerate(operator.constants):
-                inputs.append(f"{name}/constant{number}" if constant else "")
-                if constant:
-                    nodes += _constant(inputs[-1], constant, like=inputs[0])
-            if inputs[0] in padded and operator.kind in ("MaxPool", "AveragePool"):
-                guard = f"{name}/padded"
-                nodes.append(make("Max", inputs, [guard], guard))
-                inputs = [guard]
-            if operator.kind == "Pad" or (operator.kind in ("Identity", "Transpose") and inputs[0] in padded):
-                padded.add(name)
-            while operator.folds and len(inputs) > 2:
-                first = f"{name}/first{len(inputs)}"
-                nodes.append(make(operator.kind, inputs[:2], [first], first, **operator.attributes))
-                inputs = [first, *inputs[2:]]
-            nodes.append(make(operator.kind, inputs, [name], name, **operator.attributes))
-            inputs = [name]
+        mask = ""
+        if any("mask" in operator.takes for operator in operators):
+            mask, *others = (masks[name] for name in graph[node.inputs[0]].mask)
+            for number, other in enumerate(others):
+                nodes.append(make("Mul", [mask, other], [f"{node.name}/masks{number}"], f"{node.name}/masks{number}"))
+                mask = f"{node.name}/masks{number}"
+        shared = made.setdefault(graph.calls[node.name], {}) if node.layer.result else None
+        nodes += _chain(operators, node.name, given, named, mask, padded, shared)
     return nodes
+
+
+def _chain(
+    operators: Sequence[OnnxOperator],
+    result: str,
+    given: Sequence[str],
+    weights: Mapping[str, str],
+    mask: str,
+    padded: set[str],
+    made: dict[Any, Any] | None = None,
+) -> list[Any]:
+    """The operators of a layer, of which the last gives `result`. given: the node's inputs; weights: role → name.
+
+    made: the operators, but for the last of each, that gave other results of the same call; what is made is added.
+    """
+    make = frameworks.onnx().helper.make_node
+    nodes: list[Any] = []
+    names: list[str] = []
+    inputs = list(given)
+    values = {"": "", "mask": mask, **weights, **{str(number): name for number, name in enumerate(given)}}
+    for index, operator in enumerate(operators):
+        name = result if index == len(operators) - 1 else f"{result}/{operator.kind.lower()}{index}"
+        if operator.takes:
+            inputs = [names[int(n[1:])] if n.startswith("#") else values[n] for n in operator.takes]
+        inputs += [weights[role] for role in operator.weights if role in weights]
+        key = (operator.kind, repr(operator.attributes), tuple(inputs), repr(operator.constants))
+        if made and name != result and key in made:
+            names.append(_output(made[key], operator.position, name))
+            inputs = names[-1:]
+            continue
+        for number, constant in enumerate(operator.constants):
+            inputs.append(f"{name}/constant{number}" if constant else "")
+            if constant:
+                nodes += _constant(inputs[-1], constant, like=inputs[0])
+        if inputs[0] in padded and operator.kind in ("MaxPool", "AveragePool"):
+            guard = f"{name}/padded"
+            nodes.append(make("Max", inputs, [guard], guard))
+            inputs = [guard]
+        if operator.kind == "Pad" or (operator.kind in ("Identity", "Transpose") and inputs[0] in padded):
+            padded.add(name)
+        while operator.folds and len(inputs) > 2:
+            first = f"{name}/first{len(inputs)}"
+            nodes.append(make(operator.kind, inputs[:2], [first], first, **operator.attributes))
+            inputs = [first, *inputs[2:]]
+        nodes.append(make(operator.kind, inputs, [*[""] * operator.position, name], name, **operator.attributes))
+        if made is not None and name != result:
+            made[key] = nodes[-1]
+        names.append(name)
+        inputs = [name]
+    return nodes
+
+
+def _output(node: Any, position: int, name: str) -> str:
+    """An output of an operator, which it is given under this name where it has not got it yet."""
+    node.output.extend([""] * (position + 1 - len(node.output)))
+    node.output[position] = node.output[position] or name
+    return str(node.output[position])
 
 
 def _constant(name: str, numbers: Sequence[float], like: str) -> list[Any]:
@@ -308,7 +361,7 @@ def read(path: Path, *, trusted: bool = False) -> Checkpoint:
         )
     tensors = [_tensor(package, initializer, path) for initializer in model.graph.initializer]
     outputs = [value.name for value in model.graph.output]
-    operators = {name: _essence(node) for node in model.graph.node for name in node.output}
+    operators = {name: _essence(node) for node in model.graph.node for name in node.output if name}
     return Checkpoint(
         path=path,
         format="ONNX",

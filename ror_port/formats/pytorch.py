@@ -32,6 +32,7 @@ from ror_port.mapping.convention import PYTORCH_CONVENTION
 from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import PYTORCH, TORCH_IGNORED, torch_names
 from ror_port.network.graph import Graph
+from ror_port.network.sizes import fitting
 from ror_port.safety import limits
 from ror_port.safety.file_object import non_raising_file
 from ror_port.safety.input_file import readable
@@ -305,7 +306,8 @@ def _card(config: Mapping[str, Any], graph: Graph) -> str:
     classifier = "classes" in config
     tags = f"[image-classification, {config['model_type']}]" if classifier else f"[{config['model_type']}]"
     about = f"{config['classes']} classes, " if classifier else ""
-    inputs = ", ".join(f"torch.rand(1, {', '.join(map(str, node.shape))})" for node in graph.inputs)
+    shapes = next(fitting(graph), [node.shape for node in graph.inputs])
+    inputs = ", ".join(f"torch.rand(1, {', '.join(map(str, shape))})" for shape in shapes)
     preprocessing = f"""
 Images are (batch, {sizes}), RGB, pixels / 255. The file does not record this preprocessing; it
 is that of the code which trained the published weights.

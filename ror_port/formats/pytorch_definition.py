@@ -6,12 +6,15 @@ output behind it. The families of networks have definitions written by hand inst
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Iterable, Mapping
+from importlib import resources
 
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
+from ror_port.network.layers.sequence import MakesMask
 
 CLASS_NAME = "Network"
 
@@ -23,6 +26,8 @@ def definition(graph: Graph, names: Mapping[str, str], *, title: str, origin: st
     """
     inputs = [names[node.name] for node in graph.inputs]
     modules, lines = _body(graph, names)
+    needs = [name for node in graph if node.inputs for name in node.layer.to_torch(*graph.shapes(node)).needs]
+    imports, helpers = _helpers(dict.fromkeys(needs))
     given = "x" if len(inputs) == 1 else ", ".join(inputs)
     arguments = ", ".join(f"{name}: Tensor" for name in given.split(", "))
     several = len(graph.outputs) > 1
@@ -36,12 +41,12 @@ This file needs PyTorch, and safetensors to load and save.
 """
 
 import json
-from pathlib import Path
+{imports}from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-
+{helpers}
 class {CLASS_NAME}(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +79,22 @@ class {CLASS_NAME}(nn.Module):
 '''
 
 
+def _helpers(needs: Iterable[str]) -> tuple[str, str]:
+    """The imports and the source text of what a definition takes from `ror_port.models.recurrent_torch`."""
+    if not needs:
+        return "", ""
+    text = resources.files("ror_port.models").joinpath("recurrent_torch.py").read_text(encoding="utf-8")
+    parts = {part.name: part for part in ast.parse(text).body if isinstance(part, ast.ClassDef | ast.FunctionDef)}
+    wanted, waiting = set(), [name for name in needs if name in parts]
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting += [n.id for n in ast.walk(parts[name]) if isinstance(n, ast.Name) and n.id in parts]
+    sources = [ast.get_source_segment(text, part) for name, part in parts.items() if name in wanted]
+    return "from collections.abc import Callable\n", "\n" + "\n\n\n".join(map(str, sources)) + "\n\n"
+
+
 def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
     """The lines of ``__init__`` and of ``forward``."""
     modules: list[str] = []
@@ -82,10 +103,14 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
     order = [node for node in graph if not isinstance(node.layer, Input)]
     single = len(graph.inputs) == 1
     variables = {node.name: "x" if single else names[node.name] for node in graph.inputs}
+    masks: dict[str, str] = {}
+    read = {name for node in graph if getattr(node.layer, "has_mask", False) for name in graph[node.inputs[0]].mask}
     if single and order and not _read_next(graph, graph.input, order[0]):
         lines.append(f"        {names[graph.input.name]} = x  # {_size(graph.input.shape)}")
         variables[graph.input.name] = names[graph.input.name]
     for index, node in enumerate(order):
+        if graph.calls[node.name] != node.name:  # a further result of a call above
+            continue
         code = node.layer.to_torch(*graph.shapes(node))
         if made.setdefault(node.owner, code.module) != code.module:
             raise UnknownNetwork(
@@ -94,7 +119,20 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
         if code.module is not None and node.shares is None:
             modules.append(f"        self.{names[node.name]} = {code.module}")
         sources = [variables[name] for name in node.inputs]
-        call = code.call.format(*sources, x=sources[0], xs=", ".join(sources), module=f"self.{names[node.owner]}")
+        if node.name in read and isinstance(node.layer, MakesMask):
+            masks[node.name] = f"{names[node.name]}_mask"
+            lines.append(f"        {masks[node.name]} = {node.layer.torch_mask().format(x=sources[0])}")
+        mask = " & ".join(masks[name] for name in graph[node.inputs[0]].mask) if "{mask}" in code.call else ""
+        mask = f"({mask})" if " & " in mask else mask
+        module = f"self.{names[node.owner]}"
+        call = code.call.format(*sources, x=sources[0], xs=", ".join(sources), mask=mask, module=module)
+        if node.layer.result is not None:
+            results = [other for other in order[index:] if graph.calls[other.name] == node.name]
+            variables |= {other.name: names[other.name] for other in results}
+            lines.append(
+                f"        {_unpacked(results, names)} = {call}  # {', '.join(_size(r.shape) for r in results)}"
+            )
+            continue
         last = index == len(order) - 1
         follower = None if last else order[index + 1]
         variable = "x" if _read_next(graph, node, follower) else names[node.name]
@@ -103,6 +141,16 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
     outputs = ", ".join(variables[name] for name in graph.outputs)
     lines.append(f"        return {outputs}")
     return "".join(f"{line}\n" for line in modules), "\n".join(lines)
+
+
+def _unpacked(results: Iterable[Node], names: Mapping[str, str]) -> str:
+    """The variables of a call's results; one that no node is has none."""
+    found: dict[int, str] = {}
+    count = 0
+    for node in results:
+        position, count = node.layer.result or (0, 1)
+        found[position] = names[node.name]
+    return ", ".join(found.get(position, "_") for position in range(count))
 
 
 def _read_next(graph: Graph, node: Node, follower: Node | None) -> bool:

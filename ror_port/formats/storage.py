@@ -68,15 +68,15 @@ def read(file: BinaryIO, storage: Storage, shape: Shape, dtype: np.dtype[Any], w
     match storage:
         case Contiguous(offset):
             content = _read_extent(file, offset, math.prod(shape) * dtype.itemsize, where)
-            return np.frombuffer(content, dtype).reshape(shape)
+            return content.view(dtype).reshape(shape)
         case Compact(content):
             return np.frombuffer(bytearray(content), dtype).reshape(shape)
         case _:
             return _read_chunks(file, storage, shape, dtype, where)
 
 
-def _read_extent(file: BinaryIO, offset: int, size: int, where: str) -> bytearray:
-    content = bytearray(size)
+def _read_extent(file: BinaryIO, offset: int, size: int, where: str) -> Array:
+    content: Array = np.empty(size, np.uint8)  # a bytearray would be filled with zeros first
     file.seek(offset)
     if file.readinto(content) != size:  # type: ignore[attr-defined]
         raise UnreadableFile(f"{where}: the file was truncated while it was read")
@@ -88,7 +88,7 @@ def _read_chunks(file: BinaryIO, storage: Chunked, shape: Shape, dtype: np.dtype
     grid = [-(-length // chunk) for length, chunk in zip(shape, storage.shape, strict=True)]
     for number, filter_mask, offset, size in storage.chunks:
         applied = [code for index, code in enumerate(storage.filters) if not filter_mask >> index & 1]
-        content = bytes(_read_extent(file, offset, size, where))
+        content = _read_extent(file, offset, size, where).tobytes()
         expected = math.prod(storage.shape) * dtype.itemsize
         for index, code in reversed(list(enumerate(applied))):
             checksums = 4 * (FLETCHER32 in applied[:index])

@@ -19,7 +19,7 @@ class Convention:
 
     def layout(self, parameter: Parameter, stored: Shape | None = None) -> Layout:
         """The rearrangement of a parameter, canonical → file. stored: its shape there, where that is known."""
-        weight = weights.of_layer(type(parameter.layer))[parameter.role]
+        weight = weights.row(parameter.layer, parameter.role)
         turned = flip(weight.axes) if self.theano and weight.flips else SAME
         if not weight.axes:
             return turned

@@ -42,7 +42,10 @@ def bind(
     entries: list[Entry] = []
     faults: list[str] = []
     for parameter in parameters:
-        weight = weights.of_layer(type(parameter.layer)).get(parameter.role)
+        try:
+            weight = weights.row(parameter.layer, parameter.role)
+        except KeyError:
+            weight = None
         if weight is None or getattr(weight, software.column) is None:
             faults.append(f"{parameter.name}: no row for the {parameter.role} of a {type(parameter.layer).__name__}")
             continue

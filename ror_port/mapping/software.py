@@ -9,14 +9,15 @@ import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal
 
 from ror_port.layout import DataFormat, Shape
 from ror_port.mapping import weights
 from ror_port.mapping.weights import Weight
 from ror_port.network.graph import Graph
-from ror_port.network.layers import BatchNormalization, Conv2D, Dense, Input, Layer, Softmax
+from ror_port.network.layers import BatchNormalization, Concatenate, Conv2D, Dense, Input, Layer, Softmax
+from ror_port.network.layers.recurrent import Recurrent
 
 _VARIABLE_SUFFIX = re.compile(r"(?:_\d+)?:\d+$")
 """TensorFlow ends the name of a variable in ``:0``, or ``_1:0`` for the second of its name."""
@@ -48,6 +49,8 @@ class Software:
         taken: set[str] = set()
         for node in graph:
             name = wanted = self.node_name(node.name)
+            if node.mask and isinstance(node.layer, Concatenate) and self.column in ("keras_2", "keras_3"):
+                name = wanted = f"{name}_layer"  # "concatenate_1" is what Keras 3 calls an operation on masks
             number = 1
             while name in taken:
                 number += 1
@@ -99,13 +102,25 @@ class Software:
 
 
 def by_order(shapes: Sequence[Shape]) -> tuple[type[Layer], tuple[str, ...]] | None:
-    """The kind of a layer and the roles of its weights, told by their order and numbers of axes, or None."""
+    """The kind of a layer and the roles of its weights, told by their order and numbers of axes, or None.
+
+    A ConvLSTM2D and a SeparableConv2D have as many: neither is told.
+    """
+    return _by_axes().get(tuple(map(len, shapes)))
+
+
+@cache
+def _by_axes() -> dict[tuple[int, ...], tuple[type[Layer], tuple[str, ...]]]:
+    """Numbers of axes of weights → the first kind of layer that has such, and their roles."""
+    found: dict[tuple[int, ...], tuple[type[Layer], tuple[str, ...]]] = {}
     for kind in weights.KINDS:
+        if issubclass(kind, Recurrent):
+            continue
         rows = weights.of_layer(kind)
         for roles in (tuple(rows), tuple(role for role in rows if role not in weights.OPTIONAL)):
-            if shapes and [len(rows[role].axes) for role in roles] == [len(shape) for shape in shapes]:
-                return kind, roles
-    return None
+            if roles:
+                found.setdefault(tuple(len(rows[role].axes) for role in roles), (kind, roles))
+    return found
 
 
 def snake_case(class_name: str) -> str:
@@ -114,8 +129,8 @@ def snake_case(class_name: str) -> str:
 
 
 def keras_layer_name(node: str) -> str:
-    """The name of a canonical node as a layer of today's Keras, which admits no slash."""
-    return re.sub("[/@]", "_", node)
+    """The name of a canonical node as a layer of today's Keras, which makes it the name of a scope in TensorFlow."""
+    return re.sub("^(?=[^A-Za-z0-9.])", ".", re.sub("[^A-Za-z0-9_.>-]", "_", node))
 
 
 def module_path(node: str) -> str:

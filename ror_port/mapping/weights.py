@@ -10,16 +10,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ror_port.network.layers import (
+    GRU,
+    LSTM,
     BatchNormalization,
+    Bidirectional,
     Conv1D,
     Conv2D,
     Conv2DTranspose,
     Conv3D,
     Conv3DTranspose,
+    ConvLSTM2D,
     Dense,
     DepthwiseConv1D,
     DepthwiseConv2D,
     EinsumDense,
+    Embedding,
     Highway,
     Layer,
     LocallyConnected1D,
@@ -27,8 +32,11 @@ from ror_port.network.layers import (
     MaxoutDense,
     ParametricSoftplus,
     PReLU,
+    SimpleRNN,
     SReLU,
+    TimeDistributed,
 )
+from ror_port.network.layers.recurrent import Recurrent
 
 
 class Weight(NamedTuple):
@@ -91,16 +99,47 @@ WEIGHTS = tuple(
         (Highway,            "kernel_carry",     "IO",    False, "W_carry",          None,               None, None,          None),
         (Highway,            "bias",             "O",     False, "b",                None,               None, None,          None),
         (Highway,            "bias_carry",       "O",     False, "b_carry",          None,               None, None,          None),
+        (Embedding,          "embeddings",       "",      False, "W",                "embeddings",       "0", "weight",       "embeddings"),
+        *((kind, *row) for kind in (SimpleRNN, GRU, LSTM) for row in (
+            ("kernel",           "", False, "W", "kernel",           "0", "kernel",           "kernel"),
+            ("recurrent_kernel", "", False, "U", "recurrent_kernel", "1", "recurrent_kernel", "recurrent_kernel"),
+            ("bias",             "", False, "b", "bias",             "2", "bias",             "bias"),
+        )),
+        (ConvLSTM2D,         "kernel",           "HWIO",  True,  "W",                "kernel",           "0", "kernel",       "kernel"),
+        (ConvLSTM2D,         "recurrent_kernel", "HWIO",  True,  "U",                "recurrent_kernel", "1", "recurrent_kernel", "recurrent_kernel"),
+        (ConvLSTM2D,         "bias",             "O",     False, "b",                "bias",             "2", "bias",         "bias"),
     )
 )  # fmt: skip
 
-OPTIONAL = {"bias"}
+OPTIONAL = {"bias", "bias_carry"}
 """Roles that a layer may lack."""
 
 
 def of_layer(layer: type[Layer]) -> Mapping[str, Weight]:
     """Role → row, in the order in which Keras keeps the weights of a layer."""
     return _BY_LAYER.get(layer, {})
+
+
+def row(layer: Layer, role: str) -> Weight:
+    """The row of a weight of a layer. Raises KeyError where there is none.
+
+    The weights of a layer within another are its own, and those of a single gate are called after it.
+    """
+    match layer:
+        case TimeDistributed():
+            return row(layer.layer, role)
+        case Bidirectional():
+            side, _, own = role.partition("_")
+            return _called(row(layer.layer, own), f"{side}_{{}}", role)
+        case Recurrent() if layer.separate:
+            whole, _, gate = role.rpartition("_")
+            return _called(row(layer.canonical, whole), f"{{}}_{gate}", role)
+    return of_layer(type(layer))[role]
+
+
+def _called(own: Weight, form: str, role: str) -> Weight:
+    keras_1, keras_2, keras_3 = (form.format(name) for name in (own.keras_1, own.keras_2, own.keras_3))
+    return own._replace(role=role, keras_1=keras_1, keras_2=keras_2, keras_3=keras_3)
 
 
 _BY_LAYER: dict[type[Layer], dict[str, Weight]] = {}

@@ -12,8 +12,9 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ror_port.errors import NotACheckpoint, quote
+from ror_port.layout import VARIES, extent, of_extent
 from ror_port.network.graph import Graph, GraphBuilder
-from ror_port.network.layers import LAYERS, Layer
+from ror_port.network.layers import LAYERS, Input, Layer
 from ror_port.network.layers.settings import MAX_LENGTH
 
 _BY_NAME = {layer.__name__: layer for layer in LAYERS}
@@ -23,14 +24,24 @@ def to_json(graph: Graph) -> dict[str, Any]:
     nodes = [
         {
             "name": node.name,
-            "layer": type(node.layer).__name__,
-            "settings": {setting.name: getattr(node.layer, setting.name) for setting in fields(node.layer)},
+            **_stated(node.layer),
             "inputs": list(node.inputs),
             "shares": node.shares,
         }
         for node in graph
     ]
     return {"nodes": nodes, "outputs": list(graph.outputs)}
+
+
+def _stated(layer: Layer) -> dict[str, Any]:
+    """A layer, and those within it."""
+    settings = {setting.name: getattr(layer, setting.name) for setting in fields(layer)}
+    if isinstance(layer, Input):
+        settings = {"shape": extent(layer.shape)}
+    return {
+        "layer": type(layer).__name__,
+        "settings": {name: _stated(v) if isinstance(v, Layer) else v for name, v in settings.items()},
+    }
 
 
 def from_json(stated: Mapping[str, Any], where: str) -> Graph:
@@ -41,8 +52,11 @@ def from_json(stated: Mapping[str, Any], where: str) -> Graph:
             kind, name = _BY_NAME[node["layer"]], node["name"]
             if not isinstance(name, str) or name in g.nodes:
                 raise ValueError(f"{quote(str(name))} is no name for a node")
-            layer = _layer(kind, node["settings"])
-            if (len(node["inputs"]) == 0) is not (kind.__name__ == "Input"):
+            settings = node["settings"]
+            if kind is Input:  # of all settings its shape alone may have sizes that vary
+                settings = {**settings, "shape": of_extent(tuple(settings["shape"]))}
+            layer = _layer(kind, settings)
+            if (len(node["inputs"]) == 0) is not (kind is Input):
                 raise ValueError(f"{quote(name)} has {len(node['inputs'])} inputs")
             g.add(name, layer, *node["inputs"], shares=node.get("shares"))
         outputs = stated["outputs"]
@@ -63,7 +77,11 @@ def _layer(kind: type[Layer], settings: Mapping[str, Any]) -> Layer:
 def _value(value: Any, hint: Any, where: str) -> Any:
     """A value of the hinted type. Raises ValueError."""
     origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
+    if isinstance(hint, type) and issubclass(hint, Layer):
+        layer = _layer(_BY_NAME[value["layer"]], value["settings"])
+        if isinstance(layer, hint):
+            return layer
+    elif origin is Literal:
         if value in inner and not isinstance(value, bool):
             return value
     elif origin in (Union, UnionType):
@@ -80,7 +98,7 @@ def _value(value: Any, hint: Any, where: str) -> Any:
     elif (
         (hint is NoneType and value is None)
         or (hint is bool and isinstance(value, bool))
-        or (hint is int and type(value) is int and abs(value) < MAX_LENGTH)
+        or (hint is int and (value is VARIES or (type(value) is int and abs(value) < MAX_LENGTH)))
         or (hint is str and isinstance(value, str))
     ):
         return value

@@ -1,6 +1,7 @@
 """A network as data: nodes, each a layer with its inputs. The one form that every source and every target goes through.
 
-Shapes are without the batch, in the order of axes of the graph itself, which is that of its source. Parameters are
+Shapes are without the batch, in the order of axes of the graph itself, which is that of its source; sizes of inputs,
+and what follows from them, may vary. Parameters are
 canonical whatever that order: kernels of a cross-correlation, axes (height, width, in, out) for a convolution and
 (in, out) for Dense, whose rows follow the graph's own order of flattening.
 """
@@ -13,9 +14,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ror_port.errors import UnknownNetwork
-from ror_port.layout import Shape
+from ror_port.layout import Shape, varies
 from ror_port.network.layers import Dense, Input, Layer, Softmax
-from ror_port.network.layers.layer import Composed
+from ror_port.network.layers.layer import Mask
 
 
 class Parameter(NamedTuple):
@@ -35,6 +36,7 @@ class Node(NamedTuple):
     """A layer at its place. shape: of its output. original_name: the layer name that the authors' code gave, if any.
 
     shares: the node whose weights it uses, where a layer is used at several places; such a node has no parameters.
+    mask: of its output, where that is a sequence of which not every step counts.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Node(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     original_name: str | None = None
     shares: str | None = None
+    mask: Mask = ()
 
     @property
     def owner(self) -> str:
@@ -118,36 +121,65 @@ class Graph:
         return {name: tuple(nodes) for name, nodes in found.items()}
 
     @cached_property
+    def calls(self) -> dict[str, str]:
+        """Node → the first node that is a result of the same call of a layer, see `Layer.result`."""
+        found: dict[str, str] = {}
+        first: dict[tuple[str, tuple[str, ...]], str] = {}
+        for node in self.nodes:
+            call = (node.owner, node.inputs)
+            found[node.name] = first.setdefault(call, node.name) if node.layer.result else node.name
+        return found
+
+    @cached_property
+    def _walk(self) -> tuple[dict[str, int], list[Node]]:
+        """Of a depth-first walk from the outputs through each node's inputs: layers as it reaches them, by the nodes
+        that have their weights, and nodes as it leaves them."""
+        reached: dict[str, int] = {}
+        left: dict[str, Node] = {}
+        stack = [(name, False) for name in reversed(self.outputs)]
+        while stack:
+            name, done = stack.pop()
+            node = self[name]
+            if done:
+                left[name] = node
+            elif name not in left:
+                reached.setdefault(node.owner, len(reached))
+                stack.append((name, True))
+                stack.extend((source, False) for source in reversed(node.inputs))
+        return reached, list(left.values())
+
+    @cached_property
     def depths(self) -> dict[str, int]:
-        """Node → length of the longest way to an output."""
-        depth = dict.fromkeys(self.outputs, 0)
-        for node in reversed(self.nodes):  # creation order is topological
+        """Node → how deep Keras has its layer: the length of the longest way to an output.
+
+        A use of a layer counts as deep as the uses of it that were met before, from the outputs on.
+        """
+        depth: dict[str, int] = {}
+        of_layer: dict[str, int] = {}
+        for node in reversed(self._walk[1]):
+            own = of_layer[node.owner] = max(depth.get(node.name, 0), of_layer.get(node.owner, 0))
             for source in node.inputs:
-                depth[source] = max(depth.get(source, 0), depth[node.name] + 1)
-        return depth
+                depth[source] = max(depth.get(source, 0), own + 1)
+        return {node.name: of_layer[node.owner] for node in self.nodes if node.owner in of_layer}
 
     @cached_property
     def keras_order(self) -> tuple[Node, ...]:
-        """Nodes as ``model.layers`` lists them, since Keras 1.0.8.
+        """Nodes as ``model.layers`` lists them, since Keras 1.0.8; all uses of a layer together.
 
         Deepest first; among equals, in the order of a depth-first walk from the outputs through each node's inputs.
         Keras up to 1.0.7 sorted equals by name instead.
         """
-        depth = self.depths
-        walk: dict[str, int] = {}
-        stack = list(reversed(self.outputs))
-        while stack:
-            name = stack.pop()
-            if name not in walk:
-                walk[name] = len(walk)
-                stack.extend(reversed(self[name].inputs))
-        return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], walk[node.name])))
+        depth, (reached, _) = self.depths, self._walk
+        return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], reached[node.owner])))
 
     def map(self, change: Callable[[Layer], Layer]) -> Graph:
         """The same nodes with other layers: `change` is given each and returns the one that takes its place."""
+        layers = [change(node.layer) for node in self.nodes]
+        if all(layer == node.layer for layer, node in zip(layers, self.nodes, strict=True)):
+            return self
         g = GraphBuilder(list(self.taps))
-        for node in self.nodes:
-            g.add_like(node, change(node.layer), *node.inputs)
+        for node, layer in zip(self.nodes, layers, strict=True):
+            g.add_like(node, layer, *node.inputs)
         return g.finish(*self.outputs)
 
     def renamed(self, names: Mapping[str, str]) -> Graph:
@@ -162,18 +194,36 @@ class Graph:
     def for_keras(self) -> Graph:
         """The same function in layers that Keras 3 has; parameters keep their order."""
         g = GraphBuilder(list(self.taps))
-        for node in self.of_today():
+        for node in self._of_today(keras=True):
             node.layer.for_keras(_Replacement(g, node), *node.inputs)
         for node in g.nodes.values():
-            if node.layer != g.nodes[node.owner].layer:
+            if node.layer.called != g.nodes[node.owner].layer.called:
                 raise _needs_several_layers(node.owner)
         return g.finish(*self.outputs)
 
     def of_today(self) -> Graph:
         """The same function without layers that no software of today has; parameters keep their order."""
+        return self._of_today(keras=False)
+
+    def shows_masked_steps(self, name: str) -> bool:
+        """Whether what a node gives where a step does not count reaches an output, or a layer that takes no mask."""
+        if name in self.outputs:
+            return True
+        mask = set(self[name].mask)
+        readers = [reader for reader in self.readers[name] if not getattr(reader.layer, "has_mask", False)]
+        return any(not mask <= set(reader.mask) or self.shows_masked_steps(reader.name) for reader in readers)
+
+    def _of_today(self, keras: bool) -> Graph:
+        composed = {
+            node.name
+            for node in self.nodes
+            if node.layer.is_composed(keras, bool(node.mask) and self.shows_masked_steps(node.name))
+        }
+        if not composed:
+            return self
         g = GraphBuilder(list(self.taps))
         for node in self.nodes:
-            if isinstance(node.layer, Composed):
+            if node.name in composed:
                 node.layer.in_parts(_Replacement(g, node), *node.inputs)
             else:
                 g.add_like(node, node.layer, *node.inputs)
@@ -239,19 +289,21 @@ class GraphBuilder:
         """Raises ValueError where the layer does not take such inputs, or not the weights of the node it shares."""
         shapes = tuple(self.nodes[source].shape for source in inputs)
         shape = layer.output_shape(*shapes)
-        layer = layer.bound(*shapes)
+        layer, mask = layer.bound(*shapes).masked(name, *(self.nodes[source].mask for source in inputs))
         parameters = tuple(Parameter(name, layer, role, size) for role, size in layer.weights(*shapes).items())
+        if unknown := next((p.role for p in parameters if varies(p.shape)), None):
+            raise ValueError(f"the {unknown} of inputs of shape {shapes[0]} has sizes that vary")
         if shares is not None and parameters:
             owned = self.nodes[shares].parameters
             if [(p.role, p.shape) for p in owned] != [(p.role, p.shape) for p in parameters]:
                 raise ValueError(f"{name} cannot use the weights of {shares}, which are of other shapes")
-            axes = [len(self.nodes[source].shape) for source in (*inputs, *self.nodes[shares].inputs)]
-            if len(set(axes)) > 1 and not isinstance(layer, Dense):
+            axes = {len(self.nodes[source].shape) for source in (inputs[0], self.nodes[shares].inputs[0])}
+            if len(axes) > 1 and not isinstance(layer, Dense):
                 raise ValueError(f"{name} cannot use the weights of {shares}, whose input has another number of axes")
             parameters = ()
         else:
             shares = None
-        self.nodes[name] = Node(name, layer, inputs, shape, parameters, original_name, shares)
+        self.nodes[name] = Node(name, layer, inputs, shape, parameters, original_name, shares, mask)
         return name
 
     def add_like(self, node: Node, layer: Layer, *inputs: str) -> str:

@@ -14,7 +14,7 @@ from ror_port.layout import SAME, Axes, DataFormat, Layout, PermuteFlattened, Tr
 from ror_port.network.graph import Graph, GraphBuilder, Node
 from ror_port.network.layers import BatchNormalization, Dense, Flatten, Input, Permute
 from ror_port.network.layers.layer import Arrangement
-from ror_port.network.layers.spatial import Spatial, brought_to, format_axes
+from ror_port.network.layers.spatial import Spatial
 
 
 class Relayout(NamedTuple):
@@ -46,9 +46,7 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
         shapes = graph.shapes(node)
         arrived = tuple(arrangements[name] for name in node.inputs)
         if isinstance(node.layer, Input):
-            rank = len(node.shape) - 1
-            to = brought_to(rank, target)
-            axes = format_axes(rank, to) if _is_moved(graph, node, to) else None
+            axes = _moved_input(graph, node, target)
             arrangements[node.name] = axes
             shape = Transpose(axes).shape(node.shape) if axes else node.shape
             g.add_like(node, Input(shape))
@@ -68,18 +66,21 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
     return Relayout(g.finish(*graph.outputs), weights, arrangements)
 
 
-def _is_moved(graph: Graph, node: Node, target: DataFormat) -> bool:
-    """Whether an input is an image for a layer of the other data format, with nothing between that ends an image."""
-    rank = len(node.shape) - 1
+def _moved_input(graph: Graph, node: Node, target: DataFormat) -> Axes | None:
+    """How the axes of an input change: as the first layer on images that reads it, and wants another order, has them.
+
+    Between them may be nothing that ends an image.
+    """
     waiting = list(graph.readers[node.name])
     while waiting:
         reader = waiting.pop()
         if isinstance(reader.layer, Spatial):
-            if reader.layer.rank == rank and reader.layer.data_format != target:
-                return True
+            wanted = reader.layer.moved(target, [None], [node.shape]).inputs[0]
+            if isinstance(wanted, tuple):
+                return wanted
         elif reader.layer.elementwise or isinstance(reader.layer, BatchNormalization):
             waiting.extend(graph.readers[reader.name])
-    return False
+    return None
 
 
 def _read_by_rows(graph: Graph, node: Node) -> bool:

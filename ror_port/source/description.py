@@ -15,14 +15,14 @@ from typing import Any, Literal, NamedTuple
 from ror_port import __version__
 from ror_port.errors import NotACheckpoint, RorPortError, UnknownNetwork, UnsafeFile, quote
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
-from ror_port.layout import DataFormat, Shape
+from ror_port.layout import DataFormat, Extent, Shape, extent
 from ror_port.mapping import weights
 from ror_port.mapping.software import KERAS_1, by_order
 from ror_port.network.layers.settings import DATA_FORMATS, MAX_LENGTH
 from ror_port.network.layers.spatial import Spatial
 from ror_port.safety import limits
 from ror_port.source import provenance
-from ror_port.source.from_config import MODELS, Assembly, Json, listed_tensors, stated_name, stored_layers
+from ror_port.source.from_config import MODELS, Assembly, Json, listed_tensors, stated_name, stored_layers, within
 from ror_port.source.port import (
     Port,
     attach,
@@ -36,15 +36,16 @@ from ror_port.source.port import (
 )
 from ror_port.source.provenance import ORDERING, ORDERINGS, Basis, Fact, Given
 
-Extent = tuple[int | None, ...]
-"""A shape without the batch, in the order of axes that the file's own Keras has; None for a size that varies."""
-
 Where = Literal["inside", "beside", "given", "recognised", "none"]
 """Where an architecture is: in the file, in another one, or told by the tensors alone."""
 
 
 class Value(NamedTuple):
-    """An input or an output of a network: the layer that it is of. shape: as far as it is known."""
+    """An input or an output of a network: the layer that it is of.
+
+    shape: as far as it is known, without the batch, in the order of axes that the file's own Keras has; None for a size
+    that varies.
+    """
 
     layer: str
     shape: Extent | None
@@ -180,8 +181,8 @@ def _of_port(port: Port) -> Description:
     return Description(
         *about,
         "inside" if stated else "recognised",
-        tuple(Value(node.name, node.shape) for node in port.graph.inputs),
-        tuple(Value(name, port.graph[name].shape) for name in port.graph.outputs),
+        tuple(Value(node.name, extent(node.shape)) for node in port.graph.inputs),
+        tuple(Value(name, extent(port.graph[name].shape)) for name in port.graph.outputs),
         tuple(_of_graph(port)),
     )
 
@@ -191,7 +192,7 @@ def _of_graph(port: Port) -> Iterator[Described]:
         stored = [(port.stored[parameter.name], parameter.name) for parameter in node.parameters]
         weights = tuple(Weight(tensor.name, tensor.shape, name) for tensor, name in stored)
         name, kind = port.layers.get(node.name, node.name), type(node.layer).__name__
-        yield Described(name, kind, "inferred", node.shape, weights)
+        yield Described(name, kind, "inferred", extent(node.shape), weights)
 
 
 def _of_refused(checkpoint: Checkpoint, given: Given, error: RorPortError) -> Description:
@@ -297,7 +298,7 @@ class _Architecture:
         self.inputs = tuple(Value(self._name(layer), _input_shape(layer)) for layer in self._begins(self.config))
         last = [self._name(layer) for layer in stored_layers(self.config)[-1:]]
         ends = _ends(self.config, "output_layers") or last
-        reached = [self.assembly.g.nodes[node].shape for node in made] or map(self.assembly.outputs.get, ends)
+        reached = [extent(self.assembly.g.nodes[node].shape) for node in made] or map(self._output, ends)
         self.outputs = tuple(map(Value, ends, reached))
         self.refusals: list[Refusal] = []
         self.formats: set[DataFormat] = set()
@@ -316,12 +317,16 @@ class _Architecture:
         except NotACheckpoint:  # it has none
             return ""
 
+    def _output(self, name: str) -> Extent | None:
+        """The shape of a layer's first output, where it was reached."""
+        return extent(self.assembly.outputs[name]) if name in self.assembly.outputs else None
+
     def _listed(self, config: Json, depth: int = 0) -> Iterator[Described]:
         for layer in stored_layers(config):
             for branch in self._branches(layer, depth):
                 yield from self._listed(branch, depth + 1)
             name, kind = self._name(layer), layer["class_name"]
-            shape = self.assembly.outputs.get(name) or (_input_shape(layer) if kind == "InputLayer" else None)
+            shape = self._output(name) or (_input_shape(layer) if kind == "InputLayer" else None)
             yield Described(name, kind, "recorded", shape, self.weights.get(name, ()))
 
     def _branches(self, layer: Json, depth: int) -> list[Json]:
@@ -349,6 +354,8 @@ class _Architecture:
         """All layers that are no models: with the names of those that they are within, and the layer of the file."""
         for layer in stored_layers(config):
             models, name = self._branches(layer, depth), self._name(layer)
+            while layer["class_name"] == "TimeDistributed" and (inner := within(layer)) is not None:
+                layer = inner
             if layer["class_name"] in MODELS:
                 yield from self._within(layer, owner or name, f"{prefix}{name}/", depth + 1)
                 continue

@@ -6,7 +6,6 @@ is untrusted data: within the limits of any file, and understood by the same roa
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ import numpy as np
 
 from ror_port.errors import NotACheckpoint, UsageError, quote
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredLayer, StoredTensor
+from ror_port.formats.json_text import indented_length
 from ror_port.layout import Array
 from ror_port.mapping.software import KERAS_1, Software
 from ror_port.safety import limits
@@ -47,7 +47,7 @@ def original(checkpoint: Checkpoint, given: Given) -> Json | None:
             "stated": {key: checkpoint.stated[key] for key in ("network", "graph") if key in checkpoint.stated},
             "given": stated(given),
         }
-    if _is_deep(found) or len(json.dumps(found, indent=2)) > limits.MAX_ORIGINAL_BYTES:
+    if _is_deep(found) or indented_length(found) > limits.MAX_ORIGINAL_BYTES:
         return None
     return found  # type: ignore[no-any-return]  # on the way back it is validated
 

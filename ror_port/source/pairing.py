@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
-from ror_port.layout import DataFormat
+from ror_port.layout import DataFormat, varies
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.software import Software, by_order
@@ -47,8 +47,10 @@ def as_recognised(
     given: Given,
     data_format: DataFormat,
 ) -> Paired:
-    """The family's network, unless an architecture is stated that is another one."""
-    family = _sized(checkpoint, found, stated, given)
+    """The family's network, unless an architecture is stated that is another one; a family has images of one size."""
+    if stated is not None and any(varies(node.shape) for node in stated.graph.inputs):
+        return Paired(None, stated.graph, {}, f"{found.family.name} but for this: sizes of its input vary", (), {})
+    family = _sized(checkpoint, found, stated, given, data_format)
     if stated is None:
         rate = provenance.number(
             checkpoint.stated_network.get("dropout", 0.0), f"{checkpoint.path}: {checkpoint.stated_where}"
@@ -123,13 +125,13 @@ def _in_order(layer: StoredLayer, parameters: Sequence[Parameter], software: Sof
         _ensure_names_agree(layer, parameters, software)
         return layer.tensors
     by_name = {tensor.name: tensor for tensor in layer.tensors}
-    names = [software.weight_name(weights.of_layer(type(p.layer))[p.role], layer.name) for p in parameters]
+    names = [software.weight_name(weights.row(p.layer, p.role), layer.name) for p in parameters]
     return [by_name[name] for name in names if name in by_name] if len(by_name) == len(names) else layer.tensors
 
 
 def _ensure_names_agree(layer: StoredLayer, parameters: Sequence[Parameter], software: Software) -> None:
     """Raises NotACheckpoint where a weight is called as another one of its layer is."""
-    words = [getattr(weights.of_layer(type(p.layer))[p.role], software.column) for p in parameters]
+    words = [getattr(weights.row(p.layer, p.role), software.column) for p in parameters]
     for word, parameter, name in zip(words, parameters, layer.weights, strict=False):
         found = software.role_in_name(name)
         if found is not None and found != word and found in words:
@@ -150,7 +152,9 @@ def data_formats(stated: Stated | None, origin: provenance.Origin, theano: bool)
     return tuple(sorted(found)) if found else provenance.orderings(origin.software, origin.version, theano)
 
 
-def _sized(checkpoint: Checkpoint, found: Recognition, stated: Stated | None, given: Given) -> Family:
+def _sized(
+    checkpoint: Checkpoint, found: Recognition, stated: Stated | None, given: Given, data_format: DataFormat
+) -> Family:
     """The recognised network for images of the size that is given or stated; its Dense layer must still fit."""
     family = found.family
     shape = family.input_shape
@@ -164,7 +168,7 @@ def _sized(checkpoint: Checkpoint, found: Recognition, stated: Stated | None, gi
     sized = replace(family, input_shape=shape)
     size = _sizes(shape)
     try:
-        graph = sized.graph()
+        graph = sized.graph(data_format)
     except ValueError as error:
         raise UnknownNetwork(f"{checkpoint.path}: {family.name} takes no images of {size}: {error}") from None
     if [parameter.shape for parameter in graph.parameters] != [p.shape for p in found.graph.parameters]:

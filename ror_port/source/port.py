@@ -25,16 +25,18 @@ from ror_port.errors import (
 )
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredTensor
-from ror_port.layout import BLOCK_BYTES, SAME, Arranged, Array, DataFormat
+from ror_port.layout import BLOCK_BYTES, SAME, Arranged, Array, DataFormat, Shape, fits, varies
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, torch_names
 from ror_port.network.as_json import from_json
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph, Parameter
-from ror_port.network.layers import BatchNormalization, Layer
+from ror_port.network.layers import BatchNormalization
+from ror_port.network.layers.recurrent import was_multiplied
 from ror_port.network.layers.settings import DATA_FORMATS
 from ror_port.network.layers.spatial import Padding
 from ror_port.network.relayout import Relayout, relayout
+from ror_port.network.sizes import sized
 from ror_port.source import original, provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import Stated, stated_graph, stated_name, stored_layers
@@ -49,7 +51,7 @@ from ror_port.source.pairing import (
     ensure_unswapped,
     layer_count,
 )
-from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, alternatives
+from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, Settled, alternatives
 from ror_port.source.recognise import Recognition, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -133,20 +135,30 @@ class Port:
 
     @cached_property
     def canonical_graph(self) -> Graph:
-        """The network that outputs hold: canonical in its BatchNormalizations too.
+        """The network that outputs hold: canonical in its layers, too.
 
-        Where the source divides by anything but √(variance + epsilon), its epsilon is folded into the variances:
-        the square of what it divides by, and epsilon 0. That is the same function for every stored value.
+        Where a BatchNormalization of the source divides by anything but √(variance + epsilon), its epsilon is folded
+        into the variances: the square of what it divides by, and epsilon 0. That is the same function for every stored
+        value. The gates of a recurrent layer, which Keras 1 keeps apart, stand side by side.
         """
-        return self.graph.map(_canonical)
+        return self.graph.map(lambda layer: layer.canonical)
+
+    @property
+    def other_norms(self) -> bool:
+        """Whether its BatchNormalizations have the rule of Keras up to 1.0.7, so that variances become others."""
+        norms = [node.layer for node in self.graph if isinstance(node.layer, BatchNormalization)]
+        return any(norm != norm.canonical for norm in norms)
 
     @property
     def rounds(self) -> bool:
-        """Whether writing rounds: variances of Keras up to 1.0.7 become others, in `dtype`."""
-        return self.canonical_graph.nodes != self.graph.nodes and self.dtype == "float32"
+        """Whether writing rounds in `dtype`: variances that become others, weights multiplied for Keras 3."""
+        multiplied = self.original is not None and any(was_multiplied(node.layer) for node in self.graph)
+        return self.dtype == "float32" and (self.other_norms or multiplied)
 
     def relayout(self, data_format: DataFormat) -> Relayout:
         """The canonical graph with its images in a data format, and what that changes of its weights."""
+        if data_format == "channels_last" and self.canonical_graph is self.graph:
+            return self.channels_last
         return relayout(self.canonical_graph, data_format)
 
     def parameters(self, moved: Relayout | None = None) -> Iterator[tuple[Parameter, Array]]:
@@ -162,11 +174,19 @@ class Port:
         """The same, not yet copied into the order that they have now: a writer does that, block by block."""
         changes = moved.weights if moved else {}
         target = moved.graph if moved else self.canonical_graph
-        for parameter, wanted in zip(self.graph.parameters, target.parameters, strict=True):
+        for parameter, wanted in zip(self.canonical_graph.parameters, target.parameters, strict=True):
             yield wanted, changes.get(parameter.name, SAME).applied(self.canonical(parameter))
 
     def canonical(self, parameter: Parameter) -> Arranged:
-        """One parameter in canonical form; see `arranged`."""
+        """One parameter of the canonical graph; see `arranged`."""
+        node = self.graph[parameter.node]
+        own = {p.role: p for p in node.parameters}
+        pieces = [self._rearranged(own[piece]) for piece in node.layer.pieces(parameter.role)]
+        if len(pieces) == 1:
+            return pieces[0]
+        return Arranged.of(np.concatenate([piece.array() for piece in pieces], -1))
+
+    def _rearranged(self, parameter: Parameter) -> Arranged:
         array, layer = self.untouched(parameter), parameter.layer
         if parameter.role == "moving_variance" and isinstance(layer, BatchNormalization):
             array = _canonical_variance(layer, array)
@@ -251,9 +271,21 @@ class Port:
         for node in nodes:
             if problem := _misfit(found[node.name].shape, node.shape, node.name):
                 raise UsageError(problem, argument)
+        if any(varies(node.shape) for node in nodes):
+            try:
+                sized(self.channels_last.graph, [array.shape[1:] for array in found.values()])
+            except ValueError as error:
+                shapes = ", ".join(str(array.shape) for array in found.values())
+                raise UsageError(f"{shapes}: the network takes no inputs of these sizes ({error})", argument) from None
         if len({len(array) for array in found.values()}) > 1:
             raise UsageError("batches of several lengths", argument)
         return found
+
+    def sized(self, inputs: Mapping[str, Array]) -> Port:
+        """The port of the same network for inputs of these sizes alone, as `inputs` gives them: none varies."""
+        axes = self.channels_last
+        shapes = [axes.value(n.name).inverse.shape(inputs[n.name].shape)[1:] for n in self.graph.inputs]
+        return replace(self, graph=sized(self.graph, shapes))
 
     def alternatives(self) -> Iterator[tuple[Alternative, Port]]:
         """What the facts that are assumed could be instead, each with the port of the same file under it.
@@ -338,23 +370,17 @@ def _numbers(given: Any, argument: str) -> Array:
     return array
 
 
-def _misfit(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> str:
+def _misfit(shape: Shape, expected: Shape, name: str) -> str:
     """What is wrong with the shape of what an input is given, where something is. expected: without the batch."""
-    if shape[1:] == expected and shape[0]:
+    if fits(shape[1:], expected) and shape[0]:
         return ""
     what = "images" if len(expected) == 3 else name
     problem = f"{shape}; {what} (batch, {', '.join(map(str, expected))}) are expected"
-    if shape == expected:
+    if fits(shape, expected):
         return f"{problem}: give one as images[None]" if len(expected) == 3 else f"{problem}, with the batch in front"
-    if len(expected) == 3 and shape[1:] == (expected[2], *expected[:2]):
+    if len(expected) == 3 and fits(shape[1:], (expected[2], *expected[:2])):
         return f"{problem}, with the channels last: images.transpose(0, 2, 3, 1)"
     return problem
-
-
-def _canonical(layer: Layer) -> Layer:
-    if isinstance(layer, BatchNormalization) and layer.divisor != "√(variance + epsilon)":
-        return replace(layer, epsilon=0.0, divisor="√(variance + epsilon)")
-    return layer
 
 
 def _canonical_variance(layer: BatchNormalization, stored: Array) -> Array:
@@ -373,7 +399,7 @@ def stored_variance(parameter: Parameter, canonical: Arranged) -> Arranged:
     Raises UnknownNetwork where nothing that is not negative stands for a variance.
     """
     layer = parameter.layer
-    if not isinstance(layer, BatchNormalization) or parameter.role != "moving_variance" or layer == _canonical(layer):
+    if not isinstance(layer, BatchNormalization) or parameter.role != "moving_variance" or layer == layer.canonical:
         return canonical
     deviation = np.sqrt(canonical.array().astype(np.float64)) - layer.epsilon
     if (deviation < -1e-6 * layer.epsilon).any():
@@ -574,12 +600,15 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
     family = understood.family
     padding = provenance.padding(checkpoint, understood.graph, theano, stated is not None, padded)
     by_name = found.by_name if isinstance(found, Recognition) and origin.software is KERAS_1 else None
-    norm, as_stored = (
-        provenance.batch_norm(
-            checkpoint, padding.graph, family, origin, each, stated=stated is not None, by_name=by_name
+
+    def normed(given: Given) -> Settled:
+        return provenance.batch_norm(
+            checkpoint, padding.graph, family, origin, given, stated=stated is not None, by_name=by_name
         )
-        for each in (given, replace(given, epsilon=None))
-    )
+
+    norm = as_stored = normed(given)
+    if given.epsilon is not None:
+        as_stored = normed(replace(given, epsilon=None))
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", as_stored.graph)
     states = stated is not None and checkpoint.old
@@ -592,6 +621,7 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         backend,
         *([ordering] if ordering else []),
         *([unstated] if unstated else []),
+        *([provenance.STRIDES] if stated is not None and stated.strides_assumed else []),
         *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *understood.facts,
         *padding.facts,
@@ -638,26 +668,22 @@ def _unstated(
     convention: Convention,
     given: Given,
 ) -> Fact | None:
-    """The data format of layers that state none, where others do; None where there are no such layers.
+    """The data format of layers that state none, where others do; None where it makes no difference.
 
-    They are found by reading the architecture under both.
+    That is found by reading the architecture under the other one.
     """
     if stated is None or stated.format_assumed or given.ordering or checkpoint.config is None or not checkpoint.old:
         return None
-    graphs: dict[str, Graph | None] = {}
-    for ordering in ORDERINGS.values():
-        try:
-            other = _stated(checkpoint, theano, version, replace(given, ordering=ordering))
-            assert other is not None
-            as_stated(checkpoint, other, convention, "")
-            graphs[ordering] = other.graph
-        except RorPortError:
-            graphs[ordering] = None
-    alike = [name for name, graph in graphs.items() if graph is not None and graph.nodes == stated.graph.nodes]
-    if len(alike) != 1:
+    if stated.left_open is None:
         return None
-    (taken,) = alike
-    if None in graphs.values():
+    taken, (other,) = ORDERINGS[stated.left_open], ORDERINGS.keys() - {stated.left_open}
+    try:
+        otherwise = _stated(checkpoint, theano, version, replace(given, ordering=ORDERINGS[other]))
+        assert otherwise is not None
+        as_stated(checkpoint, otherwise, convention, "")
+    except RorPortError:
         return Fact(provenance.UNSTATED, taken, "inferred", "the shapes fit under no other")
+    if otherwise.graph.nodes == stated.graph.nodes:
+        return None
     evidence = "that of the first layer that states one"
     return Fact(provenance.UNSTATED, taken, "assumed", evidence, "--source-ordering")

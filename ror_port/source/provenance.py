@@ -155,6 +155,9 @@ RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divides by", "BatchNorm epsilon", 
 PADDING, UNSTATED = "padding", "data format of layers that state none"
 
 
+STRIDES = Fact("strides of ConvLSTM2D", "1", "assumed", "Keras 1 writes none, and takes 1 when it loads such a file")
+
+
 def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:
     """What a fact could be instead of what is assumed, as far as genuine files are known to differ in it."""
     if fact.basis != "assumed":
@@ -480,6 +483,7 @@ def batch_norm(
         about = Fact(RULE, rule.divisor, "assumed", evidence, "--source-keras 1.0.6 or 1.0.7")
     name, option = EPSILON, "--bn-epsilon"
     network = checkpoint.stated_network
+    settings: dict[str, Any] = {"divisor": rule.divisor}
     if stated:
         value = ", ".join(map(repr, sorted({norm.epsilon for norm in norms})))
         fact = Fact(name, value, "recorded", checkpoint.config_where, option)
@@ -487,12 +491,12 @@ def batch_norm(
         where = f"{checkpoint.path}: {checkpoint.stated_where}"
         epsilon = number(network["epsilon"], where)
         momentum = number(network.get("momentum", rule.momentum), where)
-        graph = _normalised(graph, epsilon=epsilon, momentum=momentum)
+        settings |= {"epsilon": epsilon, "momentum": momentum}
         fact = Fact(name, repr(epsilon), "recorded", checkpoint.stated_where, option)
     elif family and family.sets_norm:
         fact = Fact(name, repr(family.epsilon), "inferred", f"the code of {family.family} sets it", option)
     else:
-        graph = _normalised(graph, epsilon=rule.epsilon, momentum=rule.momentum)
+        settings |= {"epsilon": rule.epsilon, "momentum": rule.momentum}
         evidence = f"default since Keras 1.2.0; {OTHER_EPSILON:g} in 1.0.8 to 1.1.2"
         fact = Fact(name, repr(rule.epsilon), "assumed", evidence, option)
         if known or later or (unknown and by_name):
@@ -500,9 +504,9 @@ def batch_norm(
             fact = Fact(name, repr(rule.epsilon), "inferred", f"default of {which}", option)
     if given.epsilon is not None:
         recorded = f"; the file records {fact.value}" if fact.basis == "recorded" else ""
-        graph = _normalised(graph, epsilon=given.epsilon)
+        settings["epsilon"] = given.epsilon
         fact = Fact(name, repr(given.epsilon), "given", option + recorded)
-    return Settled(_normalised(graph, divisor=rule.divisor), (about, fact))
+    return Settled(_normalised(graph, **settings), (about, fact))
 
 
 def _normalised(graph: Graph, **settings: Any) -> Graph:

@@ -62,9 +62,9 @@ def recognise(layers: Sequence[LayerShape], software: Software, data_format: Dat
     contradictions: list[str] = []
     fits: list[tuple[int, Recognition]] = []
     for family in (member for kind in FAMILIES for member in kind.candidates(layers)):
-        graph = family.graph(data_format)
-        found = _pair(graph, layers, software)
+        found = _pair(family.graph(), layers, software)  # in any data format: what it pairs by is the same in each
         if isinstance(found, _Pairing):
+            graph = family.graph(data_format)
             fits.append((found.witnesses, Recognition(family, graph, found.layers, found.evidence, found.by_name)))
         elif isinstance(found, str):
             contradictions.append(found)

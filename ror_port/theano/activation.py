@@ -22,6 +22,8 @@ def activation(layer: Activation, call: Call) -> Values:
             return np.asarray(1 / (1 + np.exp(-x)))
         case "hard_sigmoid":
             return np.clip(0.2 * x + 0.5, 0, 1)
+        case "hard_sigmoid of Keras 3":
+            return np.clip(x / 6 + 0.5, 0, 1)
         case "elu":
             return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
         case "selu":

@@ -73,6 +73,13 @@ def global_max_pooling(layer: GlobalPooling, call: Call) -> Values:
 
 
 @twin(GlobalAveragePooling1D)
+def average_of_steps(layer: GlobalAveragePooling1D, call: Call) -> Values:
+    if call.mask is None:
+        return global_average_pooling(layer, call)
+    counts = call.mask[..., np.newaxis].astype(call.x.dtype)
+    return np.asarray((call.x * counts).sum(axis=1) / counts.sum(axis=1))
+
+
 @twin(GlobalAveragePooling2D)
 @twin(GlobalAveragePooling3D)
 def global_average_pooling(layer: GlobalPooling, call: Call) -> Values:

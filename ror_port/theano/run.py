@@ -14,8 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
+from ror_port.network.layers.layer import Mask
 from ror_port.theano import (  # noqa: F401  (they are the twins)
     activation,
+    conv_recurrent,
     convolution,
     core,
     local,
@@ -25,9 +27,12 @@ from ror_port.theano import (  # noqa: F401  (they are the twins)
     padding,
     parametric,
     pooling,
+    recurrent,
+    sequence,
     upsampling,
+    wrappers,
 )
-from ror_port.theano.twins import TWINS, Call, Stored, Values
+from ror_port.theano.twins import MASKS, TWINS, Call, Stored, Values
 
 Tensors = Mapping[str, Mapping[str, NDArray[Any]]]
 """Node → role → tensor as the file has it."""
@@ -49,10 +54,15 @@ def run(
     """
     pending = {name: len(readers) for name, readers in graph.readers.items()}
     values: dict[str, Values] = {}
+    masks: dict[str, Values] = {}
     for node in graph:
         given = (np.asarray(inputs[node.name], dtype),) if isinstance(node.layer, Input) else ()
         arguments = given or tuple(values[name] for name in node.inputs)
-        values[node.name] = compute(node, arguments, tensors.get(node.owner, {}), stored, training=training)
+        mask = _joint(masks, graph[node.inputs[0]].mask) if node.inputs else None
+        call = _call(arguments, tensors.get(node.owner, {}), stored, training, mask)
+        values[node.name] = TWINS[type(node.layer)](node.layer, call)
+        if node.mask == (node.name,):
+            masks[node.name] = MASKS[type(node.layer)](node.layer, call)
         yield node.name, values[node.name]
         for name in dict.fromkeys(node.inputs):  # a value is let go once its last reader is done
             pending[name] -= 1
@@ -76,5 +86,20 @@ def compute(
     training: bool = False,
 ) -> Values:
     """The output of one node for its inputs; tensors: role → tensor as the file has it."""
+    return TWINS[type(node.layer)](node.layer, _call(inputs, tensors, stored, training, None))
+
+
+def _call(
+    inputs: tuple[Values, ...],
+    tensors: Mapping[str, NDArray[Any]],
+    stored: Stored,
+    training: bool,
+    mask: Values | None,
+) -> Call:
     weights = {role: np.asarray(tensor, inputs[0].dtype) for role, tensor in tensors.items()}
-    return TWINS[type(node.layer)](node.layer, Call(inputs, weights, stored, training))
+    return Call(inputs, weights, stored, training, mask)
+
+
+def _joint(masks: Mapping[str, Values], names: Mask) -> Values | None:
+    """Where several nodes say which steps count, all of them must agree."""
+    return np.logical_and.reduce([masks[name] for name in names]) if names else None

@@ -22,12 +22,16 @@ class Stored(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One use of a layer. weights: role → tensor as the file has it. training: normalise by the batch at hand."""
+    """One use of a layer. weights: role → tensor as the file has it. training: normalise by the batch at hand.
+
+    mask: (batch, steps), True where a step of the first input counts; None where all do.
+    """
 
     inputs: tuple[Values, ...]
     weights: Mapping[str, Values]
     stored: Stored
     training: bool = False
+    mask: Values | None = None
 
     @property
     def x(self) -> Values:
@@ -35,6 +39,9 @@ class Call(NamedTuple):
 
 
 Twin = Callable[[Any, Call], Values]
+
+MASKS: dict[type[Layer], Twin] = {}
+"""Kind of layer → which steps of its output count, for the layers that say it."""
 
 TWINS: dict[type[Layer], Twin] = {}
 """Kind of layer → its arithmetic."""
@@ -47,6 +54,16 @@ def twin(layer: type[Layer]) -> Callable[[T], T]:
 
     def register(function: T) -> T:
         TWINS[layer] = function
+        return function
+
+    return register
+
+
+def mask_of(layer: type[Layer]) -> Callable[[T], T]:
+    """Marks a function of (layer, call) as what a kind of layer says about its steps."""
+
+    def register(function: T) -> T:
+        MASKS[layer] = function
         return function
 
     return register

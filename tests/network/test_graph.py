@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from genuine import PRE_ROR
-from ror_port.layout import PermuteFlattened
+from ror_port.layout import Arranged, PermuteFlattened
 from ror_port.mapping.software import keras_1_layer_names
 from ror_port.network.families.ror_wrn import RoRWRN
 from ror_port.network.folding import fold
@@ -69,7 +69,7 @@ def convolution_and_norm(axis: int) -> GraphBuilder:
 def folded(graph: Graph) -> set[str]:
     """The nodes that are left of a graph."""
     rng = np.random.default_rng(0)
-    return {node.name for node in fold(graph, [(p, rng.random(p.shape)) for p in graph.parameters])[0]}
+    return {node.name for node in fold(graph, [(p, Arranged.of(rng.random(p.shape))) for p in graph.parameters])[0]}
 
 
 def test_a_batch_norm_is_folded_into_the_filters_it_scales_and_into_nothing_else() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ror_port.formats.hdf5 import writer as hdf5_writer
+from ror_port.mapping.engine import Tensor
 from ror_port.safety import file_object
 
 
@@ -34,7 +35,8 @@ def test_the_rest_of_a_file_is_not_written(tmp_path, monkeypatch, number) -> Non
         nonlocal written
         with (tmp_path / "out.h5").open("w+b") as disk, hdf5_writer.writing(disk) as file:
             for written in range(100):
-                file.dataset(f"tensor {written}", np.ones(10_000))
+                ones = np.ones(10_000)
+                file.dataset(f"tensor {written}", Tensor("", ones.shape, ones.dtype, iter([((0,), ones)])))
 
     monkeypatch.setattr(file_object.os, "write", interrupted)
     before = signal.signal(number, end)

@@ -70,12 +70,15 @@ class Family(ABC):
     def build(self, g: Parts, image: str) -> str:
         """Adds the nodes from the image to what the head pools; returns the last of them."""
 
-    @lru_cache(maxsize=64)  # noqa: B019 - a few small values
     def graph(self, data_format: DataFormat = "channels_last", dropout: float = 0.0) -> Graph:
         """As the original code builds it on Theano. dropout: the rate; 0 leaves the layers out.
 
         Raises ValueError where an image is too small.
         """
+        return self._graph(data_format, dropout)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - a few small values
+    def _graph(self, data_format: DataFormat, dropout: float) -> Graph:
         g = Parts(self, data_format, dropout)
         height, width, channels = self.input_shape
         shape = (channels, height, width) if data_format == "channels_first" else self.input_shape

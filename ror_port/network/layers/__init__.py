@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ror_port.network.layers.activation import ELU, Activation, ReLU, Rescaling, Softmax
+from ror_port.network.layers.conv_recurrent import ConvLSTM2D
 from ror_port.network.layers.convolution import (
     Conv1D,
     Conv2D,
@@ -54,7 +55,10 @@ from ror_port.network.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from ror_port.network.layers.recurrent import GRU, LSTM, SimpleRNN
+from ror_port.network.layers.sequence import Embedding, Masking, Reverse
 from ror_port.network.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
+from ror_port.network.layers.wrappers import Bidirectional, TimeDistributed
 
 LAYERS: tuple[type[Layer], ...] = (
     Input, Dense, MaxoutDense, Highway, Activation, Softmax, ReLU, ELU, PReLU, ParametricSoftplus, SReLU, Rescaling,
@@ -67,6 +71,7 @@ LAYERS: tuple[type[Layer], ...] = (
     ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D, Cropping2D, Cropping3D,
     UpSampling1D, UpSampling2D, UpSampling3D,
     BatchNormalization, UnitNormalization,
+    Embedding, Masking, SimpleRNN, GRU, LSTM, ConvLSTM2D, Reverse, TimeDistributed, Bidirectional,
     Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot, Cosine, Merge,
 )  # fmt: skip
 """Every kind of layer that a stored architecture may hold."""

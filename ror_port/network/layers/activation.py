@@ -32,6 +32,8 @@ class _Spelling(NamedTuple):
     attributes: Mapping[str, float] = {}
 
 
+HARD_SIGMOID_OF_KERAS_3 = "hard_sigmoid of Keras 3"
+
 FUNCTIONS = {
     "linear": _Spelling("{x}", "Identity"),
     "relu": _Spelling("torch.relu({x})", "Relu"),
@@ -44,7 +46,10 @@ FUNCTIONS = {
     "softsign": _Spelling("nn.functional.softsign({x})", "Softsign"),
     "exponential": _Spelling("torch.exp({x})", "Exp"),
 }
-"""Names of Keras 1 and 2. Their hard_sigmoid is clip(0.2 x + 0.5, 0, 1), which has another slope in Keras 3."""
+FUNCTIONS[HARD_SIGMOID_OF_KERAS_3] = _Spelling(
+    "nn.functional.hardsigmoid({x})", "HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}
+)
+"""Names of Keras 1 and 2. Their hard_sigmoid is clip(0.2 x + 0.5, 0, 1); that of Keras 3 is clip(x / 6 + 0.5, 0, 1)."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Activation(Layer):
         return g.add("", self, *inputs)
 
     def to_keras(self) -> KerasLayer:
-        return KerasLayer("Activation", {"activation": self.function})
+        return KerasLayer("Activation", {"activation": keras_name(self.function)})
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
         return TorchCode(None, FUNCTIONS[self.function].torch)
@@ -197,6 +202,7 @@ class Softmax(Layer):
     """exp(x) / sum of exp(x) along an axis, which counts the batch as 0."""
 
     keras = ("Softmax",)
+    passes_masks = True
 
     axis: int = -1
 
@@ -231,8 +237,18 @@ def activation(settings: Settings) -> list[Layer]:
         return []
     if value == "softmax":
         return [Softmax()]
-    if value == "hard_sigmoid" and settings.session.version >= (3,):
-        raise settings.refuse("the hard_sigmoid of Keras 3, which has another slope, is not supported")
-    if not isinstance(value, str) or value not in FUNCTIONS:
+    return [Activation(function_named(settings, value))]
+
+
+def function_named(settings: Settings, value: object) -> str:
+    """The key of FUNCTIONS that a stored configuration means."""
+    if not isinstance(value, str) or value not in FUNCTIONS or value == HARD_SIGMOID_OF_KERAS_3:
         raise settings.refuse(f"the activation {shown(value)} is not supported")
-    return [Activation(value)]
+    return HARD_SIGMOID_OF_KERAS_3 if value == "hard_sigmoid" and settings.session.version >= (3,) else value
+
+
+def keras_name(function: str) -> str:
+    """What Keras 3 calls a function."""
+    if function == "hard_sigmoid":
+        raise UnknownNetwork("the hard_sigmoid of Keras 1 and 2 in such a place cannot be written to today's Keras")
+    return "hard_sigmoid" if function == HARD_SIGMOID_OF_KERAS_3 else function

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Self
 
 from ror_port.errors import quote
-from ror_port.layout import DataFormat, Shape
+from ror_port.layout import VARIES, DataFormat, Shape, varies
 from ror_port.network.layers.activation import activation
 from ror_port.network.layers.layer import Assembly, KerasLayer, Layer, OnnxOperator, TorchCode
 from ror_port.network.layers.padding import CROPPING, ZERO_PADDING
@@ -36,7 +37,7 @@ class Windowed(Spatial):
         if not self.dilation_rate:
             object.__setattr__(self, "dilation_rate", (1,) * self.rank)
 
-    @property
+    @cached_property
     def reach(self) -> Sizes:
         """The size of the kernel, dilation included."""
         return tuple((size - 1) * rate + 1 for size, rate in zip(self.kernel_size, self.dilation_rate, strict=True))
@@ -331,9 +332,7 @@ def convolution_code(
     return TorchCode(f"nn.Conv{layer.rank}d({', '.join(settings)})", layer.first(f"{{module}}({x})"))
 
 
-def convolution_operator(
-    layer: Convolution | DepthwiseConvolution, pads: Sequence[tuple[int, int]], weights: Sequence[str]
-) -> OnnxOperator:
+def convolution_operator(layer: Windowed, pads: Sequence[tuple[int, int]], weights: Sequence[str]) -> OnnxOperator:
     attributes = {
         "kernel_shape": list(layer.kernel_size),
         "strides": list(layer.strides),
@@ -390,11 +389,15 @@ class ConvolutionTranspose(Spatial):
         return [transpose, *activation(settings)]
 
     def kept(self, shape: Shape) -> list[tuple[int, int, int]]:
-        """Of each axis: where the kept part of the output begins, how long it is, and how long the whole one is."""
+        """Of each axis: where the kept part of the output begins, how long it is, and how long the whole one is.
+
+        Of a length that varies they are those of length 1; for any other, kept and whole grow by as much.
+        """
         found = []
         for axis, (length, size, stride) in enumerate(
             zip(self.lengths(shape), self.kernel_size, self.strides, strict=True)
         ):
+            length = 1 if length is VARIES else length
             whole = (length - 1) * stride + size
             if self.output:
                 kept = self.output[axis]
@@ -415,7 +418,11 @@ class ConvolutionTranspose(Spatial):
         return same if self.padding == "half" and same.same_on_theano(*inputs) else self
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        return self.shaped([kept for _, kept, _ in self.kept(inputs[0])], self.filters)
+        lengths = self.lengths(inputs[0])
+        if self.output and varies(lengths):
+            raise ValueError("a transposed convolution to a stated size, of sizes that vary")
+        axes = zip(lengths, self.kept(inputs[0]), strict=True)
+        return self.shaped([VARIES if n is VARIES else kept for n, (_, kept, _) in axes], self.filters)
 
     def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
         kernel: dict[str, Shape] = {"kernel": (*self.kernel_size, self.filters, self.channels(inputs[0]))}
@@ -433,8 +440,8 @@ class ConvolutionTranspose(Spatial):
         if any(more):
             pad = ZERO_PADDING[self.rank](tuple((0, n) for n in more), data_format=self.data_format)
             x = g.add("pad", pad, x)
-        ends = zip(kept, plain.kept(g.shape(x)), strict=True)
-        cuts = tuple((start, total - start - n) for (start, n, _), (_, total, _) in ends)
+        ends = zip(kept, plain.kept(shape), more, self.strides, strict=True)
+        cuts = tuple((start, total + m * s - start - n) for (start, n, _), (_, total, _), m, s in ends)
         x = g.add("full", plain, x)
         return g.add("", CROPPING[self.rank](cuts, data_format=self.data_format), x)
 
@@ -456,7 +463,11 @@ class ConvolutionTranspose(Spatial):
         kept = self.kept(inputs[0])
         missing = tuple(max(start + n - whole, 0) for start, n, whole in kept)
         settings += [f"output_padding={short(missing)}"] if any(missing) else []
-        cuts = ", ".join(f"{start or ''}:{start + n}" for start, n, _ in kept)
+        ends = zip(self.lengths(inputs[0]), kept, missing, strict=True)
+        cuts = ", ".join(
+            f"{start or ''}:{(start + n - whole - more or '') if length is VARIES else start + n}"
+            for length, (start, n, whole), more in ends
+        )
         whole = all((start, n) == (0, total + more) for (start, n, total), more in zip(kept, missing, strict=True))
         call = "{module}({x})" if whole else f"{{module}}({{x}})[:, :, {cuts}]"
         return TorchCode(f"nn.ConvTranspose{self.rank}d({', '.join(settings)})", call)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from ror_port.errors import shown
-from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape, Transpose
+from ror_port.layout import VARIES, Axes, DataFormat, Layout, PermuteFlattened, Shape, Transpose, extent, of_extent
 from ror_port.network.layers.activation import Activation, activation
 from ror_port.network.layers.layer import Arrangement, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
 from ror_port.network.layers.settings import MAX_LENGTH, Settings
@@ -16,7 +16,7 @@ from ror_port.network.layers.settings import MAX_LENGTH, Settings
 
 @dataclass(frozen=True)
 class Input(Layer):
-    """What a network is given. shape: without the batch."""
+    """What a network is given. shape: without the batch; sizes may vary."""
 
     keras = ("InputLayer",)
 
@@ -28,15 +28,17 @@ class Input(Layer):
         if not isinstance(shape, list) or not 1 < len(shape) < 6:
             raise settings.refuse(f"the input shape {shown(shape)} is not understood")
         sizes = shape[1:]
-        if any(isinstance(n, bool) or not isinstance(n, int) or not 0 < n < MAX_LENGTH for n in sizes):
-            raise settings.refuse(f"an input of shape {shown(shape)}; sizes that vary are not supported")
-        return [cls(tuple(sizes))]
+        if any(n is not None and (type(n) is not int or not 0 < n < MAX_LENGTH) for n in sizes):
+            raise settings.refuse(f"the input shape {shown(shape)} is not understood")
+        return [cls(of_extent(tuple(sizes)))]
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        if any(n is not VARIES and n < 1 for n in self.shape):
+            raise ValueError(f"an input of shape {self.shape}")
         return self.shape
 
     def to_keras(self) -> KerasLayer:
-        return KerasLayer("InputLayer", {"batch_input_shape": [None, *self.shape]})
+        return KerasLayer("InputLayer", {"batch_input_shape": [None, *extent(self.shape)]})
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Dense(Layer):
     """x · kernel + bias, along the last axis."""
 
     keras = ("Dense", "TimeDistributedDense")
+    passes_masks = True
 
     units: int
     use_bias: bool = True
@@ -167,7 +170,10 @@ class Permute(Layer):
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """The same elements in C order under another shape. target: without the batch; one size may be −1."""
+    """The same elements in C order under another shape. target: without the batch; one size may be −1.
+
+    Where sizes of the input vary, the one that is −1 varies with them; the others must go into those that are known.
+    """
 
     keras = ("Reshape",)
 
@@ -182,20 +188,25 @@ class Reshape(Layer):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         known = math.prod(n for n in self.target if n > 0)
-        total = math.prod(inputs[0])
+        total = math.prod(n for n in inputs[0] if n is not VARIES)
+        if VARIES in inputs[0]:
+            if sum(n < 0 for n in self.target) != 1 or total % known:
+                raise ValueError(f"a value of shape {inputs[0]} cannot be reshaped to {self.target}")
+            return tuple(n if n > 0 else VARIES for n in self.target)
         shape = tuple(n if n > 0 else total // known for n in self.target)
         if math.prod(shape) != total or sum(n < 0 for n in self.target) > 1:
             raise ValueError(f"a value of shape {inputs[0]} cannot be reshaped to {self.target}")
         return shape
 
     def bound(self, *inputs: Shape) -> Self:
-        return replace(self, target=self.output_shape(*inputs))
+        return replace(self, target=tuple(-1 if n is VARIES else n for n in self.output_shape(*inputs)))
 
     def to_keras(self) -> KerasLayer:
         return KerasLayer("Reshape", {"target_shape": list(self.target)})
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
-        return TorchCode(None, f"{{x}}.reshape(-1, {', '.join(map(str, self.target))})")
+        batch = "{x}.shape[0]" if -1 in self.target else "-1"
+        return TorchCode(None, f"{{x}}.reshape({batch}, {', '.join(map(str, self.target))})")
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
         return [OnnxOperator("Reshape", constants=[(0, *self.target) if len(self.target) else (0,)])]

@@ -17,6 +17,9 @@ Arrangement = Axes | PermuteFlattened | None
 """How a value lies in another graph than its own: with its axes permuted, as a vector that was flattened with its axes
 permuted, or as it is (None)."""
 
+Mask = tuple[str, ...]
+"""Which steps of a sequence count: the nodes that say it, all of which must agree; empty where every step counts."""
+
 
 class KerasLayer(NamedTuple):
     """A stock layer of Keras 2 and 3. config: every setting that changes what it computes, without name and dtype."""
@@ -30,6 +33,9 @@ class OnnxOperator(NamedTuple):
 
     constants: further inputs that are lists of integers, or of floats that float32 has; an empty one is left out.
     folds: whether the operator takes two inputs and is applied to the first two, then to that and the third, and so on.
+    takes: its inputs, where they are not what the operator before it gives, or of the first the node's: "0", "1" … are
+    the node's, "#0", "#1" … of the operators before, "mask" is that of the node's first input, a role is a weight, and
+    "" one that is left out. position: of its output, among those that it has.
     """
 
     kind: str
@@ -37,6 +43,8 @@ class OnnxOperator(NamedTuple):
     weights: Sequence[str] = ()
     constants: Sequence[Sequence[float]] = ()
     folds: bool = False
+    takes: Sequence[str] = ()
+    position: int = 0
 
 
 MODULE_CALL = "{module}({x})"
@@ -47,11 +55,13 @@ class TorchCode(NamedTuple):
     """PyTorch source text. module: an expression that makes an ``nn.Module``; None where the layer is a function call.
 
     call: the expression in ``forward``, with ``{x}`` for the first input, ``{0}``, ``{1}`` … for each, ``{xs}`` for all
-    inputs separated by commas, and ``{module}`` for the module.
+    inputs separated by commas, ``{mask}`` for the mask of the first, and ``{module}`` for the module.
+    needs: names of `ror_port.models.recurrent_torch` that the definition has to hold.
     """
 
     module: str | None
     call: str = MODULE_CALL
+    needs: tuple[str, ...] = ()
 
 
 class Assembly(Protocol):
@@ -96,6 +106,9 @@ class Layer:
     elementwise: ClassVar[bool] = False
     """Whether an element of the output depends on the same element of its inputs alone, so that no axis matters."""
 
+    passes_masks: ClassVar[bool] = False
+    """Whether its output has the mask of its input, as that of an elementwise layer. Keras admits none elsewhere."""
+
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         """The layers that a stored configuration stands for, one after the other; the first has the weights."""
@@ -115,6 +128,38 @@ class Layer:
         Two layers that compute the same by other words become equal: axes count from the front, for example.
         """
         return self
+
+    def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        """The layer, told whether its input has a mask, and the mask of its output. name: of its node.
+
+        masks: of its inputs. Raises ValueError where it takes none.
+        """
+        if any(masks) and not (self.elementwise or self.passes_masks):
+            raise ValueError(f"a {type(self).__name__} takes no masked sequence, in Keras either")
+        return self, joint(*masks)
+
+    def factors(self, role: str) -> Sequence[float]:
+        """What `for_keras` multiplies a weight by, along its last axis; nothing where it stays as it is."""
+        return ()
+
+    @property
+    def result(self) -> tuple[int, int] | None:
+        """Which of how many results of one call it is, where a call has several: each of them is a node."""
+        return None
+
+    @property
+    def called(self) -> Layer:
+        """The layer that is called, whichever of its results this is."""
+        return self
+
+    @property
+    def canonical(self) -> Layer:
+        """The layer with its weights in canonical form, where its own Keras kept or used them otherwise."""
+        return self
+
+    def pieces(self, role: str) -> tuple[str, ...]:
+        """The weights that a canonical one is made of, side by side along its last axis."""
+        return (role,)
 
     def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Layer:
         """The layer with what its configuration leaves to the shapes of its weights in the file."""
@@ -136,6 +181,17 @@ class Layer:
         """
         return g.add("", self, *inputs)
 
+    def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
+        """Whether other layers are put in its place for PyTorch and ONNX, and, keras, for Keras too.
+
+        shows_masked_steps: whether it matters what it gives where a step does not count.
+        """
+        return False
+
+    def in_parts(self, g: Assembly, *inputs: str) -> str:
+        """Adds the same function in layers that all have, where it is composed; otherwise as `for_keras`."""
+        raise NotImplementedError(f"no parts of {self}")
+
     def same_on_theano(self, *inputs: Shape) -> bool:
         """Whether Theano pads as this layer does, for inputs of the given shapes: TensorFlow's 'same' is another."""
         return True
@@ -156,9 +212,13 @@ class Layer:
 class Composed(Layer):
     """A layer that no software of today has: each is given others in its place."""
 
-    def in_parts(self, g: Assembly, *inputs: str) -> str:
-        """Adds the same function in layers that all have; otherwise as `for_keras`."""
-        raise NotImplementedError(f"no parts of {self}")
+    def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
+        return True
+
+
+def joint(*masks: Mask) -> Mask:
+    """The mask where several apply."""
+    return tuple(sorted(set().union(*masks)))
 
 
 def axis_of(axis: int, shape: Shape) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ror_port.errors import UnknownNetwork, shown
-from ror_port.layout import DataFormat, Shape
+from ror_port.layout import VARIES, DataFormat, Shape
 from ror_port.network.layers.activation import Rescaling
 from ror_port.network.layers.core import Reshape
 from ror_port.network.layers.layer import (
@@ -16,10 +16,12 @@ from ror_port.network.layers.layer import (
     Composed,
     KerasLayer,
     Layer,
+    Mask,
     Moved,
     OnnxOperator,
     TorchCode,
     axis_of,
+    joint,
     moved_axis,
 )
 from ror_port.network.layers.normalization import UnitNormalization
@@ -133,10 +135,16 @@ class Concatenate(Layer):
         axis = axis_of(self.axis, inputs[0]) - 1
         if len({(*shape[:axis], *shape[axis + 1 :]) for shape in inputs}) != 1:
             raise ValueError(f"cannot concatenate values of shapes {inputs} along axis {axis + 1}")
-        return (*inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :])
+        sizes = [shape[axis] for shape in inputs]
+        return (*inputs[0][:axis], VARIES if VARIES in sizes else sum(sizes), *inputs[0][axis + 1 :])
 
     def bound(self, *inputs: Shape) -> Self:
         return replace(self, axis=axis_of(self.axis, inputs[0]))
+
+    def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        if any(masks) and self.axis != 2:
+            raise ValueError("masked sequences are concatenated along another axis than that of their features")
+        return self, joint(*masks)
 
     def moved(self, target: DataFormat, arrived: Sequence[Arrangement], inputs: Sequence[Shape]) -> Moved:
         alike = arrived[0] if len(set(arrived)) == 1 and isinstance(arrived[0], tuple) else None
@@ -186,6 +194,9 @@ class Dot(Layer):
     def to_keras(self) -> KerasLayer:
         return KerasLayer("Dot", {"axes": list(self.axes), "normalize": self.normalize})
 
+    def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        return self, ()
+
     def _equation(self, inputs: Sequence[Shape]) -> str:
         letters = iter("abcdefghijklmnopqrstuvwxy")
         first, second = ([next(letters) for _ in shape] for shape in inputs)
@@ -230,6 +241,9 @@ class Cosine(Composed):
         if first != second:
             raise ValueError(f"a cosine along axis {first} of one input and axis {second} of the other")
         return (1, *Dot(self.axes).output_shape(*inputs))
+
+    def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        return self, ()
 
     def in_parts(self, g: Assembly, *inputs: str) -> str:
         """Of vectors. |a| is a · a/|a|; where |a|·|b| is below 1e-7, the cosine is made smaller by as much.

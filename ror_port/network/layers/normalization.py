@@ -61,6 +61,7 @@ class BatchNormalization(Layer):
     """
 
     keras = ("BatchNormalization",)
+    passes_masks = True
 
     epsilon: float
     momentum: float = 0.99
@@ -103,6 +104,11 @@ class BatchNormalization(Layer):
     def roles(self) -> tuple[str, ...]:
         left_out = {"gamma": not self.scale, "beta": not self.center}
         return tuple(role for role in ROLES if not left_out.get(role))
+
+    @property
+    def canonical(self) -> BatchNormalization:
+        """With today's divisor; where it was another, its epsilon is folded into the variances."""
+        return self if self.divisor == LATEST.divisor else replace(self, epsilon=0.0, divisor=LATEST.divisor)
 
     @property
     def plain(self) -> BatchNormalization:
@@ -151,6 +157,7 @@ class UnitNormalization(Layer):
     """x / max(√(sum of x²), 1e-12), along one axis, which counts the batch as 0. Layers of Keras 1 are made of it."""
 
     keras = ("UnitNormalization",)
+    passes_masks = True
 
     axis: int = -1
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ror_port.errors import shown
-from ror_port.layout import Shape
+from ror_port.layout import VARIES, Shape
 from ror_port.network.layers.layer import KerasLayer, Layer, OnnxOperator, TorchCode
 from ror_port.network.layers.settings import MAX_LENGTH, Settings
 from ror_port.network.layers.spatial import Spatial, onnx_pads, torch_pads
 
 Sides = tuple[tuple[int, int], ...]
 """(before, after) of each spatial axis."""
+
+END = (1 << 63) - 1
+"""In ONNX: to the end of an axis."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,8 @@ class ZeroPadding(Bordered):
     setting = "padding"
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        lengths = self.lengths(inputs[0])
-        return self.shaped(
-            [n + sum(side) for n, side in zip(lengths, self.sides, strict=True)], self.channels(inputs[0])
-        )
+        axes = zip(self.lengths(inputs[0]), self.sides, strict=True)
+        return self.shaped([VARIES if n is VARIES else n + sum(side) for n, side in axes], self.channels(inputs[0]))
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
         pads = (0, 0, *self.sides[0]) if self.rank == 1 else torch_pads(self.sides)
@@ -105,21 +106,21 @@ class Cropping(Bordered):
     setting = "cropping"
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        lengths = self.lengths(inputs[0])
-        return self.shaped(
-            [n - sum(side) for n, side in zip(lengths, self.sides, strict=True)], self.channels(inputs[0])
-        )
+        axes = zip(self.lengths(inputs[0]), self.sides, strict=True)
+        return self.shaped([VARIES if n is VARIES else n - sum(side) for n, side in axes], self.channels(inputs[0]))
 
-    def _slices(self, shape: Shape) -> list[tuple[int, int]]:
-        """Begin and end along each spatial axis."""
-        return [(before, n - after) for n, (before, after) in zip(self.lengths(shape), self.sides, strict=True)]
+    def _slices(self, shape: Shape) -> list[tuple[int, int | None]]:
+        """Begin and end along each spatial axis; the end of a length that varies counts from behind, or is None."""
+        axes = zip(self.lengths(shape), self.sides, strict=True)
+        return [(before, (-after or None) if n is VARIES else n - after) for n, (before, after) in axes]
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
-        slices = ", ".join(f"{begin}:{end}" for begin, end in self._slices(inputs[0]))
+        slices = ", ".join(f"{begin}:{'' if end is None else end}" for begin, end in self._slices(inputs[0]))
         return TorchCode(None, f"{{x}}[:, {slices}]" if self.rank == 1 else f"{{x}}[:, :, {slices}]")
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
-        begins, ends = zip(*self._slices(inputs[0]), strict=True)
+        slices = self._slices(inputs[0])
+        begins, ends = [begin for begin, _ in slices], [END if end is None else end for _, end in slices]
         axes = [1] if self.rank == 1 else list(range(2, self.rank + 2))
         return [OnnxOperator("Slice", constants=[begins, ends, axes])]
 

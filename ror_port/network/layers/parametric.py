@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ror_port.errors import shown
-from ror_port.layout import DataFormat, Layout, PermuteFlattened, Shape, Transpose
+from ror_port.layout import VARIES, DataFormat, Layout, PermuteFlattened, Shape, Transpose
 from ror_port.network.layers.activation import RELU, Activation, Rescaling
 from ror_port.network.layers.layer import (
     Arrangement,
@@ -34,6 +34,8 @@ class Parametric(Layer):
     shared_axes: count the batch as 0. Keras 1.2.2 leaves them out of the configuration; the shapes in the file tell.
     """
 
+    passes_masks = True
+
     roles: ClassVar[tuple[str, ...]]
 
     shared_axes: tuple[int, ...] = ()
@@ -49,8 +51,8 @@ class Parametric(Layer):
     def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Layer:
         if self.shared_axes or len(set(stored)) != 1 or len(stored[0]) != len(inputs[0]):
             return self
-        ones = zip(stored[0], inputs[0], strict=True)
-        return type(self)(tuple(i + 1 for i, (one, length) in enumerate(ones) if one == 1 and length > 1))
+        sizes = enumerate(zip(stored[0], inputs[0], strict=True), 1)
+        return type(self)(tuple(axis for axis, (one, n) in sizes if one == 1 and (n is VARIES or n > 1)))
 
     def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
         return dict.fromkeys(self.roles, tuple(1 if i + 1 in self.shared_axes else n for i, n in enumerate(inputs[0])))

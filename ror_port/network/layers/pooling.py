@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
-from ror_port.layout import DataFormat, Shape
+from ror_port.errors import UnknownNetwork
+from ror_port.layout import VARIES, DataFormat, Shape
 from ror_port.network.layers.activation import Activation
-from ror_port.network.layers.layer import Arrangement, Assembly, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import Arrangement, Assembly, KerasLayer, Layer, Mask, Moved, OnnxOperator, TorchCode
 from ror_port.network.layers.merge import Concatenate
 from ror_port.network.layers.padding import CROPPING, ZERO_PADDING
 from ror_port.network.layers.settings import Settings
 from ror_port.network.layers.spatial import Sizes, Spatial, onnx_pads, short, torch_pads, windows, zeros
+from ror_port.network.layers.upsampling import UP_SAMPLING
 
 PoolPadding = Literal["valid", "same", "theano"]
 """valid: incomplete windows are dropped. same: TensorFlow's. theano: what Theano has for 'same'.
@@ -23,13 +25,15 @@ of them.
 
 
 def border(padding: PoolPadding, size: int, stride: int, length: int) -> tuple[int, int]:
-    """Places before and after an axis that windows reach over."""
+    """Places before and after an axis that windows reach over; where its length varies, as of `zeros`."""
     if padding == "valid":
         return 0, 0
     if padding == "same":
         before, after = zeros("same", size, stride, length)
         return before, after
     before = size - 2 if size > 2 and size % 2 else size - 1
+    if length is VARIES:
+        return before, size - 1 - before
     count = -(-length // stride)
     return before, max((count - 1) * stride + size - length - before, 0)
 
@@ -109,6 +113,8 @@ class Pooling(Spatial):
         """Pools along one axis. Whole windows go together, each of the others is a pooling of its own."""
         length = self.lengths(g.shape(x))[axis]
         size, stride = self.pool_size[axis], self.strides[axis]
+        if length is VARIES:
+            return self._along_any_length(g, axis, x, suffix)
         before, _ = border(self.padding, size, stride, length)
         starts = [index * stride - before for index in range(-(-length // stride))]
         parts: list[tuple[int, int, int]] = []  # from, to, length of a window
@@ -130,15 +136,37 @@ class Pooling(Spatial):
         counted = 1 + axis + (self.data_format == "channels_first")
         return g.add(suffix, Concatenate(counted), *found)
 
+    def _along_any_length(self, g: Assembly, axis: int, x: str, suffix: str) -> str:
+        """As `_along`, where it is not known how many windows there are.
+
+        A window of 3 begins one place before its middle in TensorFlow too, if there is one for each place: those that
+        are too many are left out. One of 2 lies as far to the left as one of 3 does where every element stands twice,
+        and has the same maximum.
+        """
+        size, stride = self.pool_size[axis], self.strides[axis]
+        if border("theano", size, stride, VARIES) == border("same", size, stride, VARIES):
+            return g.add(suffix, self._window(axis, size, stride, "same"), x)
+        if size == 2 and self.torch == "MaxPool":
+            twice = UP_SAMPLING[self.rank](self._sizes(axis, 2), data_format=self.data_format)
+            x, size, stride = g.add("twice", twice, x), 3, 2 * stride
+        if size != 3:
+            kind = type(self).__name__
+            raise UnknownNetwork(
+                f"a {kind} of Keras on Theano with padding 'same' and size {size} cannot be written to Keras for sizes "
+                "that vary, but to PyTorch and ONNX"
+            )
+        return g.add(suffix, self._window(axis, 1, stride), g.add("window", self._window(axis, 3, 1, "same"), x))
+
     def _cropping(self, axis: int, before: int, after: int) -> Layer:
         sides = tuple((before, after) if index == axis else (0, 0) for index in range(self.rank))
         return CROPPING[self.rank](sides, data_format=self.data_format)
 
-    def _window(self, axis: int, size: int, stride: int) -> Layer:
-        def along(number: int) -> Sizes:
-            return tuple(number if index == axis else 1 for index in range(self.rank))
+    def _window(self, axis: int, size: int, stride: int, padding: PoolPadding = "valid") -> Layer:
+        return replace(self, pool_size=self._sizes(axis, size), strides=self._sizes(axis, stride), padding=padding)
 
-        return replace(self, pool_size=along(size), strides=along(stride), padding="valid")
+    def _sizes(self, axis: int, size: int) -> Sizes:
+        """A size along one axis, and 1 along the others."""
+        return tuple(size if index == axis else 1 for index in range(self.rank))
 
     def to_keras(self) -> KerasLayer:
         config: dict[str, Any] = {
@@ -278,9 +306,35 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
     keras = ("GlobalMaxPooling3D",)
 
 
+@dataclass(frozen=True)
 class GlobalAveragePooling1D(GlobalAveragePooling):
+    """has_mask: whether only the steps that its input's mask names are averaged; Keras does so since 2.2."""
+
     rank = 1
     keras = ("GlobalAveragePooling1D",)
+
+    has_mask: bool = field(default=False, kw_only=True)
+
+    def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        if any(masks) and self.data_format == "channels_first":
+            raise ValueError("the mean of a masked sequence in channels_first, which Keras confuses, is not supported")
+        return replace(self, has_mask=bool(masks[0])), ()
+
+    def to_torch(self, *inputs: Shape) -> TorchCode:
+        if not self.has_mask:
+            return super().to_torch(*inputs)
+        return TorchCode(None, "({x} * {mask}.unsqueeze(-1)).sum(1) / {mask}.sum(1, keepdim=True)")
+
+    def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
+        if not self.has_mask:
+            return super().to_onnx(*inputs)
+        return [
+            OnnxOperator("Unsqueeze", takes=("mask",), constants=[(2,)]),
+            OnnxOperator("Mul", takes=("0", "#0")),
+            OnnxOperator("ReduceSum", {"keepdims": 0}, constants=[(1,)]),
+            OnnxOperator("ReduceSum", {"keepdims": 1}, takes=("mask",), constants=[(1,)]),
+            OnnxOperator("Div", takes=("#2", "#3")),
+        ]
 
 
 class GlobalAveragePooling2D(GlobalAveragePooling):

@@ -36,13 +36,15 @@ class Session(NamedTuple):
     """What a configuration leaves to the Keras session that wrote it.
 
     theano: whether Keras ran on Theano. version: of Keras, as numbers; () where nobody states it.
-    data_format: of layers that state none. left_open: collects those layers.
+    data_format: of layers that state none. left_open: collects those layers. strides_open: collects those that state
+    no strides, where their Keras wrote none.
     """
 
     theano: bool
     version: tuple[int, ...]
     data_format: DataFormat
     left_open: list[str]
+    strides_open: list[str]
 
 
 class Settings:

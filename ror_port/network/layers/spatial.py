@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from ror_port.layout import Axes, DataFormat, Shape
+from ror_port.layout import VARIES, Axes, DataFormat, Shape
 from ror_port.network.layers.layer import Arrangement, Layer, Moved
 from ror_port.network.layers.settings import DATA_FORMATS, Settings
 
@@ -70,7 +70,7 @@ class Spatial(Layer):
 
     def shaped(self, lengths: Sequence[int], channels: int) -> Shape:
         """The shape of a value in this data format. Raises ValueError where nothing is left of an axis."""
-        if min(lengths) < 1:
+        if any(length is not VARIES and length < 1 for length in lengths):
             raise ValueError(f"{type(self).__name__} leaves nothing of an axis: {tuple(lengths)}")
         return (channels, *lengths) if self.data_format == "channels_first" else (*lengths, channels)
 
@@ -80,9 +80,14 @@ class Spatial(Layer):
 
 
 def windows(lengths: Sequence[int], pads: Sequence[tuple[int, int]], reach: Sizes, strides: Sizes) -> list[int]:
-    """How many whole windows fit along each axis. reach: length of a window; pads: before and after each axis."""
+    """How many whole windows fit along each axis. reach: length of a window; pads: before and after each axis.
+
+    Raises ValueError where the pads vary with the length.
+    """
+    if any(VARIES in pad for pad in pads):
+        raise ValueError("'same' with strides, on TensorFlow, pads by the length, which varies")
     return [
-        (length + sum(pad) - size) // stride + 1
+        VARIES if length is VARIES else (length + sum(pad) - size) // stride + 1
         for length, pad, size, stride in zip(lengths, pads, reach, strides, strict=True)
     ]
 
@@ -91,7 +96,9 @@ def zeros(padding: Padding, size: int, stride: int, length: int) -> tuple[int, i
     """Zeros before and after an axis of the given length. size: of the kernel, dilation included.
 
     Theano pads with size // 2 on both sides and cuts an output that is too long at its end; what is cut was made of
-    zeros behind the end, so it is not padded with here.
+    zeros behind the end, so it is not padded with here. Where the length varies, all are there that any length needs:
+    no window begins within those that are too many. TensorFlow's strided 'same' begins elsewhere for each length, and
+    its zeros vary.
     """
     if padding == "valid":
         return 0, 0
@@ -99,7 +106,12 @@ def zeros(padding: Padding, size: int, stride: int, length: int) -> tuple[int, i
         return size - 1, size - 1
     if padding == "causal":
         return size - 1, 0
-    total = max((-(-length // stride) - 1) * stride + size - length, 0)
+    if length is not VARIES:
+        total = max((-(-length // stride) - 1) * stride + size - length, 0)
+    elif padding == "half" or 1 in (size, stride):
+        total = size - 1
+    else:
+        return VARIES, VARIES
     if padding == "half":
         before = size // 2
         return before, before if size % 2 else max(total - before, 0)

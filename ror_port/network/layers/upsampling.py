@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ror_port.layout import Shape
+from ror_port.layout import VARIES, Shape
 from ror_port.network.layers.layer import KerasLayer, Layer, OnnxOperator, TorchCode
 from ror_port.network.layers.settings import Settings
 from ror_port.network.layers.spatial import Sizes, Spatial
@@ -24,8 +24,8 @@ class UpSampling(Spatial):
         return [cls(size, data_format=cls.format_of(settings))]
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        lengths = self.lengths(inputs[0])
-        return self.shaped([n * times for n, times in zip(lengths, self.size, strict=True)], self.channels(inputs[0]))
+        axes = zip(self.lengths(inputs[0]), self.size, strict=True)
+        return self.shaped([VARIES if n is VARIES else n * times for n, times in axes], self.channels(inputs[0]))
 
     def to_keras(self) -> KerasLayer:
         if self.rank == 1:
@@ -57,3 +57,7 @@ class UpSampling2D(UpSampling):
 class UpSampling3D(UpSampling):
     rank = 3
     keras = ("UpSampling3D",)
+
+
+UP_SAMPLING: dict[int, type[UpSampling]] = {1: UpSampling1D, 2: UpSampling2D, 3: UpSampling3D}
+"""By the number of spatial axes."""
