@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ror_port.errors import UnknownNetwork
+from ror_port.formats import keras_masks
 from ror_port.layout import Extent, extent
 from ror_port.mapping.software import KERAS_3
 from ror_port.network.graph import Graph
@@ -44,7 +44,7 @@ class Model(NamedTuple):
 
 def model(graph: Graph, dtype: str) -> Model:
     """A graph of stock layers as a Keras model."""
-    _ensure_masks(graph)
+    keras_masks.ensure_same(graph)
     names = KERAS_3.names(graph)
     tensors: dict[str, Tensor] = {}
     calls: dict[str, int] = {}
@@ -53,10 +53,10 @@ def model(graph: Graph, dtype: str) -> Model:
         name = names[node.owner]
         call = calls[name] = calls.get(name, -1) + 1
         tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)))
-    for node in graph.keras_order:
+    for node in keras_masks.layer_order(graph):
         name = names[node.owner]
         if name not in layers:
-            layer = node.layer.to_keras()
+            layer = keras_masks.plain_softmax(graph, node) or node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
             layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
@@ -64,26 +64,6 @@ def model(graph: Graph, dtype: str) -> Model:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
     return Model(list(layers.values()), *ends)
-
-
-def _ensure_masks(graph: Graph) -> None:
-    """Raises UnknownNetwork where Keras 3 would have another mask than its predecessors.
-
-    Where masks meet, a step counts there if any of them says so, and where one is missing there is none.
-    """
-    found: dict[str, Any] = {}
-    for node in graph:
-        masks = [found[name] for name in node.inputs]
-        if getattr(node.layer, "has_mask", False) and masks[0] != graph[node.inputs[0]].mask:
-            raise UnknownNetwork(
-                f"{node.name}: today's Keras has another mask where several meet, as before this layer"
-            )
-        if node.mask == (node.name,):
-            found[node.name] = node.mask
-        elif not node.mask or len(set(masks)) > 1:
-            found[node.name] = () if not node.mask or () in masks else tuple(masks)
-        else:
-            found[node.name] = masks[0]
 
 
 def _within(config: Mapping[str, Any], dtype: str) -> Mapping[str, Any]:

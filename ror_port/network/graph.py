@@ -136,7 +136,10 @@ class Graph:
         Deepest first; among equals, in the order of a depth-first walk from the outputs through each node's inputs.
         Keras up to 1.0.7 sorted equals by name instead.
         """
-        depth = self.depths
+        return self.ordered(self.depths)
+
+    def ordered(self, depth: Mapping[str, int]) -> tuple[Node, ...]:
+        """Nodes by their depth, and among equals as `keras_order` has them."""
         walk: dict[str, int] = {}
         stack = list(reversed(self.outputs))
         while stack:

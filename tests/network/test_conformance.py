@@ -38,7 +38,7 @@ from ror_port.theano.twins import TWINS
 TO_THEANO_ALONE = "*/merge_more/cos-sequences-*"
 """What no stock layers compute."""
 
-INEXACT = {"advanced_activations/leaky*", "advanced_activations/thresholded*", "advanced_activations/relu*"}
+INEXACT = {"masks/leaky*", "advanced_activations/leaky*", "advanced_activations/thresholded*", "advanced_activations/relu*"}
 """Keras 2.2 on Theano keeps these settings as float32: a float64 session has others than the configuration states."""
 
 EVEN_KERNELS = {"activation", "backwards", "dilation", "network", "same-sequences", "valid", "valid-sequences"}
