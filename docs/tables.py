@@ -10,6 +10,7 @@ import json
 import re
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -324,6 +325,104 @@ def machine() -> str:
     return "; ".join([*_costs()["machine"], f"{_costs()['runs']} rounds"]) + "."
 
 
+# Of benchmarks/today.json: a record is right, silently wrong or refused
+
+FAMILIES = {
+    "Dense, activations, dropout": ("dense", "activation", "advanced_activations", "noise", "old_layers"),
+    "convolution, 1-D and 2-D": ("convolution1d", "convolution2d", "deconvolution2d", "separable", "locally_connected"),
+    "pooling, 1-D and 2-D": ("pooling1d", "pooling2d", "global_pooling2d"),
+    "3-D convolution, pooling, padding": ("volumes",),
+    "BatchNormalization": ("normalization", "normalization_modes"),
+    "flatten, reshape, padding, cropping, upsampling": ("flatten", "reshaping", "padding2d", "shapes1d", "shapes2d"),
+    "merge": ("merge", "merge_more"),
+    "Embedding": ("embedding",),
+    "recurrent, ConvLSTM2D": ("recurrent", "conv_lstm2d"),
+    "TimeDistributed, Bidirectional": ("time_distributed", "bidirectional"),
+    "masks": ("masks",),
+    "Lambda": ("lambdas",),
+    "networks, nested models": ("networks", "nested", "settings"),
+}
+"""Row of a table → families of records."""
+
+
+SOFTWARE = {
+    "keras-tensorflow": "Keras 3 on TensorFlow",
+    "keras-torch": "Keras 3 on PyTorch",
+    "tf-keras": "tf-keras",
+    "ror-port": "ror-port, the file alone",
+    "ror-port-told": "ror-port, told backend and ordering",
+}
+
+
+@cache
+def _today() -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / "today.json").read_text())
+
+
+def _counted(outcomes: Sequence[float | str | None]) -> str:
+    """How many are right, wrong and refused."""
+    from ror_port import tolerances
+
+    refused = sum(isinstance(outcome, str) for outcome in outcomes)
+    right = sum(isinstance(outcome, float) and outcome <= tolerances.FLOAT32 for outcome in outcomes)
+    return f"{right:,} / {len(outcomes) - right - refused:,} / {refused:,}"
+
+
+def _in_software(rows: Mapping[str, Sequence[str]], first: str) -> str:
+    """rows: label → the records that it counts."""
+    found = _today()["outcomes"]
+
+    def row(label: str, cases: Sequence[str]) -> Row:
+        return label, f"{len(cases):,}", *(_counted([found[case][name] for case in cases]) for name in SOFTWARE)
+
+    return markdown(
+        [(first, "files", *SOFTWARE.values()), *(row(*item) for item in rows.items()), row("all", list(found))]
+    )
+
+
+def today() -> str:
+    """By what the networks are made of."""
+    rows: dict[str, list[str]] = {label: [] for label in FAMILIES}
+    labels = {family: label for label, families in FAMILIES.items() for family in families}
+    for case in _today()["outcomes"]:
+        rows[labels[case.split("/")[1]]].append(case)
+    return _in_software(rows, "records of")
+
+
+def today_writers() -> str:
+    """By the Keras that wrote the file."""
+    rows: dict[str, list[str]] = {}
+    for case in _today()["outcomes"]:
+        _, keras, backend, number = case.split("/")[0].split("-")
+        name = {"theano": "Theano", "tensorflow": "TensorFlow"}[backend]
+        rows.setdefault(f"Keras {keras}, {name} {number}", []).append(case)
+    return _in_software(rows, "written by")
+
+
+def today_versions() -> str:
+    """What the tables were measured with."""
+    versions = {name: number for packages in _today()["versions"].values() for name, number in packages.items()}
+    return ", ".join(f"{name} {number}" for name, number in versions.items()) + ", on a CPU."
+
+
+def refused() -> str:
+    """Why ror-port refuses records, the most frequent reason first."""
+    found = [outcomes["ror-port-told"] for outcomes in _today()["outcomes"].values()]
+    reasons = Counter(_reason(outcome) for outcome in found if isinstance(outcome, str))
+    rows = [(reason, str(number)) for reason, number in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))]
+    return markdown([("reason", "files"), *rows])
+
+
+def _reason(refusal: str) -> str:
+    """Of a refusal, what other files share: no shapes, and no explanation."""
+    from ror_port import errors
+
+    kind, _, text = refusal.partition(": ")
+    if not hasattr(errors, kind):
+        return f"written, and refused by Keras 3: {code(kind)}"
+    return re.split("[,:]", re.sub(r"[\[(].*[\])]", "…", text))[0]
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "formats": formats,
     "written": written,
@@ -340,4 +439,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "applications": applications,
     "other-costs": other_costs,
     "machine": machine,
+    "today": today,
+    "today-writers": today_writers,
+    "today-versions": today_versions,
+    "refused": refused,
 }

@@ -1620,14 +1620,14 @@ def lengths(to):
                 functional=True, inputs=filling(rows, columns))
     for rows, columns in ((8, 12), (12, 4)):
         to.add('u-net-of-%dx%d' % (rows, columns), u_net_of_any_size, inputs=filling(rows, columns))
-    to.line('other-ordering', Image(None, None, given=other), Spec('ZeroPadding2D', ((1, 2), (0, 3)), ordering=other),
-            Spec('Conv2D', 3, (2, 3), ordering=other), Spec('MaxPooling2D', (2, 1), ordering=other),
-            inputs=filling(5, 4))
     to.line('one-side', Image(None, 5), Spec('Conv2D', 3, 2), Spec('AveragePooling2D', (2, 2)), inputs=filling(6))
     to.line('cropping2d', image, Spec('Cropping2D', ((1, 2), (0, 1))), Spec('Conv2D', 3, 2), inputs=filling(6, 4))
     to.line('volume', Volume(None, None, None), Spec('Conv3D', 3, 2), Spec('MaxPooling3D', (1, 2, 2)),
             Spec('GlobalMaxPooling3D'), orderings=TH, inputs=filling(3, 5, 4))
-    if KERAS_2:
+    if KERAS_2:  # the other ordering, which Keras 1 does not write for ZeroPadding2D
+        to.line('other-ordering', Image(None, None, given=other),
+                Spec('ZeroPadding2D', ((1, 2), (0, 3)), ordering=other), Spec('Conv2D', 3, (2, 3), ordering=other),
+                Spec('MaxPooling2D', (2, 1), ordering=other), inputs=filling(5, 4))
         for padding in ('valid', 'same'):
             to.line('deconvolution-' + padding, image, Spec('Conv2DTranspose', 3, (3, 1), strides=2, padding=padding),
                     orderings=TH, inputs=filling(3, 4))

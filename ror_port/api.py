@@ -41,7 +41,8 @@ class Written:
     with the reference, or why it was not run; None where none was asked for. effects: what would change if the facts
     that are assumed were otherwise, the largest first. certificate: where it was written, if it was asked for.
     opened: how to open it, in Python. inputs: name → shape of what the network takes, without the batch; None for a
-    size that varies.
+    size that varies. multiplied: names of the weights that are 6/5 of the file's, since the hard_sigmoid of Keras 3 is
+    less steep than that of Keras 1 and 2.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Written:
     certificate: Path | None = None
     opened: str = ""
     inputs: Mapping[str, Extent] = field(default_factory=dict)
+    multiplied: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -62,6 +64,7 @@ class Written:
             "sha256": self.sha256,
             "opened": self.opened,
             "inputs": dict(self.inputs),
+            "multiplied": list(self.multiplied),
         }
 
 
@@ -169,6 +172,7 @@ def save(
         made.sha256,
         opened=_opening(port, target, kind),
         inputs=made.inputs,
+        multiplied=made.multiplied,
     )
     return check.added_to(written) if check else written
 

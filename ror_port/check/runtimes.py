@@ -167,12 +167,17 @@ class Keras(Runtime):
         """Node → what the model computes there, symbolically. A layer that is used at several places has several."""
         present = {layer.name: layer for layer in self.model.layers}
         found = {node: present[name].output for node, name in layers.items() if name in present}
-        names, calls = KERAS_3.names(self.axes.graph), dict.fromkeys(present, 0)
-        for node in self.axes.graph:
+        graph = self.axes.graph
+        names, count, number = KERAS_3.names(graph), dict.fromkeys(present, 0), dict[str, int]()
+        for node in graph:
             name = names[node.owner]
-            if name in present and calls[name] < len(_calls(present[name])):
-                found[node.name] = _calls(present[name])[calls[name]].outputs[0]
-                calls[name] += 1
+            if name not in present:
+                continue
+            if graph.calls[node.name] == node.name:
+                number[node.name], count[name] = count[name], count[name] + 1
+            call, (result, _) = number[graph.calls[node.name]], node.layer.result or (0, 1)
+            if call < len(_calls(present[name])):
+                found[node.name] = _calls(present[name])[call].outputs[result]
         return found
 
     def _before_softmax(self, tensor: Any) -> tuple[Any, bool]:
@@ -180,7 +185,8 @@ class Keras(Runtime):
 
         A Dense layer with a softmax in it cannot be cut.
         """
-        layer, call = next((x, c) for x in self.model.layers for c in _calls(x) if any(tensor is y for y in c.outputs))
+        layer, index, _ = tensor._keras_history
+        call = _calls(layer)[index]
         kind = type(layer).__name__
         behind = kind == "Softmax" or layer.get_config().get("activation") == "softmax"
         return (call.input_tensors[0], False) if behind and kind in ("Softmax", "Activation") else (tensor, behind)
@@ -323,7 +329,9 @@ class Torch(Runtime):
         for node in graph:
             if isinstance(node.layer, Input):
                 continue
-            plain = family is not None or node.layer.to_torch(*graph.shapes(node)).call == MODULE_CALL
+            plain = family is not None or (
+                node.layer.to_torch(*graph.shapes(node)).call == MODULE_CALL and node.layer.result is None
+            )
             if plain and names[node.owner] in modules:
                 found[node.name] = modules[names[node.owner]], count.get(node.owner, 0)
                 count[node.owner] = found[node.name][1] + 1
@@ -499,7 +507,7 @@ def keras_model(port: Port, *, data_format: DataFormat = "channels_last") -> Any
     if port.family is None:
         graph = port.relayout(data_format).graph.for_keras()
         model = keras_config.model(graph, port.dtype)
-        return framework.Model.from_config(keras_config.keras_2(model, "model")["config"])
+        return framework.Model.from_config(keras_config.keras_3(model, "model")["config"])
     from ror_port.models import networks_keras
 
     options = port.family.settings(port.canonical_graph)

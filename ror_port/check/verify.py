@@ -201,7 +201,8 @@ def compare_layers(expectation: Expectation, artifact: Runtime) -> list[LayerErr
     layers = []
     for node in nodes:
         expected = expectation.outputs[node.name]
-        isolated = artifact.layer(node.name, expectation.outputs[node.inputs[0]]) if node.parameters else None
+        alone = node.parameters and len(node.inputs) == 1
+        isolated = artifact.layer(node.name, expectation.outputs[node.inputs[0]]) if alone else None
         layers.append(LayerErrors(node.name, _error(observed.get(node.name), expected), _error(isolated, expected)))
     return layers
 

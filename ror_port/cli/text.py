@@ -85,6 +85,10 @@ class Account:
         if written:
             yield f"wrote {printable(written.path)} ({written.bytes:,} bytes)"
             yield f"  sha256 {written.sha256}"
+            if written.multiplied:
+                count = len({name.rpartition("/")[0] for name in written.multiplied})
+                layers = f"{count} layer{'s' * (count > 1)}"
+                yield f"  gates of {layers}: weights times 6/5, as Keras 3's hard_sigmoid is less steep"
             if written.verification:
                 yield from self._verified(written.verification)
             if written.certificate:

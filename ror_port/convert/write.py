@@ -42,7 +42,7 @@ def no_progress(parameters: Parameters, _: int) -> Parameters:
 class Output(NamedTuple):
     """A finished output. sha256: of a file; of a folder, of its files' hashes in the order of their names.
 
-    inputs: name → shape of what its network takes, without the batch.
+    inputs: name → shape of what its network takes, without the batch. multiplied: weights, see `Layer.factors`.
     """
 
     path: str
@@ -50,6 +50,7 @@ class Output(NamedTuple):
     bytes: int
     sha256: str
     inputs: Mapping[str, Extent]
+    multiplied: tuple[str, ...] = ()
 
 
 def write(
@@ -119,7 +120,7 @@ def write(
         check(stage)
         port.checkpoint.check_unchanged()
     inputs = {node.name: extent(node.shape) for node in graph.inputs}
-    return Output(str(target), format.name, size(target), sha256(target), inputs)
+    return Output(str(target), format.name, size(target), sha256(target), inputs, tuple(p.name for p in multiplied))
 
 
 def _is_short(stated: Mapping[str, Any]) -> bool:

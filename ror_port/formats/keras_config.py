@@ -16,15 +16,19 @@ from ror_port.network.graph import Graph
 
 
 class Tensor(NamedTuple):
-    """The output of one call of a layer. shape: with the batch as None."""
+    """A result of one call of a layer. shape: with the batch as None."""
 
     layer: str
     call: int
     shape: Extent
+    result: int = 0
 
 
 class Layer(NamedTuple):
-    """A stock Keras layer. calls: its inputs at each place where it is used. shape: of its output at the first."""
+    """A stock Keras layer. calls: its inputs at each place where it is used. shape: of its output at the first.
+
+    merges: whether its inputs are one list; else those behind the first are the states that it begins with.
+    """
 
     class_name: str
     name: str
@@ -50,17 +54,20 @@ def model(graph: Graph, dtype: str) -> Model:
     calls: dict[str, int] = {}
     layers: dict[str, Layer] = {}
     for node in graph:
-        name = names[node.owner]
-        call = calls[name] = calls.get(name, -1) + 1
-        tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)))
+        name, first = names[node.owner], graph.calls[node.name]
+        if first == node.name:
+            calls[name] = calls.get(name, -1) + 1
+        call = calls[name] if first == node.name else tensors[first].call
+        result, _ = node.layer.result or (0, 1)
+        tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)), result)
     for node in keras_masks.layer_order(graph):
         name = names[node.owner]
         if name not in layers:
-            layer = keras_masks.plain_softmax(graph, node) or node.layer.to_keras()
+            layer = keras_masks.plain_softmax(node) or node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
             layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
-        if node.inputs:
+        if node.inputs and graph.calls[node.name] == node.name:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
     return Model(list(layers.values()), *ends)
@@ -85,7 +92,7 @@ def keras_2(model: Model, name: str) -> dict[str, Any]:
                     "class_name": layer.class_name,
                     "name": layer.name,
                     "config": dict(layer.config),
-                    "inbound_nodes": [[[t.layer, t.call, 0, {}] for t in call] for call in layer.calls],
+                    "inbound_nodes": [[[t.layer, t.call, t.result, {}] for t in call] for call in layer.calls],
                 }
                 for layer in model.layers
             ],
@@ -99,7 +106,7 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
     """``config.json`` of the ``.keras`` format."""
 
     def tensor(t: Tensor, dtype: str) -> dict[str, Any]:
-        history = {"shape": list(t.shape), "dtype": dtype, "keras_history": [t.layer, t.call, 0]}
+        history = {"shape": list(t.shape), "dtype": dtype, "keras_history": [t.layer, t.call, t.result]}
         return {"class_name": "__keras_tensor__", "config": history}
 
     def entry(layer: Layer) -> dict[str, Any]:
@@ -109,7 +116,8 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
         nodes: list[dict[str, Any]] = []
         for call in layer.calls:
             tensors = [tensor(t, config["dtype"]) for t in call]
-            nodes.append({"args": [tensors] if layer.merges else tensors, "kwargs": {}})
+            states = {"initial_state": tensors[1:]} if len(tensors) > 1 and not layer.merges else {}
+            nodes.append({"args": [tensors] if layer.merges else tensors[:1], "kwargs": states})
         shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
         build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes else {}
         made = {
@@ -152,4 +160,4 @@ def _operation(layer: dict[str, Any]) -> dict[str, Any]:
 
 def _ends(tensors: Iterable[Tensor]) -> list[list[Any]]:
     """The inputs or outputs of a model."""
-    return [[t.layer, t.call, 0] for t in tensors]
+    return [[t.layer, t.call, t.result] for t in tensors]

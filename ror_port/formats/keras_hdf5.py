@@ -74,7 +74,8 @@ def _described_by_number(groups: Sequence[str], root: h5g.GroupID, path: Path, t
         params = range(hdf5.count(group, "nb_params", path, limits.MAX_LAYERS))
         layers.append([name, [tensors.describe(group, f"param_{n}", f"{name}/param_{n}") for n in params]])
     tensors.validate()
-    return {"format": f"{KERAS_0} weights, HDF5", "writer": KERAS_0, "layers": layers}
+    stated = {"ror_port": hdf5.text(root, "ror_port", path)}
+    return {"format": f"{KERAS_0} weights, HDF5", "writer": KERAS_0, "layers": layers, **stated}
 
 
 def _agreed(path: Path, *places: tuple[h5g.GroupID, str]) -> str | None:
@@ -155,6 +156,11 @@ def _ensure_keras_2_can(model: keras_config.Model) -> None:
     for layer in model.layers:
         config = layer.config.get("layer", layer)
         config = config["config"] if isinstance(config, dict) else layer.config
+        if not layer.merges and any(len(call) > 1 for call in layer.calls):
+            raise UnknownNetwork(
+                f"{layer.name}: Keras 3, which reads this format too, takes its initial state in another form than "
+                "Keras 2; write .keras"
+            )
         if layer.class_name == "Flip":
             raise UnknownNetwork(f"{layer.name}: Keras 2 has no layer that turns a sequence round; write .keras")
         if "hard_sigmoid" in (config.get("activation"), config.get("recurrent_activation")):
@@ -170,6 +176,9 @@ def write_theano(path: Path, contents: Contents) -> None:
         _write_keras_1(path, contents)
         return
     original, checkpoint = contents.original, contents.original.checkpoint
+    if checkpoint.writer == KERAS_0:
+        _write_keras_0(path, contents, checkpoint)
+        return
     config = checkpoint.config if original.full and checkpoint.config is not None else {}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.group("model_weights") if original.full else file
@@ -188,6 +197,19 @@ def write_theano(path: Path, contents: Contents) -> None:
             root.group(layer.name).names("weight_names", layer.weights)
         for tensor in laid_out(original.entries, contents.parameters, contents.dtype, contents.note):
             root.dataset(tensor.name, tensor)
+
+
+def _write_keras_0(path: Path, contents: Contents, checkpoint: Checkpoint) -> None:
+    """Weights as Keras 0.x saves them, by number."""
+    assert contents.original is not None
+    with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
+        file.text("ror_port", json.dumps(contents.stated))
+        if [layer.name for layer in checkpoint.layers] != ["graph"]:
+            file.count("nb_layers", len(checkpoint.layers))
+        for layer in checkpoint.layers:
+            file.group(layer.name).count("nb_params", len(layer.tensors))
+        for tensor in laid_out(contents.original.entries, contents.parameters, contents.dtype, contents.note):
+            file.dataset(tensor.name, tensor)
 
 
 def _write_keras_1(path: Path, contents: Contents) -> None:

@@ -51,12 +51,12 @@ def ensure_same(graph: Graph) -> None:
             found[node.name] = masks[0]
 
 
-def plain_softmax(graph: Graph, node: Node) -> KerasLayer | None:
-    """A softmax of a masked sequence: as a Softmax, Keras 3 would apply the mask to its elements."""
-    if not isinstance(node.layer, Softmax) or not _masks(graph)[node.inputs[0]]:
+def plain_softmax(node: Node) -> KerasLayer | None:
+    """A softmax of a masked sequence: the Softmax of Keras 3 would apply the mask along its axis."""
+    if not isinstance(node.layer, Softmax) or not node.mask:
         return None
     if node.layer.axis != len(node.shape):
-        raise UnknownNetwork(f"{node.name}: today's Keras has no softmax of a masked sequence along such an axis")
+        raise UnknownNetwork(f"{node.name}: a softmax of a masked sequence along its steps cannot be written to Keras")
     return KerasLayer("Activation", {"activation": "softmax"})
 
 
@@ -65,15 +65,10 @@ def layer_order(graph: Graph) -> tuple[Node, ...]:
 
     Where a layer is given a mask, what that is made of lies as many operations deeper.
     """
-    masks = _masks(graph)
-    depth = dict.fromkeys(graph.outputs, 0)
-    for node in reversed(graph.nodes):
-        below: Made = dict.fromkeys(node.inputs, 0)
-        if isinstance(node.layer, TAKE_MASKS):
-            below = _longest(below, masks[node.inputs[0]])
-        for source, count in below.items():
-            depth[source] = max(depth.get(source, 0), depth[node.name] + count + 1)
-    return graph.ordered(depth)
+    masks: dict[str, Made] = {}
+    for node in graph:
+        masks[node.name] = _mask(node, [masks[name] for name in node.inputs])
+    return graph.ordered({node.name: masks[node.inputs[0]] for node in graph if isinstance(node.layer, TAKE_MASKS)})
 
 
 TAKE_MASKS = (Recurrent, Bidirectional, TimeDistributed, BatchNormalization, GlobalAveragePooling1D)
@@ -83,27 +78,21 @@ Made = Mapping[str, int]
 """What a mask is made of: node → how many operations, at most, lie between its output and the mask."""
 
 
-def _masks(graph: Graph) -> Mapping[str, Made]:
-    """Node → the mask of its output in Keras 3; empty where it has none."""
-    found: dict[str, Made] = {}
-    for node in graph:
-        found[node.name] = _mask(node, [found[name] for name in node.inputs])
-    return found
-
-
 def _mask(node: Node, masks: Sequence[Made]) -> Made:
-    match node.layer:
-        case Embedding(mask_zero=True):
-            return {node.inputs[0]: 1}
+    """Of the mask of its output in Keras 3; empty where it has none. masks: of its inputs."""
+    layer, (result, _) = node.layer, node.layer.result or (0, 1)
+    match layer:
+        case Embedding():
+            return {node.inputs[0]: 1} if layer.mask_zero else {}
         case Masking():
             return {node.inputs[0]: 2}
-        case Recurrent(return_sequences=False) | Bidirectional(layer=Recurrent(return_sequences=False)):
+        case Recurrent() | Bidirectional():
+            inner = layer.layer if isinstance(layer, Bidirectional) else layer
+            state = isinstance(layer, Recurrent) and result > 0
+            return masks[0] if inner.return_sequences and not state else {}
+        case Dot() | Reverse() | GlobalAveragePooling1D() | Input():
             return {}
-        case Embedding() | Dot() | Reverse() | GlobalAveragePooling1D() | Input():
-            return {}
-        case Concatenate():
-            if not any(masks):
-                return {}
+        case Concatenate() if any(masks):
             parts = [
                 _longest({source: 2}, _deeper(mask, 2)) if mask else {source: 1}
                 for source, mask in zip(node.inputs, masks, strict=True)
@@ -111,10 +100,10 @@ def _mask(node: Node, masks: Sequence[Made]) -> Made:
             return _deeper(_longest(*parts), 2)
     if not all(masks):
         return {}
-    result, *others = masks
+    made, *others = masks
     for mask in others:
-        result = _deeper(_longest(result, mask), 1)
-    return result
+        made = _deeper(_longest(made, mask), 1)
+    return made
 
 
 def _longest(*made: Made) -> Made:

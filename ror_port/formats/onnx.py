@@ -84,6 +84,7 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
     padded: set[str] = set()  # ONNX Runtime 1.31 puts a Pad into the pooling behind it, whose border is another
     nodes = []
     masks: dict[str, str] = {}  # of what makes one: the value that holds it
+    made: dict[str, dict[Any, Any]] = {}  # of a call with several results: its operators
     for node in graph:
         inputs = given = [skipped.get(name, name) for name in node.inputs]
         if isinstance(node.layer, Input):
@@ -103,7 +104,8 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
             for number, other in enumerate(others):
                 nodes.append(make("Mul", [mask, other], [f"{node.name}/masks{number}"], f"{node.name}/masks{number}"))
                 mask = f"{node.name}/masks{number}"
-        nodes += _chain(operators, node.name, given, named, mask, padded)
+        shared = made.setdefault(graph.calls[node.name], {}) if node.layer.result else None
+        nodes += _chain(operators, node.name, given, named, mask, padded, shared)
     return nodes
 
 
@@ -114,8 +116,12 @@ def _chain(
     weights: Mapping[str, str],
     mask: str,
     padded: set[str],
+    made: dict[Any, Any] | None = None,
 ) -> list[Any]:
-    """The operators of a layer, of which the last gives `result`. given: the node's inputs; weights: role → name."""
+    """The operators of a layer, of which the last gives `result`. given: the node's inputs; weights: role → name.
+
+    made: the operators, but for the last of each, that gave other results of the same call; what is made is added.
+    """
     make = frameworks.onnx().helper.make_node
     nodes: list[Any] = []
     names: list[str] = []
@@ -126,6 +132,11 @@ def _chain(
         if operator.takes:
             inputs = [names[int(n[1:])] if n.startswith("#") else values[n] for n in operator.takes]
         inputs += [weights[role] for role in operator.weights if role in weights]
+        key = (operator.kind, repr(operator.attributes), tuple(inputs), repr(operator.constants))
+        if made and name != result and key in made:
+            names.append(_output(made[key], operator.position, name))
+            inputs = names[-1:]
+            continue
         for number, constant in enumerate(operator.constants):
             inputs.append(f"{name}/constant{number}" if constant else "")
             if constant:
@@ -141,9 +152,18 @@ def _chain(
             nodes.append(make(operator.kind, inputs[:2], [first], first, **operator.attributes))
             inputs = [first, *inputs[2:]]
         nodes.append(make(operator.kind, inputs, [*[""] * operator.position, name], name, **operator.attributes))
+        if made is not None and name != result:
+            made[key] = nodes[-1]
         names.append(name)
         inputs = [name]
     return nodes
+
+
+def _output(node: Any, position: int, name: str) -> str:
+    """An output of an operator, which it is given under this name where it has not got it yet."""
+    node.output.extend([""] * (position + 1 - len(node.output)))
+    node.output[position] = node.output[position] or name
+    return str(node.output[position])
 
 
 def _constant(name: str, numbers: Sequence[float], like: str) -> list[Any]:

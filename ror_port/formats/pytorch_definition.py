@@ -109,6 +109,8 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
         lines.append(f"        {names[graph.input.name]} = x  # {_size(graph.input.shape)}")
         variables[graph.input.name] = names[graph.input.name]
     for index, node in enumerate(order):
+        if graph.calls[node.name] != node.name:  # a further result of a call above
+            continue
         code = node.layer.to_torch(*graph.shapes(node))
         if made.setdefault(node.owner, code.module) != code.module:
             raise UnknownNetwork(
@@ -124,6 +126,13 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
         mask = f"({mask})" if " & " in mask else mask
         module = f"self.{names[node.owner]}"
         call = code.call.format(*sources, x=sources[0], xs=", ".join(sources), mask=mask, module=module)
+        if node.layer.result is not None:
+            results = [other for other in order[index:] if graph.calls[other.name] == node.name]
+            variables |= {other.name: names[other.name] for other in results}
+            lines.append(
+                f"        {_unpacked(results, names)} = {call}  # {', '.join(_size(r.shape) for r in results)}"
+            )
+            continue
         last = index == len(order) - 1
         follower = None if last else order[index + 1]
         variable = "x" if _read_next(graph, node, follower) else names[node.name]
@@ -132,6 +141,16 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
     outputs = ", ".join(variables[name] for name in graph.outputs)
     lines.append(f"        return {outputs}")
     return "".join(f"{line}\n" for line in modules), "\n".join(lines)
+
+
+def _unpacked(results: Iterable[Node], names: Mapping[str, str]) -> str:
+    """The variables of a call's results; one that no node is has none."""
+    found: dict[int, str] = {}
+    count = 0
+    for node in results:
+        position, count = node.layer.result or (0, 1)
+        found[position] = names[node.name]
+    return ", ".join(found.get(position, "_") for position in range(count))
 
 
 def _read_next(graph: Graph, node: Node, follower: Node | None) -> bool:

@@ -129,8 +129,8 @@ def snake_case(class_name: str) -> str:
 
 
 def keras_layer_name(node: str) -> str:
-    """The name of a canonical node as a layer of today's Keras, which admits no slash."""
-    return re.sub("[/@]", "_", node)
+    """The name of a canonical node as a layer of today's Keras, which makes it the name of a scope in TensorFlow."""
+    return re.sub("^(?=[^A-Za-z0-9.])", ".", re.sub("[^A-Za-z0-9_.>-]", "_", node))
 
 
 def module_path(node: str) -> str:

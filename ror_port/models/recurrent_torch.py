@@ -28,7 +28,8 @@ class Recurrent(nn.Module):
     """(batch, steps, features) → (batch, units), or (batch, steps, units) with return_sequences.
 
     mask: (batch, steps), True where a step counts; where it does not, states and output stay those of the step before.
-    go_backwards: outputs come in the order in which they are computed, the last step's first.
+    go_backwards: outputs come in the order in which they are computed, the last step's first. initial_state: (batch,
+    units) each, in the place of zeros. return_state: give the states behind the last step too, as (output, *states).
     """
 
     gates = 1
@@ -44,10 +45,11 @@ class Recurrent(nn.Module):
         use_bias: bool = True,
         return_sequences: bool = False,
         go_backwards: bool = False,
+        return_state: bool = False,
     ) -> None:
         super().__init__()
         self.units, self.activation, self.recurrent_activation = units, activation, recurrent_activation
-        self.return_sequences, self.go_backwards = return_sequences, go_backwards
+        self.return_sequences, self.go_backwards, self.return_state = return_sequences, go_backwards, return_state
         self.kernel = nn.Parameter(torch.empty(features, self.gates * units))
         self.recurrent_kernel = nn.Parameter(torch.empty(units, self.gates * units))
         self.bias = nn.Parameter(torch.zeros(self.gates * units)) if use_bias else None
@@ -61,21 +63,24 @@ class Recurrent(nn.Module):
     def projected(self, x: Tensor) -> Tensor:
         return x @ self.kernel if self.bias is None else x @ self.kernel + self.bias
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        states = tuple(x.new_zeros(x.shape[0], self.units) for _ in range(self.states))
-        output, outputs = states[0], []
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, initial_state: tuple[Tensor, ...] = ()
+    ) -> Tensor | tuple[Tensor, ...]:
+        output = x.new_zeros(x.shape[0], self.units)
+        states, outputs = initial_state or (output,) * self.states, []
         x = self.projected(x)
         steps = range(x.shape[1])
         for t in reversed(steps) if self.go_backwards else steps:
             new = self.step(x[:, t], states)
             if mask is None:
-                states = new
+                output, states = new[0], new
             else:
                 counts = mask[:, t, None]
+                output = torch.where(counts, new[0], output)
                 states = tuple(torch.where(counts, a, b) for a, b in zip(new, states, strict=True))
-            output = states[0]
             outputs.append(output)
-        return torch.stack(outputs, 1) if self.return_sequences else output
+        result = torch.stack(outputs, 1) if self.return_sequences else output
+        return (result, *states) if self.return_state else result
 
 
 class SimpleRNN(Recurrent):

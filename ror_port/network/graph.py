@@ -121,33 +121,63 @@ class Graph:
         return {name: tuple(nodes) for name, nodes in found.items()}
 
     @cached_property
+    def calls(self) -> dict[str, str]:
+        """Node → the first node that is a result of the same call of a layer, see `Layer.result`."""
+        found: dict[str, str] = {}
+        first: dict[tuple[str, tuple[str, ...]], str] = {}
+        for node in self.nodes:
+            call = (node.owner, node.inputs)
+            found[node.name] = first.setdefault(call, node.name) if node.layer.result else node.name
+        return found
+
+    @cached_property
+    def _walk(self) -> tuple[dict[str, int], list[Node]]:
+        """Of a depth-first walk from the outputs through each node's inputs: layers as it reaches them, by the nodes
+        that have their weights, and nodes as it leaves them."""
+        reached: dict[str, int] = {}
+        left: dict[str, Node] = {}
+        stack = [(name, False) for name in reversed(self.outputs)]
+        while stack:
+            name, done = stack.pop()
+            node = self[name]
+            if done:
+                left[name] = node
+            elif name not in left:
+                reached.setdefault(node.owner, len(reached))
+                stack.append((name, True))
+                stack.extend((source, False) for source in reversed(node.inputs))
+        return reached, list(left.values())
+
+    @cached_property
     def depths(self) -> dict[str, int]:
-        """Node → length of the longest way to an output."""
-        depth = dict.fromkeys(self.outputs, 0)
-        for node in reversed(self.nodes):  # creation order is topological
-            for source in node.inputs:
-                depth[source] = max(depth.get(source, 0), depth[node.name] + 1)
-        return depth
+        """Node → how deep Keras has its layer: the length of the longest way to an output.
+
+        A use of a layer counts as deep as the uses of it that were met before, from the outputs on.
+        """
+        return self._depths({})
+
+    def _depths(self, more: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+        depth: dict[str, int] = {}
+        of_layer: dict[str, int] = {}
+        for node in reversed(self._walk[1]):
+            own = of_layer[node.owner] = max(depth.get(node.name, 0), of_layer.get(node.owner, 0))
+            for source, between in (*((source, 0) for source in node.inputs), *more.get(node.name, {}).items()):
+                depth[source] = max(depth.get(source, 0), own + between + 1)
+        return {node.name: of_layer[node.owner] for node in self.nodes if node.owner in of_layer}
 
     @cached_property
     def keras_order(self) -> tuple[Node, ...]:
-        """Nodes as ``model.layers`` lists them, since Keras 1.0.8.
+        """Nodes as ``model.layers`` lists them, since Keras 1.0.8; all uses of a layer together.
 
         Deepest first; among equals, in the order of a depth-first walk from the outputs through each node's inputs.
         Keras up to 1.0.7 sorted equals by name instead.
         """
-        return self.ordered(self.depths)
+        return self.ordered({})
 
-    def ordered(self, depth: Mapping[str, int]) -> tuple[Node, ...]:
-        """Nodes by their depth, and among equals as `keras_order` has them."""
-        walk: dict[str, int] = {}
-        stack = list(reversed(self.outputs))
-        while stack:
-            name = stack.pop()
-            if name not in walk:
-                walk[name] = len(walk)
-                stack.extend(reversed(self[name].inputs))
-        return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], walk[node.name])))
+    def ordered(self, more: Mapping[str, Mapping[str, int]]) -> tuple[Node, ...]:
+        """The same where a node reads others by way of operations that are no nodes: reader → source → their number."""
+        depth, (reached, _) = self._depths(more), self._walk
+        return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], reached[node.owner])))
 
     def map(self, change: Callable[[Layer], Layer]) -> Graph:
         """The same nodes with other layers: `change` is given each and returns the one that takes its place."""
@@ -174,7 +204,7 @@ class Graph:
         for node in self._of_today(keras=True):
             node.layer.for_keras(_Replacement(g, node), *node.inputs)
         for node in g.nodes.values():
-            if node.layer != g.nodes[node.owner].layer:
+            if node.layer.called != g.nodes[node.owner].layer.called:
                 raise _needs_several_layers(node.owner)
         return g.finish(*self.outputs)
 
@@ -274,8 +304,8 @@ class GraphBuilder:
             owned = self.nodes[shares].parameters
             if [(p.role, p.shape) for p in owned] != [(p.role, p.shape) for p in parameters]:
                 raise ValueError(f"{name} cannot use the weights of {shares}, which are of other shapes")
-            axes = [len(self.nodes[source].shape) for source in (*inputs, *self.nodes[shares].inputs)]
-            if len(set(axes)) > 1 and not isinstance(layer, Dense):
+            axes = {len(self.nodes[source].shape) for source in (inputs[0], self.nodes[shares].inputs[0])}
+            if len(axes) > 1 and not isinstance(layer, Dense):
                 raise ValueError(f"{name} cannot use the weights of {shares}, whose input has another number of axes")
             parameters = ()
         else:

@@ -9,7 +9,7 @@ from ror_port.layout import VARIES, Shape, varies
 from ror_port.network.graph import Graph, GraphBuilder
 from ror_port.network.layers import Input
 
-FIRST = (9, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
+FIRST = (9, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 """Sizes that are tried: odd and even ones, and such as can be halved several times."""
 
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
 from ror_port.layout import DataFormat, Shape
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
-from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, Input, Layer, Softmax
+from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, ConvLSTM2D, Input, Layer, Softmax
 from ror_port.network.layers.recurrent import Recurrent
-from ror_port.network.layers.settings import DATA_FORMATS, Session, Settings
+from ror_port.network.layers.sequence import Reverse
+from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Settings
 from ror_port.network.layers.wrappers import MERGES, MergeMode, over_time
 from ror_port.safety import limits
+from ror_port.source.keras_0 import UNPROVEN
 
 Json = Mapping[str, Any]
 
@@ -33,25 +36,28 @@ STATISTICS = ("moving_mean", "moving_variance")
 class Stated(NamedTuple):
     """A stored architecture. layers: node → layer of the file that has its weights; frozen: nodes that are not trained.
 
-    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. format_assumed:
-    whether the data format of some layers stands nowhere, and none of their neighbours tells it. listed: class →
-    layers, in the order of the architecture. left_open: the data format that layers were given which state none; None
-    where all of them do.
+    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. together: whether
+    the weights of a nested model lie layer by layer, as in Keras 0.x. format_assumed: whether the data format of some
+    layers stands nowhere, and none of their neighbours tells it. strides_assumed: whether the strides of some stand
+    nowhere. listed: class → layers, in the order of the architecture. left_open: the data format that layers were given
+    which state none; None where all of them do.
     """
 
     graph: Graph
     layers: Mapping[str, str]
     frozen: frozenset[str] = frozenset()
+    together: bool = False
     format_assumed: bool = False
+    strides_assumed: bool = False
     listed: Mapping[str, Sequence[str]] = {}
     left_open: DataFormat | None = None
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
-        """Layer of the file → parameters in the order in which Keras keeps them: first those that are trained."""
+        """Layer of the file → parameters in the order in which Keras keeps them: from 1.0 on first those trained."""
         found: dict[str, list[Parameter]] = {}
         for parameter in self.graph.parameters:
             found.setdefault(self.layers[parameter.node], []).append(parameter)
-        for parameters in found.values():
+        for parameters in () if self.together else found.values():
             parameters.sort(key=lambda p: p.role in STATISTICS or p.node in self.frozen)
         return found
 
@@ -77,24 +83,24 @@ def stated_graph(
     used = graph.until(*graph.outputs)
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
+    if version == KERAS_0:
+        for node in graph:
+            if node.name not in used and node.parameters:
+                raise UnknownNetwork(f"{where}: {quote(node.name)} leads to no output, which is not supported")
+    heirs = {node.name: graph[node.name].owner for node in used if node.shares is None}
+    used = used.renamed({node.name: heirs.get(node.name, node.name) for node in used})
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
     left_open = assembly.session.data_format if assembly.session.left_open else None
     listed: dict[str, list[str]] = {}
     for layer in assembly.listed(config):
         listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
     assumed = left_open is not None and assembly.format_unstated
-    return Stated(used, layers, frozenset(assembly.frozen), assumed, listed, left_open)
+    strides = bool(assembly.session.strides_open)
+    return Stated(used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, strides, listed, left_open)
 
 
 def stored_layers(config: Json) -> list[Json]:
-    """The layers that a model lists, each with class_name and config; those of Keras 0.x as Keras 1 would list them."""
-    if config.get("class_name") not in MODELS:
-        listed = config.get("layers")
-        if not isinstance(listed, list) or len(listed) > limits.MAX_LAYERS:
-            return []
-        if not all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in listed):
-            return []
-        return [{"class_name": x["name"], "name": f"layer_{number}", "config": x} for number, x in enumerate(listed)]
+    """The layers that a model lists, each with class_name and config."""
     inner = config.get("config")
     listed = inner.get("layers") if isinstance(inner, dict) else inner
     return [layer for layer in listed if _is_layer(layer)] if isinstance(listed, list) else []
@@ -131,6 +137,26 @@ class _Place(NamedTuple):
     times: int = 0
 
 
+class _Use(NamedTuple):
+    """One use of a layer. number: from 0. shared: as of `Assembly.model`."""
+
+    name: str
+    number: int
+    place: _Place
+    shared: str | None
+    where: str
+
+    def node(self, suffix: str) -> str:
+        again = f"@{self.number + 1}" if self.number else ""
+        return f"{self.place.prefix}{self.name}{again}{suffix}"
+
+    def owner(self, suffix: str) -> str:
+        """The node of the first use, which has the weights."""
+        if self.number or self.shared:
+            return f"{self.shared or self.place.prefix}{self.name}{suffix}"
+        return self.node(suffix)
+
+
 class Assembly:
     """A graph under construction from the layers of a stored model. Arguments and errors as of `stated_graph`.
 
@@ -149,9 +175,9 @@ class Assembly:
     ) -> None:
         self.config, self.shapes, self.where = config, shapes, where
         neighbours = _neighbours_format(config)
-        usual: DataFormat = "channels_first" if theano else "channels_last"
+        usual: DataFormat = "channels_first" if theano or version == KERAS_0 else "channels_last"
         self.format_unstated = neighbours is None and data_format is None
-        self.session = Session(theano, version, data_format or neighbours or usual, [])
+        self.session = Session(theano, version, data_format or neighbours or usual, [], [])
         self.g = GraphBuilder()
         self.outputs: dict[str, Shape] = {}
         self.layers: dict[str, str] = {}
@@ -365,8 +391,9 @@ class Assembly:
             raise self.broken(f"layer {quote(name)}: its inbound_nodes are no list, or too many")
         if not nodes and layer["class_name"] != "InputLayer":
             raise self.broken(f"layer {quote(name)} has no inputs")
+        states = layer["class_name"] in TAKE_STATES
         calls = [
-            _keras_3_tensors(node, self.where, name) if isinstance(node, dict) else listed_tensors(node)
+            _keras_3_tensors(node, self.where, name, states) if isinstance(node, dict) else _tensors(node, states)
             for node in nodes
         ]
         if any(len(call) > limits.MAX_LAYERS for call in calls):
@@ -395,39 +422,84 @@ class Assembly:
             if isinstance(layer["config"], dict)
             else place.frozen
         )
-        path = f"{place.prefix}{name}"
-        again = f"@{number + 1}" if number else ""
-        if layer["class_name"] == "TimeDistributed":
+        where = f"{self.where}: layer {quote(name)}"
+        use = _Use(name, number, place._replace(frozen=frozen), shared, where)
+        if layer["class_name"] == "TimeDistributed" and self.session.version != KERAS_0:
             return self._over_time(layer, number, inputs, place._replace(frozen=frozen), shared)
         if layer["class_name"] in MODELS:
-            inside = _Place(f"{path}{again}/", place.owner or name, frozen, place.depth + 1, place.times)
+            inside = _Place(use.node("/"), place.owner or name, frozen, place.depth + 1, place.times)
             ends = self.model(layer, inputs, inside, f"{shared or place.prefix}{name}/" if number or shared else None)
             return self._reached(name, ends, place)
-        where = f"{self.where}: layer {quote(name)}"
-        sources = list(inputs)
+        stored = self.shapes.get(name, ()) if not place.owner else ()
+        ends = list(inputs)
         for index, part in enumerate(self.parts(layer, where)):
-            suffix = f"/{_part(part)}" if index else ""
-            node = f"{path}{again}{suffix}"
-            if node in self.g.nodes:
-                raise self.broken(f"two layers are called {quote(name)}")
-            if not isinstance(part, Input) and (len(sources) != 1 if not part.merges else len(sources) < 2):
-                raise self.broken(f"layer {quote(name)} has {len(sources)} inputs")
-            owner = f"{shared or place.prefix}{name}{suffix}" if number or shared else None
-            try:
-                for _ in range(place.times):
-                    part = over_time(part)
-                sizes = [self.g.nodes[source].shape for source in sources]
-                part = part.fitted(self.shapes.get(place.owner or name, ()) if not place.owner else (), *sizes)
-                self.g.add(node, part, *sources, shares=owner)
-            except (ValueError, IndexError) as error:
-                raise UnknownNetwork(f"{where}: {str(error)[:300]}") from None
-            self.layers[node] = place.owner or name
-            if frozen:
-                self.frozen.add(node)
-            if len(self.g.nodes) > 4 * limits.MAX_LAYERS:
-                raise UnsafeFile(f"{self.where}: more than {4 * limits.MAX_LAYERS} uses of layers")
-            sources = [node]
-        return self._reached(name, sources, place)
+            if isinstance(part, Bidirectional) and part.is_apart:
+                ends = self._apart(use, part, ends, stored)
+            elif isinstance(part, Recurrent):
+                ends = self._results(use, "", part, ends, stored)
+            else:
+                ends = [self._add(use, f"/{_part(part)}" if index else "", part, ends, stored)]
+        return self._reached(name, ends, place)
+
+    def _add(
+        self,
+        use: _Use,
+        suffix: str,
+        part: Layer,
+        sources: Sequence[str],
+        stored: Sequence[Shape] = (),
+        owner: str | None = None,
+    ) -> str:
+        """Adds a node of a use of a layer; returns its name. stored: shapes of the layer's weights.
+
+        owner: the suffix of the node that has the weights, where it is another.
+        """
+        node, name = use.node(suffix), use.place.owner or use.name
+        if node in self.g.nodes:
+            raise self.broken(f"two layers are called {quote(use.name)}")
+        states = len(part.states) if isinstance(part, Recurrent) else 0
+        if not isinstance(part, Input) and (
+            len(sources) not in (1, 1 + states) if not part.merges else len(sources) < 2
+        ):
+            raise self.broken(f"layer {quote(use.name)} has {len(sources)} inputs")
+        first = use.owner(suffix if owner is None else owner)
+        try:
+            for _ in range(use.place.times):
+                part = over_time(part)
+            part = part.fitted(stored, *(self.g.nodes[source].shape for source in sources))
+            self.g.add(node, part, *sources, shares=first if first != node else None)
+        except (ValueError, IndexError, KeyError) as error:
+            raise UnknownNetwork(f"{use.where}: {str(error)[:300]}") from None
+        self.layers[node] = name
+        if use.place.frozen:
+            self.frozen.add(node)
+        if len(self.g.nodes) > 4 * limits.MAX_LAYERS:
+            raise UnsafeFile(f"{self.where}: more than {4 * limits.MAX_LAYERS} uses of layers")
+        return node
+
+    def _results(
+        self, use: _Use, suffix: str, layer: Recurrent, sources: Sequence[str], stored: Sequence[Shape]
+    ) -> list[str]:
+        """The output of a recurrent layer and, where it returns them, its states: nodes that share its weights."""
+        output = self._add(use, suffix, layer, sources, stored)
+        states = [replace(layer, gives=state) for state in layer.states if layer.return_state]
+        return [output, *(self._add(use, f"{suffix}/{s.gives}", s, sources, stored, owner=suffix) for s in states)]
+
+    def _apart(self, use: _Use, both: Bidirectional, sources: Sequence[str], stored: Sequence[Shape]) -> list[str]:
+        """A Bidirectional of several results as the layers it is made of, forward first."""
+        if len(sources) != 1:
+            raise self.broken(f"layer {quote(use.name)} has {len(sources)} inputs")
+        half = stored[: len(stored) // 2]
+        forward = self._results(use, "/forward", both.layer, sources, half)
+        backward = self._results(use, "/backward", both.backward, sources, half)
+        if both.layer.return_sequences:
+            if both.merge_mode is None and self.g.nodes[sources[0]].mask:
+                raise UnknownNetwork(f"{use.where}: a Bidirectional of two sequences with a mask is not supported")
+            backward[0] = self._add(use, "/reverse", Reverse(), backward[:1])
+        outputs = [forward[0], backward[0]]
+        if both.merge_mode is not None:
+            outputs = [self._add(use, "", both.merge, outputs)]
+        return [*outputs, *forward[1:], *backward[1:]]
 
     def _over_time(
         self, wrapper: Json, number: int, inputs: Sequence[str], place: _Place, shared: str | None
@@ -460,21 +532,33 @@ class Assembly:
 
     def parts(self, layer: Json, where: str) -> list[Layer]:
         """The layers that one stored layer stands for."""
+        if layer["class_name"] == "RNN":
+            layer = self._of_cell(layer, where)
         kind = layer["class_name"]
         if kind == "Lambda":
             raise UnknownNetwork(f"{where}: a Lambda layer, which is Python code; ror-port runs no code from a file")
-        if kind not in BY_KERAS_CLASS:
+        if kind not in BY_KERAS_CLASS or (self.session.version == KERAS_0 and kind in UNPROVEN):
             raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported")
-        module, registered = layer.get("module"), layer.get("registered_name")
-        if (module and str(module).partition(".")[0] not in KERAS_MODULES) or ">" in str(registered):
-            whose = quote(str(registered if ">" in str(registered) else module))
-            raise UnknownNetwork(f"{where}: a layer of {whose}, which is not Keras' own; its code is not run")
+        _ensure_of_keras(layer, where)
         settings = Settings(kind, layer["config"], self.session, where)
         parts = (
             self._both_ways(settings) if kind == "Bidirectional" else list(BY_KERAS_CLASS[kind].from_keras(settings))
         )
         settings.finish()
         return parts
+
+    def _of_cell(self, layer: Json, where: str) -> Json:
+        """An RNN around a single cell of Keras, as the layer that it is."""
+        config: Json = layer["config"]
+        cell: Any = config.get("cell")
+        if not _is_layer(cell):
+            raise NotACheckpoint(f"{where}: what it repeats is no cell")
+        if cell["class_name"] not in CELLS or not isinstance(cell["config"], dict):
+            kinds = ", ".join(CELLS)
+            raise UnknownNetwork(f"{where}: an RNN of {quote(cell['class_name'])} is not supported ({kinds} are)")
+        _ensure_of_keras(cell, where)
+        own = {name: value for name, value in config.items() if name != "cell"}
+        return {**layer, "class_name": cell["class_name"].removesuffix("Cell"), "config": {**cell["config"], **own}}
 
     def _both_ways(self, settings: Settings) -> list[Layer]:
         """A Bidirectional, whose inner layer is a recurrent one."""
@@ -488,14 +572,28 @@ class Assembly:
             if turned != same:
                 raise settings.refuse("a backward layer with settings of its own is not supported")
         (inner, *rest) = self.parts(layer, settings.where)
-        if not isinstance(inner, Recurrent) or rest:
+        if not isinstance(inner, Recurrent) or isinstance(inner, ConvLSTM2D) or rest:
             raise settings.refuse(f"a Bidirectional around a {quote(layer['class_name'])} is not supported")
-        mode = settings.choice("merge_mode", choices=tuple(MERGES), default="concat")
-        return [Bidirectional(inner, cast(MergeMode, mode))]
+        mode = settings.get("merge_mode", default="concat")
+        if mode is not None:
+            mode = settings.choice("merge_mode", choices=tuple(MERGES), default="concat")
+        return [Bidirectional(inner, cast(MergeMode | None, mode))]
 
+
+TAKE_STATES = ("SimpleRNN", "GRU", "LSTM", "RNN")
+"""Classes of layers that are called with the argument initial_state."""
+
+CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
 
 KERAS_MODULES = ("keras", "tf_keras", "tensorflow")
 """Packages whose layers Keras 3 calls its own."""
+
+
+def _ensure_of_keras(layer: Json, where: str) -> None:
+    module, registered = layer.get("module"), layer.get("registered_name")
+    if (module and str(module).partition(".")[0] not in KERAS_MODULES) or ">" in str(registered):
+        whose = quote(str(registered if ">" in str(registered) else module))
+        raise UnknownNetwork(f"{where}: a layer of {whose}, which is not Keras' own; its code is not run")
 
 
 class _Tensor(NamedTuple):
@@ -538,17 +636,28 @@ def listed_tensors(stated: Any) -> list[Any]:
     return stated if isinstance(stated, list) else []
 
 
-def _keras_3_tensors(node: Json, where: str, name: str) -> list[Any]:
+def _tensors(stated: Any, states: bool) -> list[Any]:
+    """What a call of Keras 2 reads. states: whether they may be an argument of it, which stands in each tensor."""
+    tensors = listed_tensors(stated)
+    match tensors:
+        case [[layer, node, output, {"initial_state": given, **rest}]] if states and not rest:
+            return [[layer, node, output], *listed_tensors(given)]
+    return tensors
+
+
+def _keras_3_tensors(node: Json, where: str, name: str, states: bool) -> list[Any]:
     args, kwargs = node.get("args"), node.get("kwargs")
+    given = kwargs.get("initial_state") if isinstance(kwargs, dict) and states else None
     idle = kwargs is None or (
         isinstance(kwargs, dict)
-        and kwargs.keys() <= {"mask", "training"}
+        and kwargs.keys() <= {"mask", "training", *(["initial_state"] if states else [])}
         and kwargs.get("mask") is None
         and kwargs.get("training") in (None, False)
     )
     if not isinstance(args, list) or len(args) != 1 or not idle:
         raise UnknownNetwork(f"{where}: layer {quote(name)} is called with arguments that are not supported")
     tensors = args[0] if isinstance(args[0], list) else args
+    tensors = [*tensors, *(given if isinstance(given, list) else [given] if given is not None else [])]
     histories = []
     for tensor in tensors:
         config = tensor.get("config") if isinstance(tensor, dict) else None

@@ -38,3 +38,4 @@ def bidirectional(layer: Bidirectional, call: Call) -> Values:
             return np.asarray(forward * backward)
         case "ave":
             return np.asarray((forward + backward) / 2)
+    raise AssertionError("a Bidirectional of two results is two layers")

@@ -143,6 +143,16 @@ class Layer:
         return ()
 
     @property
+    def result(self) -> tuple[int, int] | None:
+        """Which of how many results of one call it is, where a call has several: each of them is a node."""
+        return None
+
+    @property
+    def called(self) -> Layer:
+        """The layer that is called, whichever of its results this is."""
+        return self
+
+    @property
     def canonical(self) -> Layer:
         """The layer with its weights in canonical form, where its own Keras kept or used them otherwise."""
         return self

@@ -55,6 +55,8 @@ class Pooling(Spatial):
         size = settings.sizes(cls.rank, "pool_size", "pool_length", default=2)
         stated = settings.get("strides", "stride")
         padding = settings.choice("padding", "border_mode", choices=("valid", "same"), default="valid")
+        if cls.torch == "MaxPool":
+            settings.not_before_0_3_1("0.3.0 took the mean on Theano, and no file states which it was")
         theano, version = settings.session.theano, settings.session.version
         if padding == "same" and theano:
             padding = "theano"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
 from ror_port.network.layers.activation import FUNCTIONS, HARD_SIGMOID_OF_KERAS_3, function_named, keras_name
 from ror_port.network.layers.layer import Assembly, KerasLayer, Layer, Mask, OnnxOperator, TorchCode
 from ror_port.network.layers.settings import Settings
+
+State = Literal["h", "c"]
 
 SLOPES = 0.2 * 6
 """By how much the hard_sigmoid of Keras 1 and 2 is steeper than that of Keras 3."""
@@ -23,6 +25,10 @@ class Recurrent(Layer):
     go_backwards: from the last step to the first; outputs stay in the order in which they are computed.
     has_mask: whether the input has a mask: where a step does not count, states and output stay those of the step
     before, and the first ones are zeros. separate: whether each gate has weights of its own, as in Keras 1.
+    return_state: whether a call gives the states behind the last step too. gives: which of these results it is.
+
+    Further inputs are the states before the first step, in the place of zeros; an output before the first step that
+    counts is zeros nevertheless.
     """
 
     gates: ClassVar[tuple[str, ...]]
@@ -33,6 +39,9 @@ class Recurrent(Layer):
 
     onnx_gates: ClassVar[tuple[str, ...]]
     """In ONNX' order."""
+
+    states: ClassVar[Sequence[State]] = ("h",)
+    """What one step hands to the next, in the order of Keras and of ONNX."""
 
     units_are_called: ClassVar[tuple[str, ...]] = ("units", "output_dim")
 
@@ -46,6 +55,8 @@ class Recurrent(Layer):
     go_backwards: bool = False
     has_mask: bool = False
     separate: bool = False
+    return_state: bool = False
+    gives: Literal["output"] | State = "output"
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
@@ -58,7 +69,7 @@ class Recurrent(Layer):
             "unroll", "implementation", "dropout", "recurrent_dropout", "dropout_W", "dropout_U", "input_dim",
             "input_length", "unit_forget_bias", "use_cudnn",
         ))  # fmt: skip
-        for name in ("stateful", "return_state", "time_major", "zero_output_for_mask"):
+        for name in ("stateful", "time_major", "zero_output_for_mask"):
             if settings.flag(name, default=False):
                 raise settings.refuse(f"{name} is not supported")
         way = settings.choice("consume_less", choices=("cpu", "mem", "gpu"), default="gpu")
@@ -69,6 +80,7 @@ class Recurrent(Layer):
             "return_sequences": settings.flag("return_sequences", default=False),
             "go_backwards": settings.flag("go_backwards", default=False),
             "separate": way != "gpu" and len(cls.gates) > 1,
+            "return_state": settings.flag("return_state", default=False),
         }
 
     def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Self:
@@ -78,12 +90,29 @@ class Recurrent(Layer):
         return replace(self, separate=counts.get(len(stored), self.separate))
 
     def masked(self, name: str, *masks: Mask) -> tuple[Self, Mask]:
-        return replace(self, has_mask=bool(masks[0])), masks[0] if self.return_sequences else ()
+        sequence = self.return_sequences and self.gives == "output"
+        return replace(self, has_mask=bool(masks[0])), masks[0] if sequence else ()
+
+    @property
+    def result(self) -> tuple[int, int] | None:
+        results = ("output", *self.states)
+        return (results.index(self.gives), len(results)) if self.return_state else None
+
+    @property
+    def called(self) -> Self:
+        return replace(self, gives="output")
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        if len(inputs[0]) != 2:
-            raise ValueError(f"a value of shape {inputs[0]} is no sequence")
-        return (inputs[0][0], self.units) if self.return_sequences else (self.units,)
+        x, *states = inputs
+        if len(x) != 2:
+            raise ValueError(f"a value of shape {x} is no sequence")
+        if states and states != [(self.units,)] * len(self.states):
+            raise ValueError(
+                f"states of shapes {', '.join(map(str, states))}; {len(self.states)} of {self.units} units"
+            )
+        if self.gives != "output" and not (self.return_state and self.gives in self.states):
+            raise ValueError(f"a {type(self).__name__} does not return {self.gives}")
+        return (x[0], self.units) if self.return_sequences and self.gives == "output" else (self.units,)
 
     def of_a_gate(self, shape: Shape) -> Mapping[str, Shape]:
         """Role → shape, of the weights of a gate; shape: of the input."""
@@ -113,13 +142,14 @@ class Recurrent(Layer):
             "use_bias": self.use_bias,
             "return_sequences": self.return_sequences,
             "go_backwards": self.go_backwards,
+            "return_state": self.return_state,
         }
         return KerasLayer(type(self).__name__, config)
 
     def _flags(self) -> str:
         """The settings of the PyTorch module that are not as usual, as source text."""
-        names = ("use_bias", "return_sequences", "go_backwards")
-        usual = (True, False, False)
+        names = ("use_bias", "return_sequences", "go_backwards", "return_state")
+        usual = (True, False, False, False)
         flags = [f"{n}={getattr(self, n)}" for n, value in zip(names, usual, strict=True) if getattr(self, n) != value]
         return "".join(f", {flag}" for flag in flags)
 
@@ -127,8 +157,10 @@ class Recurrent(Layer):
         kind = type(self).__name__
         functions = [torch_function(name) for name in self._functions().values()]
         arguments = f"{inputs[0][-1]}, {self.units}, {', '.join(functions)}{self._flags()}"
-        call = "{module}({x}, {mask})" if self.has_mask else "{module}({x})"
-        return TorchCode(f"{kind}({arguments})", call, needs=(kind, *functions))
+        given = ["{x}", *(["{mask}"] if self.has_mask else [])]
+        if states := [f"{{{number}}}" for number in range(1, len(inputs))]:
+            given.append(f"initial_state=({', '.join(states)}{',' if len(states) == 1 else ''})")
+        return TorchCode(f"{kind}({arguments})", f"{{module}}({', '.join(given)})", needs=(kind, *functions))
 
     def _functions(self) -> Mapping[str, str]:
         """Setting → activation."""
@@ -163,10 +195,10 @@ class Recurrent(Layer):
                 raise UnknownNetwork(f"a {type(self).__name__} with the activation {name} cannot be written to ONNX")
         spellings = [FUNCTIONS[name] for name in names]
         found: dict[str, object] = {"activations": [spelling.onnx for spelling in spellings]}
-        for key in ("alpha", "beta"):
-            numbers = [s.attributes[key] for s in spellings if key in s.attributes]
-            if numbers:
-                found[f"activation_{key}"] = numbers
+        for key in ("alpha", "beta"):  # the first function that has one takes the first number, and so on
+            numbers = [{**ONNX_DEFAULTS.get(s.onnx, {}), **s.attributes}.get(key) for s in spellings]
+            if stated := [number for number in numbers if number is not None]:
+                found[f"activation_{key}"] = stated
         return found
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
@@ -202,12 +234,17 @@ class Recurrent(Layer):
         ]
         bias = [self._onnx_bias(add)] if self.use_bias else [""]
         attributes = {"hidden_size": self.units, **self._onnx_functions(), **self._onnx_attributes()}
-        given = (sequence, *weights, *bias, *lengths)
+        states = [add("Unsqueeze", str(number), constants=[(0,)]) for number in range(1, len(inputs))]
+        given = (sequence, *weights, *bias, *lengths, *states)
         while not given[-1]:
             given = given[:-1]
         kind = ONNX_KINDS[type(self).__name__]
-        if not self.return_sequences:
-            last = add(kind, *given, position=1, **attributes)
+        if self.gives != "output" or not self.return_sequences:
+            position = 1 + self.states.index("h" if self.gives == "output" else self.gives)
+            last = add(kind, *given, position=position, **attributes)
+            if self.has_mask and states and self.gives != "output":  # ONNX gives zeros where no step counts
+                some = add("Cast", add("Unsqueeze", lengths[0], constants=[(-1,)]), to=9)
+                last = add("Where", some, last, states[position - 1])
             add("Squeeze", last, constants=[(0,)])
             return operators
         found = add("Squeeze", add(kind, *given, **attributes), constants=[(1,)])
@@ -233,12 +270,21 @@ class Recurrent(Layer):
         return {}
 
 
+def was_multiplied(layer: Layer) -> bool:
+    """Whether its weights may be those of another hard_sigmoid, see `Layer.factors`."""
+    inner = getattr(layer, "layer", layer)
+    return HARD_SIGMOID_OF_KERAS_3 in (getattr(inner, name, "") for name in ("activation", "recurrent_activation"))
+
+
 REVERSED = ((-1,), (-(1 << 31),), (1,), (-1,))
 """Start, end, axis and step of ONNX's Slice that reverses the steps."""
 
 ONNX_KINDS = {"SimpleRNN": "RNN", "GRU": "GRU", "LSTM": "LSTM"}
 ONNX_FUNCTIONS = {"Relu", "Tanh", "Sigmoid", "HardSigmoid", "Elu", "Softsign", "Softplus"}
 """What the recurrent operators of ONNX take, with the defaults that the plain operators have."""
+
+ONNX_DEFAULTS: Mapping[str, Mapping[str, float]] = {"Elu": {"alpha": 1.0}}
+"""Numbers that a function takes and its spelling leaves out."""
 
 
 def torch_function(name: str) -> str:
@@ -334,6 +380,7 @@ class LSTM(Gated):
     candidate = "c"
     onnx_functions = ("recurrent_activation", "activation", "activation")
     onnx_gates = ("i", "o", "f", "c")
+    states: ClassVar[Sequence[State]] = ("h", "c")
 
     @property
     def of_keras_3(self) -> Self:

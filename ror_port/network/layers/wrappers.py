@@ -55,6 +55,8 @@ class TimeDistributed(Layer):
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(inputs[0]) < 2:
             raise ValueError(f"a value of shape {inputs[0]} is no sequence")
+        if self.layer.result is not None:
+            raise ValueError(f"a {type(self.layer).__name__} within a TimeDistributed returns its output alone")
         return (inputs[0][0], *self.layer.output_shape(inputs[0][1:]))
 
     def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
@@ -167,12 +169,26 @@ MERGES: Mapping[MergeMode, Layer] = {"concat": Concatenate(-1), "sum": Add(), "m
 
 @dataclass(frozen=True)
 class Bidirectional(Layer):
-    """A recurrent layer and another that goes the other way, whose results are merged in the order of the steps."""
+    """A recurrent layer and another that goes the other way, whose results are merged in the order of the steps.
+
+    One that has several results is two layers in a graph, see `is_apart`.
+    """
 
     keras = ("Bidirectional",)
 
     layer: Recurrent
-    merge_mode: MergeMode = "concat"
+    merge_mode: MergeMode | None = "concat"
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether its results are not merged, or states are among them."""
+        return self.merge_mode is None or self.layer.return_state
+
+    @property
+    def merge(self) -> Layer:
+        if self.merge_mode is None:
+            raise ValueError("a Bidirectional without a merge mode has two results")
+        return MERGES[self.merge_mode]
 
     @property
     def backward(self) -> Recurrent:
@@ -183,8 +199,13 @@ class Bidirectional(Layer):
         return self.layer.has_mask
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        if len(inputs[0]) != 2:
+            kind = type(self.layer).__name__
+            raise ValueError(f"a Bidirectional around a {kind}, of values of shape {inputs[0]}, is not supported")
+        if self.is_apart:
+            raise ValueError("a Bidirectional of several results is no layer of one")
         shape = self.layer.output_shape(*inputs)
-        return MERGES[self.merge_mode].output_shape(shape, shape)
+        return self.merge.output_shape(shape, shape)
 
     def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
         own = self.layer.weights(*inputs)
@@ -213,7 +234,7 @@ class Bidirectional(Layer):
         backward = g.add("backward", self.backward, *inputs)
         if self.layer.return_sequences:
             backward = g.add("reversed", Reverse(), backward)
-        return g.add("", MERGES[self.merge_mode], forward, backward)
+        return g.add("", self.merge, forward, backward)
 
     def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
         """That of Keras 3 sets the outputs of masked steps to 0, and its first layer goes forward."""
