@@ -1350,37 +1350,40 @@ def masks(to):
     for kind in ('Add', 'Concatenate'):
         to.add('merged-' + kind.lower(), lambda kind=kind: merged_masks(kind), orderings=TH, inputs=padded)
     to.add('merged-one-masked', lambda: merged_masks('Add', one=True), orderings=TH, inputs=padded)
-    for name, merge, masked in (
-            ('add', Spec('Add'), 'yyy'), ('multiply', Spec('Multiply'), 'yy'), ('average', Spec('Average'), 'yy'),
-            ('maximum', Spec('Maximum'), 'yy'), ('concatenate', Spec('Concatenate'), 'yyy'),
-            ('concatenate-steps', Spec('Concatenate', 1), 'yy'), ('add-first', Spec('Add'), 'yn'),
-            ('add-second', Spec('Add'), 'ny'), ('concatenate-first', Spec('Concatenate'), 'yn'),
-            ('concatenate-second', Spec('Concatenate'), 'ny'),
-            ('concatenate-steps-first', Spec('Concatenate', 1), 'yn'), ('dot', Spec('Dot', 2), 'yy')):
+    merges = [('add', Spec('Add'), 'yyy'), ('maximum', Spec('Maximum'), 'yy'),
+              ('concatenate', Spec('Concatenate'), 'yyy'), ('concatenate-steps', Spec('Concatenate', 1), 'yy'),
+              ('add-first', Spec('Add'), 'yn'), ('concatenate-second', Spec('Concatenate'), 'ny'),
+              ('concatenate-steps-first', Spec('Concatenate', 1), 'yn')]
+    if KERAS_2:
+        merges += [('multiply', Spec('Multiply'), 'yy'), ('average', Spec('Average'), 'yy'),
+                   ('add-second', Spec('Add'), 'ny'), ('concatenate-first', Spec('Concatenate'), 'yn'),
+                   ('dot', Spec('Dot', 2), 'yy')]
+    for name, merge, masked in merges:
         to.add('apart-' + name, lambda merge=merge, masked=masked: masks_apart(merge, masked), orderings=TH,
                inputs=padded_apart)
-    to.add('apart-bidirectional', lambda: masks_apart(
-        Spec('Add'), 'yy', Spec('Bidirectional', inner=Spec('GRU', 2))), orderings=TH, inputs=padded_apart)
     to.line('again', (8, 3), Spec('Masking'), Spec('GRU', 3, return_sequences=True), Spec('Masking'),
             Spec('LSTM', 2, return_sequences=True), orderings=TH, inputs=padded_apart)
-    to.line('again-bidirectional', (8, 3), Spec('Masking'),
-            Spec('Bidirectional', inner=Spec('GRU', 2, return_sequences=True)), Spec('Masking'),
-            Spec('LSTM', 2, return_sequences=True), orderings=TH, inputs=padded_apart)
-    to.line('repeat', (5, 3), Spec('Masking'), Spec('GRU', 3), Spec('RepeatVector', 4),
-            Spec('LSTM', 2, return_sequences=True), orderings=TH, inputs=padded)
     to.line('stack', (8, 3), Spec('Masking'), Spec('LSTM', 4, return_sequences=True),
             Spec('LSTM', 3, return_sequences=True, go_backwards=True), Spec('LSTM', 2), orderings=TH,
             inputs=padded_apart)
-    to.line('stack-normalized', (8, 3), Spec('Masking'), Spec('LSTM', 4, return_sequences=True),
-            Spec('BatchNormalization'), Spec('Activation', 'tanh'), Spec('GRU', 2), orderings=TH, inputs=padded_apart)
     to.line('stack-bidirectional', (8, 3), Spec('Masking'),
             Spec('Bidirectional', inner=Spec('LSTM', 3, return_sequences=True)),
             Spec('Bidirectional', inner=Spec('LSTM', 2, return_sequences=True), merge_mode='sum'), Spec('LSTM', 2),
             orderings=TH, inputs=padded_apart)
-    to.line('stack-time-distributed', (8, 3), Spec('Masking'), Spec('GRU', 3, return_sequences=True),
-            Spec('TimeDistributed', inner=Spec('Dense', 3, activation='relu')), Spec('Dropout', 0.2),
-            Spec('GRU', 2, return_sequences=True), orderings=TH, inputs=padded_apart)
     if KERAS_2:
+        to.add('apart-bidirectional', lambda: masks_apart(
+            Spec('Add'), 'yy', Spec('Bidirectional', inner=Spec('GRU', 2))), orderings=TH, inputs=padded_apart)
+        to.line('again-bidirectional', (8, 3), Spec('Masking'),
+                Spec('Bidirectional', inner=Spec('GRU', 2, return_sequences=True)), Spec('Masking'),
+                Spec('LSTM', 2, return_sequences=True), orderings=TH, inputs=padded_apart)
+        to.line('repeat', (5, 3), Spec('Masking'), Spec('GRU', 3), Spec('RepeatVector', 4),
+                Spec('LSTM', 2, return_sequences=True), orderings=TH, inputs=padded)
+        to.line('stack-normalized', (8, 3), Spec('Masking'), Spec('LSTM', 4, return_sequences=True),
+                Spec('BatchNormalization'), Spec('Activation', 'tanh'), Spec('GRU', 2), orderings=TH,
+                inputs=padded_apart)
+        to.line('stack-time-distributed', (8, 3), Spec('Masking'), Spec('GRU', 3, return_sequences=True),
+                Spec('TimeDistributed', inner=Spec('Dense', 3, activation='relu')), Spec('Dropout', 0.2),
+                Spec('GRU', 2, return_sequences=True), orderings=TH, inputs=padded_apart)
         to.line('stack-average', (8, 3), Spec('Masking'), Spec('LSTM', 3, return_sequences=True),
                 Spec('Dense', 2, activation='relu'), Spec('GlobalAveragePooling1D'), orderings=TH, inputs=padded_apart)
 
@@ -1431,9 +1434,6 @@ def sequences(to):
             inputs=words)
     to.line('sentiment-masked', None, Spec('Embedding', 7, 5, input_length=15, mask_zero=True), Spec('LSTM', 6),
             Spec('Dense', 1, activation='sigmoid'), orderings=TH, inputs=sentences)
-    to.line('sentiment-convolution', None, Spec('Embedding', 7, 5, input_length=16), Spec('Dropout', 0.25),
-            Spec('Conv1D', 6, 3, activation='relu'), Spec('MaxPooling1D', 2), Spec('LSTM', 5), Spec('Dense', 1),
-            Spec('Activation', 'sigmoid'), orderings=TH, inputs=words)
     to.add('sentiment-both-ways', both_ways, orderings=TH, inputs=sentences)
     to.line('tagger', None, Spec('Embedding', 7, 5, input_length=12, mask_zero=True),
             Spec('Bidirectional', inner=Spec('LSTM', 5, return_sequences=True)), Spec('Dropout', 0.5),
@@ -1445,13 +1445,7 @@ def sequences(to):
     to.line('addition', (7, 6), Spec('LSTM', 8), Spec('RepeatVector', 4), Spec('LSTM', 7, return_sequences=True),
             Spec('TimeDistributed', inner=Spec('Dense', 6)), Spec('Activation', 'softmax'), orderings=TH,
             inputs=letters)
-    to.line('averaged-words', None, Spec('Embedding', 7, 5, input_length=12), Spec('GlobalAveragePooling1D'),
-            Spec('Dense', 1, activation='sigmoid'), orderings=TH, inputs=words)
     to.add('questions', questions, orderings=TH, inputs=words)
-    to.line('documents', (4, 6), Spec('TimeDistributed', inner=sentence_network),
-            Spec('Bidirectional', inner=Spec('GRU', 4)), Spec('Dense', 3, activation='softmax'), orderings=TH,
-            inputs=sentences)
-    to.add('forecast', forecast, orderings=TH)
     frame = Image(7, 6, 1)
     to.line('video', Frames(5, frame), Spec('TimeDistributed', inner=lambda: sequential(
         frame, Spec('Conv2D', 3, 3, activation='relu'), Spec('MaxPooling2D', (2, 2)), Spec('Flatten'),
@@ -1464,9 +1458,18 @@ def sequences(to):
     to.line('next-frame', Frames(4, Image(5, 4, 1, given='tf')),
             Spec('ConvLSTM2D', 3, 3, padding='same', return_sequences=True, ordering='tf'), Spec('BatchNormalization'),
             Spec('ConvLSTM2D', 2, 3, padding='same', return_sequences=True, ordering='tf'), Spec('BatchNormalization'),
-            Spec('Conv3D', 1, 3, padding='same', activation='sigmoid', ordering='tf'))
+            Spec('Conv3D', 1, 3, padding='same', activation='sigmoid', ordering='tf'), orderings=TH)
     to.add('u-net-3d', u_net_3d)
     if KERAS_2:
+        to.line('sentiment-convolution', None, Spec('Embedding', 7, 5, input_length=16), Spec('Dropout', 0.25),
+                Spec('Conv1D', 6, 3, activation='relu'), Spec('MaxPooling1D', 2), Spec('LSTM', 5), Spec('Dense', 1),
+                Spec('Activation', 'sigmoid'), orderings=TH, inputs=words)
+        to.line('averaged-words', None, Spec('Embedding', 7, 5, input_length=12), Spec('GlobalAveragePooling1D'),
+                Spec('Dense', 1, activation='sigmoid'), orderings=TH, inputs=words)
+        to.line('documents', (4, 6), Spec('TimeDistributed', inner=sentence_network),
+                Spec('Bidirectional', inner=Spec('GRU', 4)), Spec('Dense', 3, activation='softmax'), orderings=TH,
+                inputs=sentences)
+        to.add('forecast', forecast, orderings=TH)
         to.add('translation', translation, orderings=TH, inputs=letters)
 
 

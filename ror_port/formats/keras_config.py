@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ror_port.errors import UnknownNetwork
+from ror_port.formats import keras_masks
 from ror_port.layout import Extent, extent
 from ror_port.mapping.software import KERAS_3
-from ror_port.network.graph import Graph, Node
-from ror_port.network.layers import Softmax
-from ror_port.network.layers.layer import KerasLayer
+from ror_port.network.graph import Graph
 
 
 class Tensor(NamedTuple):
@@ -50,7 +48,7 @@ class Model(NamedTuple):
 
 def model(graph: Graph, dtype: str) -> Model:
     """A graph of stock layers as a Keras model."""
-    _ensure_masks(graph)
+    keras_masks.ensure_same(graph)
     names = KERAS_3.names(graph)
     tensors: dict[str, Tensor] = {}
     calls: dict[str, int] = {}
@@ -62,10 +60,10 @@ def model(graph: Graph, dtype: str) -> Model:
         call = calls[name] if first == node.name else tensors[first].call
         result, _ = node.layer.result or (0, 1)
         tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)), result)
-    for node in graph.keras_order:
+    for node in keras_masks.layer_order(graph):
         name = names[node.owner]
         if name not in layers:
-            layer = _unmasked_softmax(node) if node.mask and isinstance(node.layer, Softmax) else node.layer.to_keras()
+            layer = keras_masks.plain_softmax(node) or node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
             layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
@@ -73,34 +71,6 @@ def model(graph: Graph, dtype: str) -> Model:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
     return Model(list(layers.values()), *ends)
-
-
-def _unmasked_softmax(node: Node) -> KerasLayer:
-    """Of a masked sequence: the Softmax of Keras 3 would apply the mask along its axis, an Activation does not."""
-    assert isinstance(node.layer, Softmax)
-    if node.layer.axis != len(node.shape):
-        raise UnknownNetwork(f"{node.name}: a softmax of a masked sequence along its steps cannot be written to Keras")
-    return KerasLayer("Activation", {"activation": "softmax"})
-
-
-def _ensure_masks(graph: Graph) -> None:
-    """Raises UnknownNetwork where Keras 3 would have another mask than its predecessors.
-
-    Where masks meet, a step counts there if any of them says so, and where one is missing there is none.
-    """
-    found: dict[str, Any] = {}
-    for node in graph:
-        masks = [found[name] for name in node.inputs]
-        if getattr(node.layer, "has_mask", False) and masks[0] != graph[node.inputs[0]].mask:
-            raise UnknownNetwork(
-                f"{node.name}: today's Keras has another mask where several meet, as before this layer"
-            )
-        if node.mask == (node.name,):
-            found[node.name] = node.mask
-        elif not node.mask or len(set(masks)) > 1:
-            found[node.name] = () if not node.mask or () in masks else tuple(masks)
-        else:
-            found[node.name] = masks[0]
 
 
 def _within(config: Mapping[str, Any], dtype: str) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from h5py import h5g
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
-from ror_port.formats import keras_config
+from ror_port.formats import keras_config, keras_masks
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint
 from ror_port.formats.format import Contents
 from ror_port.formats.hdf5 import reader as hdf5
@@ -130,6 +130,9 @@ def write_model(path: Path, contents: Contents) -> None:
     names = KERAS_2.names(graph)
     model = keras_config.model(graph, contents.dtype)
     _ensure_keras_2_can(model)
+    orders = keras_masks.layer_order(graph), graph.keras_order
+    if len({tuple(node.name for node in order if node.parameters) for order in orders}) > 1:
+        raise UnknownNetwork("Keras 2 and 3, which both read this format, order layers with masks each its own way")
     entries = {entry.parameter.name: entry for entry in bind(TENSORFLOW, graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.group("model_weights")

@@ -154,12 +154,15 @@ class Graph:
 
         A use of a layer counts as deep as the uses of it that were met before, from the outputs on.
         """
+        return self._depths({})
+
+    def _depths(self, more: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
         depth: dict[str, int] = {}
         of_layer: dict[str, int] = {}
         for node in reversed(self._walk[1]):
             own = of_layer[node.owner] = max(depth.get(node.name, 0), of_layer.get(node.owner, 0))
-            for source in node.inputs:
-                depth[source] = max(depth.get(source, 0), own + 1)
+            for source, between in (*((source, 0) for source in node.inputs), *more.get(node.name, {}).items()):
+                depth[source] = max(depth.get(source, 0), own + between + 1)
         return {node.name: of_layer[node.owner] for node in self.nodes if node.owner in of_layer}
 
     @cached_property
@@ -169,7 +172,11 @@ class Graph:
         Deepest first; among equals, in the order of a depth-first walk from the outputs through each node's inputs.
         Keras up to 1.0.7 sorted equals by name instead.
         """
-        depth, (reached, _) = self.depths, self._walk
+        return self.ordered({})
+
+    def ordered(self, more: Mapping[str, Mapping[str, int]]) -> tuple[Node, ...]:
+        """The same where a node reads others by way of operations that are no nodes: reader → source → their number."""
+        depth, (reached, _) = self._depths(more), self._walk
         return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], reached[node.owner])))
 
     def map(self, change: Callable[[Layer], Layer]) -> Graph:

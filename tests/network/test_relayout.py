@@ -27,6 +27,7 @@ from ror_port.network import layers as known
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, GraphBuilder
 from ror_port.network.layers import Layer
+from ror_port.network.layers.activation import HARD_SIGMOID_OF_KERAS_3
 from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.relayout import relayout
 from ror_port.source.port import load
@@ -111,7 +112,7 @@ def recurrent(random: Random) -> Recurrent:
         "return_sequences": random.random() < 0.7,
         "go_backwards": random.random() < 0.3,
     }
-    gate = random.choice(["sigmoid", "hard_sigmoid"])
+    gate = random.choice(["sigmoid", "hard_sigmoid", HARD_SIGMOID_OF_KERAS_3])
     units = random.randint(1, 3)
     kinds: list[Callable[[], Recurrent]] = [
         lambda: known.SimpleRNN(units, function, **settings),

@@ -112,6 +112,8 @@ class TimeDistributed(Layer):
         return self.layer.same_on_theano(inputs[0][1:])
 
     def to_keras(self) -> KerasLayer:
+        if isinstance(self.layer, Reverse):  # of a Bidirectional in parts
+            raise UnknownNetwork("such a Bidirectional within a TimeDistributed cannot be written to today's Keras")
         return KerasLayer("TimeDistributed", {"layer": _as_json(self.layer)})
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
@@ -235,8 +237,12 @@ class Bidirectional(Layer):
         return g.add("", self.merge, forward, backward)
 
     def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
-        """That of Keras 3 sets the outputs of masked steps to 0."""
-        return not keras or (self.layer.has_mask and self.layer.return_sequences and shows_masked_steps)
+        """That of Keras 3 sets the outputs of masked steps to 0, and its first layer goes forward."""
+        return (
+            not keras
+            or self.layer.go_backwards
+            or (self.layer.has_mask and self.layer.return_sequences and shows_masked_steps)
+        )
 
     def for_keras(self, g: Assembly, *inputs: str) -> str:
         return g.add("", replace(self, layer=self.layer.of_keras_3), *inputs)
