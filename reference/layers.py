@@ -41,7 +41,10 @@ REFUSED = [
     ('*', 'masks/permute-*', 'takes no mask'),
     ('*', 'masks/conv-*', 'takes no mask'),
     (KERAS_1, 'masks/average-*', 'takes no mask'),
+    (KERAS_1, 'embedding/length-of-input-th', 'without input_length a Sequential knows no length'),
     ('*', 'masks/max-*', 'takes no mask'),
+    (KERAS_1, 'masks/apart-maximum-*', 'takes no masks'),
+    ('*', 'masks/apart-concatenate-steps-first-*', 'joins a mask to a value of other axes'),
     ('*', 'masks/flatten-*', 'takes no mask'),
     ('keras-1.[01].*', 'pooling1d/???-same-*', 'pads the axis that it adds, of size 1, by -1'),
     ('keras-1.[01].*', 'nested/model-in-*', 'a BatchNormalization of mode 0 cannot be shared'),
@@ -221,6 +224,7 @@ POSITIONAL = {
 
 RENAMED = {'units': 'output_dim', 'filters': 'nb_filter', 'padding': 'border_mode', 'use_bias': 'bias', 'rate': 'p',
            'stddev': 'sigma', 'data_format': 'dim_ordering', 'recurrent_activation': 'inner_activation'}
+RECURRENT = ('SimpleRNN', 'GRU', 'LSTM', 'ConvLSTM2D')
 MERGES = {'Add': 'sum', 'Multiply': 'mul', 'Average': 'ave', 'Maximum': 'max', 'Concatenate': 'concat', 'Dot': 'dot'}
 
 
@@ -259,6 +263,9 @@ def old(kind, settings):
                 'Conv2DTranspose': 'Deconvolution2D', 'SeparableConv2D': 'SeparableConvolution2D'}.get(kind, kind)
         if dilation is not None:
             kind = 'Atrous' + kind
+    if kind in RECURRENT:
+        settings = dict(({'dropout': 'dropout_W', 'recurrent_dropout': 'dropout_U'}.get(name, name), value)
+                        for name, value in settings.items())
     if kind in ('MaxPooling1D', 'AveragePooling1D'):
         settings['pool_length'] = settings.pop('pool_size')
         if 'strides' in settings:
@@ -1116,6 +1123,36 @@ def padded(seed, shape, number):
     return drawn
 
 
+def sentences(seed, shape, number):
+    """Words that end with the last step: 0 in front, of each sentence so many."""
+    drawn = uniform(seed, shape, 0.6, 6.4, 1.0).astype('int32')
+    for row in range(shape[0]):
+        drawn[row, ..., :shape[-1] // (row + 2)] = 0
+    return drawn
+
+
+def letters(seed, shape, number):
+    """One of so many at each step, as 1 among 0."""
+    chosen = np.floor(uniform(seed, shape[:-1], 0, 1, 4096.0) * (shape[-1] - 0.01)).astype(int)
+    return np.eye(shape[-1], dtype='float32')[chosen]
+
+
+def large(seed, shape, number):
+    """From -20 to 20: most of them beyond where gates saturate."""
+    return 4 * values(seed, shape)
+
+
+def padded_apart(seed, shape, number):
+    """Values with whole steps of zeros, of each input others: in front, at the end, within."""
+    drawn = values(seed, shape)
+    steps = shape[1]
+    for row in range(shape[0]):
+        count = steps // (row + 2)
+        zeros = (slice(0, count), slice(steps - count, steps), slice(2, 2 + count))[number]
+        drawn[row, zeros] = 0
+    return drawn
+
+
 def all_padded(seed, shape, number):
     """As padded, and a sequence of nothing but zeros."""
     drawn = padded(seed, shape, number)
@@ -1131,6 +1168,11 @@ def embedding(to):
             inputs=words)
     to.line('masked', None, Spec('Embedding', 7, 3, mask_zero=True), Spec('LSTM', 3), orderings=TH, inputs=words)
     to.line('functional', (4,), Spec('Embedding', 7, 3), Spec('GRU', 2), orderings=TH, functional=True, inputs=words)
+    for form in (True, False):
+        to.line('length-of-input%s' % ('-functional' if form else ''), (4,), Spec('Embedding', 7, 3), Spec('Flatten'),
+                Spec('Dense', 2), orderings=TH, functional=form, inputs=words)
+    to.line('length-of-input-dense', (4,), Spec('Embedding', 7, 3), Spec('Dense', 4, activation='tanh'),
+            Spec('GlobalMaxPooling1D'), orderings=TH, inputs=words)
     if not KERAS_2:
         to.line('dropout', (4,), Spec('Embedding', 7, 3, input_length=4, dropout=0.3), orderings=TH, inputs=words)
 
@@ -1161,13 +1203,13 @@ def recurrent(to):
         if kind == 'LSTM':
             add('nothing-but-mask', before=[Spec('Masking')], inputs=all_padded, return_sequences=True)
         add('stack', return_sequences=True, after=[Spec(kind, 2), Spec('Dense', 2)])
+        add('dropout', dropout=0.2, recurrent_dropout=0.3)
         to.add(short + '-stateful', lambda kind=kind: stateful(kind), orderings=TH)
         if KERAS_2:
             add('implementation-2', implementation=2, return_sequences=True)
             if kind != 'SimpleRNN':
                 add('implementation-1', implementation=1, return_sequences=True)
             add('no-bias', use_bias=False)
-            add('dropout', dropout=0.2, recurrent_dropout=0.3)
             to.add(short + '-states', lambda kind=kind: states(kind), orderings=TH)
             to.add(short + '-initial-state', lambda kind=kind: initial_state(kind), orderings=TH)
         else:
@@ -1176,7 +1218,6 @@ def recurrent(to):
                     add(way, consume_less=way, return_sequences=True)
             if kind == 'LSTM':
                 add('gpu-masked', before=[Spec('Masking')], inputs=padded, consume_less='gpu', return_sequences=True)
-            add('dropout', dropout_W=0.2, dropout_U=0.3)
     if KERAS_2:
         for name, more in (('last', {}), ('masked', {}), ('backwards', {'go_backwards': True}),
                            ('no-bias', {'use_bias': False}), ('implementation-2', {'implementation': 2})):
@@ -1186,6 +1227,28 @@ def recurrent(to):
                 inputs=padded if masked else values)
         to.line('lstm-no-forget-bias', (5, 2), Spec('LSTM', 3, unit_forget_bias=False), orderings=TH)
         to.add('cell', cell, orderings=TH)
+
+
+@family
+def recurrent_more(to):
+    """Many steps, and activations of every kind; few steps where gates below 0 would let differences grow."""
+    for kind in ('SimpleRNN', 'GRU', 'LSTM'):
+        gated = kind != 'SimpleRNN'
+        for function, gate in (('relu', 'sigmoid'), ('elu', 'tanh'), ('hard_sigmoid', 'sigmoid'),
+                               ('softplus', 'hard_sigmoid')):
+            if KERAS_2 or function == 'elu':
+                to.line('%s-%s%s' % (kind.lower(), function, '-' + gate if gated else ''),
+                        (6 if gate == 'tanh' else 20, 3), Spec(
+                            kind, 4, return_sequences=function == 'relu', activation=function,
+                            **({'recurrent_activation': gate} if gated else {})), orderings=TH)
+        to.line(kind.lower() + '-saturated', (20, 3), Spec(kind, 4, return_sequences=True), orderings=TH, inputs=large)
+        if KERAS_2:
+            to.line(kind.lower() + '-masked', (20, 3), Spec('Masking'),
+                    Spec(kind, 4, return_sequences=True, activation='softsign'), orderings=TH, inputs=padded_apart)
+    if KERAS_2:
+        for function, gate in (('relu', 'sigmoid'), ('elu', 'tanh'), ('hard_sigmoid', 'hard_sigmoid')):
+            to.line('gru-reset-after-%s-%s' % (function, gate), (6 if gate == 'tanh' else 20, 3),
+                    Spec('GRU', 4, reset_after=True, activation=function, recurrent_activation=gate), orderings=TH)
 
 
 def stateful(kind):
@@ -1229,7 +1292,19 @@ def bidirectional(to):
             Spec('Bidirectional', inner=Spec('LSTM', 2, return_sequences=True)),
             Spec('TimeDistributed', inner=Spec('Dense', 3, activation='softmax')), orderings=TH, inputs=words,
             keep=True)
-    if not KERAS_2:
+    for sequences in (False, True):
+        to.line('inner-backwards%s' % ('-sequences' if sequences else ''), (5, 2), Spec('Masking'),
+                Spec('Bidirectional', inner=Spec('GRU', 3, go_backwards=True, return_sequences=sequences)),
+                orderings=TH, inputs=padded)
+    if KERAS_2:
+        to.line('activation', (12, 2), Spec('Bidirectional', inner=Spec(
+            'LSTM', 4, activation='relu', recurrent_activation='sigmoid', return_sequences=True)), orderings=TH)
+        to.line('stack-sum', (12, 2), Spec('Masking'),
+                Spec('Bidirectional', inner=Spec('LSTM', 4, return_sequences=True), merge_mode='sum'),
+                Spec('Bidirectional', inner=Spec('GRU', 3), merge_mode='sum'), orderings=TH, inputs=padded)
+        to.line('gru-reset-after', (12, 2), Spec('Bidirectional', inner=Spec(
+            'GRU', 4, reset_after=True, return_sequences=True), merge_mode='ave'), orderings=TH)
+    else:
         to.line('gpu', (4, 2), Spec('Bidirectional', inner=Spec('LSTM', 3, consume_less='gpu')), orderings=TH)
 
 
@@ -1275,12 +1350,56 @@ def masks(to):
     for kind in ('Add', 'Concatenate'):
         to.add('merged-' + kind.lower(), lambda kind=kind: merged_masks(kind), orderings=TH, inputs=padded)
     to.add('merged-one-masked', lambda: merged_masks('Add', one=True), orderings=TH, inputs=padded)
+    merges = [('add', Spec('Add'), 'yyy'), ('maximum', Spec('Maximum'), 'yy'),
+              ('concatenate', Spec('Concatenate'), 'yyy'), ('concatenate-steps', Spec('Concatenate', 1), 'yy'),
+              ('add-first', Spec('Add'), 'yn'), ('concatenate-second', Spec('Concatenate'), 'ny'),
+              ('concatenate-steps-first', Spec('Concatenate', 1), 'yn')]
+    if KERAS_2:
+        merges += [('multiply', Spec('Multiply'), 'yy'), ('average', Spec('Average'), 'yy'),
+                   ('add-second', Spec('Add'), 'ny'), ('concatenate-first', Spec('Concatenate'), 'yn'),
+                   ('dot', Spec('Dot', 2), 'yy')]
+    for name, merge, masked in merges:
+        to.add('apart-' + name, lambda merge=merge, masked=masked: masks_apart(merge, masked), orderings=TH,
+               inputs=padded_apart)
+    to.line('again', (8, 3), Spec('Masking'), Spec('GRU', 3, return_sequences=True), Spec('Masking'),
+            Spec('LSTM', 2, return_sequences=True), orderings=TH, inputs=padded_apart)
+    to.line('stack', (8, 3), Spec('Masking'), Spec('LSTM', 4, return_sequences=True),
+            Spec('LSTM', 3, return_sequences=True, go_backwards=True), Spec('LSTM', 2), orderings=TH,
+            inputs=padded_apart)
+    to.line('stack-bidirectional', (8, 3), Spec('Masking'),
+            Spec('Bidirectional', inner=Spec('LSTM', 3, return_sequences=True)),
+            Spec('Bidirectional', inner=Spec('LSTM', 2, return_sequences=True), merge_mode='sum'), Spec('LSTM', 2),
+            orderings=TH, inputs=padded_apart)
+    if KERAS_2:
+        to.add('apart-bidirectional', lambda: masks_apart(
+            Spec('Add'), 'yy', Spec('Bidirectional', inner=Spec('GRU', 2))), orderings=TH, inputs=padded_apart)
+        to.line('again-bidirectional', (8, 3), Spec('Masking'),
+                Spec('Bidirectional', inner=Spec('GRU', 2, return_sequences=True)), Spec('Masking'),
+                Spec('LSTM', 2, return_sequences=True), orderings=TH, inputs=padded_apart)
+        to.line('repeat', (5, 3), Spec('Masking'), Spec('GRU', 3), Spec('RepeatVector', 4),
+                Spec('LSTM', 2, return_sequences=True), orderings=TH, inputs=padded)
+        to.line('stack-normalized', (8, 3), Spec('Masking'), Spec('LSTM', 4, return_sequences=True),
+                Spec('BatchNormalization'), Spec('Activation', 'tanh'), Spec('GRU', 2), orderings=TH,
+                inputs=padded_apart)
+        to.line('stack-time-distributed', (8, 3), Spec('Masking'), Spec('GRU', 3, return_sequences=True),
+                Spec('TimeDistributed', inner=Spec('Dense', 3, activation='relu')), Spec('Dropout', 0.2),
+                Spec('GRU', 2, return_sequences=True), orderings=TH, inputs=padded_apart)
+        to.line('stack-average', (8, 3), Spec('Masking'), Spec('LSTM', 3, return_sequences=True),
+                Spec('Dense', 2, activation='relu'), Spec('GlobalAveragePooling1D'), orderings=TH, inputs=padded_apart)
 
 
 def merged_masks(kind, one=False):
     first, second = L.Input((5, 3)), L.Input((5, 3))
     left = Spec('Masking')(first)
     return model_of([first, second], [Spec('LSTM', 2)(Spec(kind)(left, second if one else Spec('Masking')(second)))])
+
+
+def masks_apart(merge, masked, reader=None):
+    """masked: of each input y or n."""
+    entries = [L.Input((8, 3)) for _ in masked]
+    tensors = [Spec('Masking')(entry) if one == 'y' else entry for entry, one in zip(entries, masked)]
+    reader = reader or Spec('LSTM', 3, return_sequences=True)
+    return model_of(entries, [reader(merge(*tensors))])
 
 
 @family
@@ -1303,6 +1422,105 @@ def conv_lstm2d(to):
     if KERAS_2:
         to.line('no-bias', frames, Spec('ConvLSTM2D', 2, 3, padding='same', use_bias=False), orderings=TH)
         to.line('dilation', frames, Spec('ConvLSTM2D', 2, 2, dilation_rate=2), orderings=TH)
+
+
+@family
+def sequences(to):
+    """Networks as people wrote them."""
+    to.line('letters', (14, 6), Spec('LSTM', 8, return_sequences=True), Spec('Dropout', 0.2), Spec('LSTM', 7),
+            Spec('Dropout', 0.2), Spec('Dense', 6), Spec('Activation', 'softmax'), orderings=TH, inputs=letters)
+    to.line('sentiment', None, Spec('Embedding', 7, 5, input_length=15),
+            Spec('LSTM', 6, dropout=0.2, recurrent_dropout=0.2), Spec('Dense', 1, activation='sigmoid'), orderings=TH,
+            inputs=words)
+    to.line('sentiment-masked', None, Spec('Embedding', 7, 5, input_length=15, mask_zero=True), Spec('LSTM', 6),
+            Spec('Dense', 1, activation='sigmoid'), orderings=TH, inputs=sentences)
+    to.add('sentiment-both-ways', both_ways, orderings=TH, inputs=sentences)
+    to.line('tagger', None, Spec('Embedding', 7, 5, input_length=12, mask_zero=True),
+            Spec('Bidirectional', inner=Spec('LSTM', 5, return_sequences=True)), Spec('Dropout', 0.5),
+            Spec('Bidirectional', inner=Spec('LSTM', 4, return_sequences=True)),
+            Spec('TimeDistributed', inner=Spec('Dense', 4, activation='softmax')), orderings=TH, inputs=sentences)
+    to.line('tagger-convolution', (16, 4), Spec('Conv1D', 6, 5, padding='same', activation='relu'),
+            Spec('MaxPooling1D', 2), Spec('GRU', 5, return_sequences=True),
+            Spec('TimeDistributed', inner=Spec('Dense', 3, activation='softmax')), orderings=TH)
+    to.line('addition', (7, 6), Spec('LSTM', 8), Spec('RepeatVector', 4), Spec('LSTM', 7, return_sequences=True),
+            Spec('TimeDistributed', inner=Spec('Dense', 6)), Spec('Activation', 'softmax'), orderings=TH,
+            inputs=letters)
+    to.add('questions', questions, orderings=TH, inputs=words)
+    frame = Image(7, 6, 1)
+    to.line('video', Frames(5, frame), Spec('TimeDistributed', inner=lambda: sequential(
+        frame, Spec('Conv2D', 3, 3, activation='relu'), Spec('MaxPooling2D', (2, 2)), Spec('Flatten'),
+        Spec('Dense', 5, activation='tanh'))), Spec('LSTM', 6), Spec('Dense', 3, activation='softmax'))
+    to.line('music', Image(8, 10, 1), Spec('Conv2D', 4, 3, padding='same'),
+            Spec('BatchNormalization', axis=Later(channel_axis)), Spec('ELU'), Spec('MaxPooling2D', (4, 1)),
+            Spec('Dropout', 0.1), Spec('Permute', Later(lambda: (3, 1, 2) if ordering() == 'th' else (2, 1, 3))),
+            Spec('Reshape', Later(lambda: (10, 8))), Spec('GRU', 6, return_sequences=True), Spec('GRU', 5),
+            Spec('Dense', 4, activation='sigmoid'))
+    to.line('next-frame', Frames(4, Image(5, 4, 1, given='tf')),
+            Spec('ConvLSTM2D', 3, 3, padding='same', return_sequences=True, ordering='tf'), Spec('BatchNormalization'),
+            Spec('ConvLSTM2D', 2, 3, padding='same', return_sequences=True, ordering='tf'), Spec('BatchNormalization'),
+            Spec('Conv3D', 1, 3, padding='same', activation='sigmoid', ordering='tf'), orderings=TH)
+    to.add('u-net-3d', u_net_3d)
+    if KERAS_2:
+        to.line('sentiment-convolution', None, Spec('Embedding', 7, 5, input_length=16), Spec('Dropout', 0.25),
+                Spec('Conv1D', 6, 3, activation='relu'), Spec('MaxPooling1D', 2), Spec('LSTM', 5), Spec('Dense', 1),
+                Spec('Activation', 'sigmoid'), orderings=TH, inputs=words)
+        to.line('averaged-words', None, Spec('Embedding', 7, 5, input_length=12), Spec('GlobalAveragePooling1D'),
+                Spec('Dense', 1, activation='sigmoid'), orderings=TH, inputs=words)
+        to.line('documents', (4, 6), Spec('TimeDistributed', inner=sentence_network),
+                Spec('Bidirectional', inner=Spec('GRU', 4)), Spec('Dense', 3, activation='softmax'), orderings=TH,
+                inputs=sentences)
+        to.add('forecast', forecast, orderings=TH)
+        to.add('translation', translation, orderings=TH, inputs=letters)
+
+
+def both_ways():
+    """As before there was a Bidirectional."""
+    entry = L.Input((15,))
+    embedded = Spec('Embedding', 7, 5, mask_zero=True)(entry)
+    sides = [Spec('LSTM', 5)(embedded), Spec('LSTM', 5, go_backwards=True)(embedded)]
+    both = Spec('Dropout', 0.5)(Spec('Concatenate', 1)(*sides))
+    return model_of([entry], [Spec('Dense', 1, activation='sigmoid')(both)])
+
+
+def questions():
+    """A story and a question of it, as in the tasks of bAbI."""
+    story, question = L.Input((12,), name='story'), L.Input((4,), name='question')
+    told = Spec('Dropout', 0.3)(Spec('Embedding', 7, 5, input_length=12)(story))
+    asked = Spec('Dropout', 0.3)(Spec('Embedding', 7, 5, input_length=4)(question))
+    asked = Spec('RepeatVector', 12)(Spec('LSTM', 5)(asked))
+    both = Spec('LSTM', 6)(Spec('Add')(told, asked))
+    return model_of([story, question], [Spec('Dense', 7, activation='softmax')(both)])
+
+
+def sentence_network():
+    return sequential(None, Spec('Embedding', 7, 4, input_length=6, mask_zero=True), Spec('GRU', 5))
+
+
+def forecast():
+    model = Sequential()
+    model.add(Spec('LSTM', 6, stateful=True, return_sequences=True).make(batch_input_shape=(2, 12, 2)))
+    model.add(Spec('LSTM', 5, stateful=True).make())
+    model.add(Spec('Dense', 1).make())
+    return model
+
+
+def u_net_3d():
+    axis = channel_axis()
+    entry = L.Input(shape_of(Volume(4, 6, 2, 1)))
+    one = Spec('Conv3D', 2, 3, padding='same', activation='relu')(entry)
+    low = Spec('Conv3D', 3, (3, 2, 1), padding='same', activation='relu')(Spec('MaxPooling3D', (2, 2, 1))(one))
+    up = Spec('Concatenate', axis)(Spec('UpSampling3D', (2, 2, 1))(low), one)
+    up = Spec('Conv3D', 2, 2, padding='same', activation='relu')(up)
+    return model_of([entry], [Spec('Conv3D', 1, 1, activation='sigmoid')(up)])
+
+
+def translation():
+    """One sequence read, another written from the states that this left: as the network is trained."""
+    read, written = L.Input((9, 6)), L.Input((7, 5))
+    states = Spec('LSTM', 6, return_state=True)(read)[1:]
+    decoder = Spec('LSTM', 6, return_sequences=True, return_state=True).make()
+    told = decoder(written, initial_state=states)[0]
+    return model_of([read, written], [Spec('Dense', 5, activation='softmax')(told)])
 
 
 @family

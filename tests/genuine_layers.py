@@ -87,7 +87,19 @@ class LayerRecord:
         weights = self.attributes["weights"]
         assert weights is not None
         with h5py.File(path, "w") as file:
-            self._save_layers(file, weights)
+            if self.session["keras"].startswith("0."):
+                self._save_by_number(file)
+            else:
+                self._save_layers(file, weights)
+
+    def _save_by_number(self, root: h5py.File) -> None:
+        if [layer.name for layer in self.layers] != ["graph"]:
+            root.attrs["nb_layers"] = len(self.layers)
+        for layer in self.layers:
+            group = root.create_group(layer.name)
+            group.attrs["nb_params"] = len(layer.weights)
+            for name, array in layer.weights.items():
+                group.create_dataset(name, data=array)
 
     def _save_layers(self, root: h5py.Group, attributes: Mapping[str, str]) -> None:
         _set_texts(root, attributes)

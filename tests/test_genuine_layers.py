@@ -201,8 +201,11 @@ def test_every_record_is_whole(stack) -> None:
         on_theano = of.session["backend"] == "theano"
         assert stack == "keras-{keras}-{backend}-{backend_version}".format(**of.session), case
         assert of.session["floatx"] == "float32", case
-        assert of.session["image_dim_ordering"] == case.name.rsplit("-", 1)[1], case
-        assert {"class_name", "config"} <= set(json.loads(of.config)), case
+        if stack.startswith("keras-0"):  # whose sessions have no ordering
+            assert json.loads(of.config)["name"] in ("Sequential", "Graph"), case
+        else:
+            assert of.session["image_dim_ordering"] == case.name.rsplit("-", 1)[1], case
+            assert {"class_name", "config"} <= set(json.loads(of.config)), case
         assert of.inputs, case
         assert of.outputs, case
         assert len(of.outputs_float64) == (len(of.outputs) if on_theano else 0), case

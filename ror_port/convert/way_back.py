@@ -15,6 +15,7 @@ import numpy as np
 
 from ror_port.convert.remainders import restored
 from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
+from ror_port.formats.checkpoint import KERAS_0
 from ror_port.formats.format import Original
 from ror_port.layout import SAME, Arranged, Layout
 from ror_port.mapping.engine import Entry
@@ -88,13 +89,16 @@ def original(back: Port) -> Original:
     for parameter in back.graph.parameters:
         tensor = back.stored[parameter.name]
         layout = back.convention.layout(parameter, tensor.shape)
-        entries.append(Entry(parameter, f"{back.layers[parameter.node]}/{tensor.name}", layout))
+        group = "" if back.checkpoint.writer == KERAS_0 else f"{back.layers[parameter.node]}/"
+        entries.append(Entry(parameter, f"{group}{tensor.name}", layout))
     return Original(back.checkpoint, original_file.is_model(back.checkpoint, back.convention.software), entries)
 
 
 def opening(back: Port, path: Path) -> str:
     """How the written file is opened: code, and in which Keras."""
-    keras = f"Keras {back.checkpoint.keras_version or ('1' if back.convention.software is KERAS_1 else '2')} on Theano"
+    generation = "1" if back.convention.software is KERAS_1 else "2"
+    generation = "0.3" if back.checkpoint.writer == KERAS_0 else generation
+    keras = f"Keras {back.checkpoint.keras_version or generation} on Theano"
     if original(back).full:
         return f"keras.models.load_model({str(path)!r}), in {keras}"
     return f"model.load_weights({str(path)!r}), in {keras}, once the model is built"

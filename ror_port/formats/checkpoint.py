@@ -115,6 +115,11 @@ class Checkpoint:
         self.close()
 
     @property
+    def old(self) -> bool:
+        """Whether Keras up to 2 wrote it."""
+        return self.writer in (None, KERAS_0)
+
+    @property
     def stated_network(self) -> Mapping[str, Any]:
         """What ror-port wrote of the network's configuration; empty where it did not."""
         network = self.stated.get("network")

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, cast
 from h5py import h5g
 
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
-from ror_port.formats import keras_config
+from ror_port.formats import keras_config, keras_masks
 from ror_port.formats.checkpoint import Checkpoint
 from ror_port.formats.format import Contents
 from ror_port.formats.hdf5 import reader as hdf5
@@ -231,22 +231,11 @@ def _described(
 def _places(container: h5g.GroupID, kind: str, path: Path) -> dict[str, h5g.GroupID]:
     """Where the weights of a layer lie, in their order: the path within, and the group. kind: its class in a path."""
     roles = ROLES.get(kind, ())
-    if kind in _WRAPPERS:
-        found = {"": hdf5.group(container, "vars", path)}
-        for inner in _WRAPPERS[kind]:
-            within = hdf5.group(container, inner, path)
-            if b"cell" in within:
-                found[f"{inner}/cell/"] = hdf5.group(within, "cell/vars", path)
-            elif b"layer" in within:
-                found |= {f"{inner}/{name}": place for name, place in _places(within, kind, path).items() if name}
-            else:
-                found[f"{inner}/"] = hdf5.group(within, "vars", path)
-        limit = limits.MAX_WEIGHTS_PER_LAYER
-    elif kind in _RECURRENT:
-        found = {"": hdf5.group(container, "vars", path), "cell/": hdf5.group(container, "cell/vars", path)}
-        limit = len(roles)
-    else:
-        found, limit = {"": hdf5.group(container, "vars", path)}, len(roles)
+    found = {"": hdf5.group(container, "vars", path)}
+    limit = len(roles)
+    if kind in _RECURRENT or kind in _WRAPPERS:
+        found |= _within(container, path)
+        limit = limits.MAX_WEIGHTS_PER_LAYER if kind in _WRAPPERS else limit
     count = sum(variables.get_num_objs() for variables in found.values())
     if count > limit:
         where = hdf5.name_of(found[""])
@@ -254,9 +243,25 @@ def _places(container: h5g.GroupID, kind: str, path: Path) -> dict[str, h5g.Grou
     return found
 
 
+def _within(container: h5g.GroupID, path: Path, depth: int = 0) -> dict[str, h5g.GroupID]:
+    """The same of what a layer holds: its cell, or layers that it wraps, and theirs. Raises UnsafeFile."""
+    if depth > limits.MAX_AXES:
+        raise UnsafeFile(f"{path}: {hdf5.name_of(container)}: layers within layers more than {limits.MAX_AXES} deep")
+    found: dict[str, h5g.GroupID] = {}
+    for inner in next((names for names in _INNER if names[0].encode() in container), ()):
+        group = hdf5.group(container, inner, path)
+        if b"vars" in group:
+            found[f"{inner}/"] = hdf5.group(group, "vars", path)
+        found |= {f"{inner}/{name}": place for name, place in _within(group, path, depth + 1).items()}
+    return found
+
+
+_INNER = (("cell",), ("forward_layer", "backward_layer"), ("layer",))
+"""What a layer may hold."""
+
 _RECURRENT = {snake_case(kind.keras[0]) for kind in (SimpleRNN, GRU, LSTM, ConvLSTM2D)}
-_WRAPPERS = {"time_distributed": ("layer",), "bidirectional": ("forward_layer", "backward_layer")}
-"""Class in a path → the layers within."""
+_WRAPPERS = {snake_case(kind.keras[0]) for kind in (TimeDistributed, Bidirectional)}
+"""Classes in a path."""
 
 
 def _place(layer: Layer, role: str, index: int) -> str:
@@ -291,9 +296,9 @@ def _write_weights(disk: BinaryIO, contents: Contents) -> None:
     names = KERAS_3.names(graph)
     containers: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for node in keras_config.keras_3_order(graph):
+    for node in keras_masks.layer_order(graph):
         if node.shares is None:
-            class_name = snake_case(node.layer.to_keras().class_name)
+            class_name = snake_case(node.layer.keras[0])
             number = counts.get(class_name, 0)
             if node.parameters:
                 containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"

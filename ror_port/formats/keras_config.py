@@ -6,24 +6,13 @@ networks as code; a test keeps the two alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ror_port.errors import UnknownNetwork
+from ror_port.formats import keras_masks
 from ror_port.layout import Extent, extent
 from ror_port.mapping.software import KERAS_3
-from ror_port.network.graph import Graph, Node
-from ror_port.network.layers import (
-    BatchNormalization,
-    Bidirectional,
-    Concatenate,
-    GlobalAveragePooling1D,
-    Softmax,
-    TimeDistributed,
-)
-from ror_port.network.layers.layer import KerasLayer
-from ror_port.network.layers.recurrent import Recurrent
-from ror_port.network.layers.sequence import MakesMask
+from ror_port.network.graph import Graph
 
 
 class Tensor(NamedTuple):
@@ -59,7 +48,7 @@ class Model(NamedTuple):
 
 def model(graph: Graph, dtype: str) -> Model:
     """A graph of stock layers as a Keras model."""
-    _ensure_masks(graph)
+    keras_masks.ensure_same(graph)
     names = KERAS_3.names(graph)
     tensors: dict[str, Tensor] = {}
     calls: dict[str, int] = {}
@@ -71,10 +60,10 @@ def model(graph: Graph, dtype: str) -> Model:
         call = calls[name] if first == node.name else tensors[first].call
         result, _ = node.layer.result or (0, 1)
         tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)), result)
-    for node in keras_3_order(graph):
+    for node in keras_masks.layer_order(graph):
         name = names[node.owner]
         if name not in layers:
-            layer = _unmasked_softmax(node) if node.mask and isinstance(node.layer, Softmax) else node.layer.to_keras()
+            layer = keras_masks.plain_softmax(node) or node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
             layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
     for node in graph:
@@ -82,63 +71,6 @@ def model(graph: Graph, dtype: str) -> Model:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
     return Model(list(layers.values()), *ends)
-
-
-def keras_3_order(graph: Graph) -> tuple[Node, ...]:
-    """Nodes as ``model.layers`` lists them in Keras 3, where what computes a mask is an operator of the model too."""
-    read: dict[str, int] = {}  # node → how deep the deepest operator is that reads its mask
-
-    def sources(node: Node, depth: int) -> Iterator[tuple[str, int]]:
-        yield from ((source, depth + 1) for source in node.inputs)
-        if isinstance(node.layer, _MASKED) and len(node.inputs) == 1:
-            read[node.inputs[0]] = max(read.get(node.inputs[0], 0), depth)
-        if node.name not in read or not node.mask:
-            return
-        at = read[node.name]
-        for number, source in enumerate(node.inputs):
-            masked = bool(graph[source].mask)
-            if isinstance(node.layer, MakesMask):
-                yield source, at + node.layer.mask_operators + 1
-            elif isinstance(node.layer, Concatenate):  # any, concatenate, logical_or, and one that makes its operands
-                yield source, at + (5 if masked else 4)
-                read[source] = max(read.get(source, 0), at + 4)
-            else:
-                chain = len(node.inputs) - max(number, 1) if node.layer.merges else 0
-                read[source] = max(read.get(source, 0), at + chain)
-
-    return graph.listed(graph.measured(sources))
-
-
-_MASKED = (Recurrent, Bidirectional, TimeDistributed, BatchNormalization, GlobalAveragePooling1D)
-"""The layers that Keras 3 hands the mask of their only input."""
-
-
-def _unmasked_softmax(node: Node) -> KerasLayer:
-    """Of a masked sequence: the Softmax of Keras 3 would apply the mask along its axis, an Activation does not."""
-    assert isinstance(node.layer, Softmax)
-    if node.layer.axis != len(node.shape):
-        raise UnknownNetwork(f"{node.name}: a softmax of a masked sequence along its steps cannot be written to Keras")
-    return KerasLayer("Activation", {"activation": "softmax"})
-
-
-def _ensure_masks(graph: Graph) -> None:
-    """Raises UnknownNetwork where Keras 3 would have another mask than its predecessors.
-
-    Where masks meet, a step counts there if any of them says so, and where one is missing there is none.
-    """
-    found: dict[str, Any] = {}
-    for node in graph:
-        masks = [found[name] for name in node.inputs]
-        if getattr(node.layer, "has_mask", False) and masks[0] != graph[node.inputs[0]].mask:
-            raise UnknownNetwork(
-                f"{node.name}: today's Keras has another mask where several meet, as before this layer"
-            )
-        if node.mask == (node.name,):
-            found[node.name] = node.mask
-        elif not node.mask or len(set(masks)) > 1:
-            found[node.name] = () if not node.mask or () in masks else tuple(masks)
-        else:
-            found[node.name] = masks[0]
 
 
 def _within(config: Mapping[str, Any], dtype: str) -> Mapping[str, Any]:

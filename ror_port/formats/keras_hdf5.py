@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from h5py import h5g
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, quote
-from ror_port.formats import keras_config
+from ror_port.formats import keras_config, keras_masks
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint
 from ror_port.formats.format import Contents
 from ror_port.formats.hdf5 import reader as hdf5
@@ -74,7 +74,8 @@ def _described_by_number(groups: Sequence[str], root: h5g.GroupID, path: Path, t
         params = range(hdf5.count(group, "nb_params", path, limits.MAX_LAYERS))
         layers.append([name, [tensors.describe(group, f"param_{n}", f"{name}/param_{n}") for n in params]])
     tensors.validate()
-    return {"format": f"{KERAS_0} weights, HDF5", "writer": KERAS_0, "layers": layers}
+    stated = {"ror_port": hdf5.text(root, "ror_port", path)}
+    return {"format": f"{KERAS_0} weights, HDF5", "writer": KERAS_0, "layers": layers, **stated}
 
 
 def _agreed(path: Path, *places: tuple[h5g.GroupID, str]) -> str | None:
@@ -129,11 +130,9 @@ def write_model(path: Path, contents: Contents) -> None:
     names = KERAS_2.names(graph)
     model = keras_config.model(graph, contents.dtype)
     _ensure_keras_2_can(model)
-    weighted = dict.fromkeys(names[node.owner] for node in graph.keras_order if graph[node.owner].parameters)
-    if list(weighted) != [layer.name for layer in model.layers if layer.name in weighted]:
-        raise UnknownNetwork(
-            "its masks make Keras 3, which reads this format too, list layers in another order; write .keras"
-        )
+    orders = keras_masks.layer_order(graph), graph.keras_order
+    if len({tuple(node.name for node in order if node.parameters) for order in orders}) > 1:
+        raise UnknownNetwork("Keras 2 and 3, which both read this format, order layers with masks each its own way")
     entries = {entry.parameter.name: entry for entry in bind(TENSORFLOW, graph.parameters, names.__getitem__)}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.group("model_weights")
@@ -177,6 +176,9 @@ def write_theano(path: Path, contents: Contents) -> None:
         _write_keras_1(path, contents)
         return
     original, checkpoint = contents.original, contents.original.checkpoint
+    if checkpoint.writer == KERAS_0:
+        _write_keras_0(path, contents, checkpoint)
+        return
     config = checkpoint.config if original.full and checkpoint.config is not None else {}
     with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
         root = file.group("model_weights") if original.full else file
@@ -195,6 +197,19 @@ def write_theano(path: Path, contents: Contents) -> None:
             root.group(layer.name).names("weight_names", layer.weights)
         for tensor in laid_out(original.entries, contents.parameters, contents.dtype, contents.note):
             root.dataset(tensor.name, tensor)
+
+
+def _write_keras_0(path: Path, contents: Contents, checkpoint: Checkpoint) -> None:
+    """Weights as Keras 0.x saves them, by number."""
+    assert contents.original is not None
+    with path.open("w+b") as disk, hdf5_writer.writing(disk) as file:
+        file.text("ror_port", json.dumps(contents.stated))
+        if [layer.name for layer in checkpoint.layers] != ["graph"]:
+            file.count("nb_layers", len(checkpoint.layers))
+        for layer in checkpoint.layers:
+            file.group(layer.name).count("nb_params", len(layer.tensors))
+        for tensor in laid_out(contents.original.entries, contents.parameters, contents.dtype, contents.note):
+            file.dataset(tensor.name, tensor)
 
 
 def _write_keras_1(path: Path, contents: Contents) -> None:

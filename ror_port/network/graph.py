@@ -8,7 +8,7 @@ canonical whatever that order: kernels of a cross-correlation, axes (height, wid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -131,7 +131,7 @@ class Graph:
         return found
 
     @cached_property
-    def walk(self) -> tuple[dict[str, int], list[Node]]:
+    def _walk(self) -> tuple[dict[str, int], list[Node]]:
         """Of a depth-first walk from the outputs through each node's inputs: layers as it reaches them, by the nodes
         that have their weights, and nodes as it leaves them."""
         reached: dict[str, int] = {}
@@ -150,20 +150,19 @@ class Graph:
 
     @cached_property
     def depths(self) -> dict[str, int]:
-        """Node → how deep Keras has its layer: the length of the longest way to an output."""
-        return self.measured(lambda node, depth: [(source, depth + 1) for source in node.inputs])
-
-    def measured(self, sources: Callable[[Node, int], Iterable[tuple[str, int]]]) -> dict[str, int]:
-        """Node → how deep Keras has its layer. sources: what a node of some depth needs, and how deep it is at least.
+        """Node → how deep Keras has its layer: the length of the longest way to an output.
 
         A use of a layer counts as deep as the uses of it that were met before, from the outputs on.
         """
+        return self._depths({})
+
+    def _depths(self, more: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
         depth: dict[str, int] = {}
         of_layer: dict[str, int] = {}
-        for node in reversed(self.walk[1]):
+        for node in reversed(self._walk[1]):
             own = of_layer[node.owner] = max(depth.get(node.name, 0), of_layer.get(node.owner, 0))
-            for source, least in sources(node, own):
-                depth[source] = max(depth.get(source, 0), least)
+            for source, between in (*((source, 0) for source in node.inputs), *more.get(node.name, {}).items()):
+                depth[source] = max(depth.get(source, 0), own + between + 1)
         return {node.name: of_layer[node.owner] for node in self.nodes if node.owner in of_layer}
 
     @cached_property
@@ -173,11 +172,11 @@ class Graph:
         Deepest first; among equals, in the order of a depth-first walk from the outputs through each node's inputs.
         Keras up to 1.0.7 sorted equals by name instead.
         """
-        return self.listed(self.depths)
+        return self.ordered({})
 
-    def listed(self, depth: Mapping[str, int]) -> tuple[Node, ...]:
-        """As of `keras_order`, for depths that were measured."""
-        reached, _ = self.walk
+    def ordered(self, more: Mapping[str, Mapping[str, int]]) -> tuple[Node, ...]:
+        """The same where a node reads others by way of operations that are no nodes: reader → source → their number."""
+        depth, (reached, _) = self._depths(more), self._walk
         return tuple(sorted(self.nodes, key=lambda node: (-depth[node.name], reached[node.owner])))
 
     def map(self, change: Callable[[Layer], Layer]) -> Graph:
@@ -217,8 +216,9 @@ class Graph:
         """Whether what a node gives where a step does not count reaches an output, or a layer that takes no mask."""
         if name in self.outputs:
             return True
+        mask = set(self[name].mask)
         readers = [reader for reader in self.readers[name] if not getattr(reader.layer, "has_mask", False)]
-        return any(not reader.mask or self.shows_masked_steps(reader.name) for reader in readers)
+        return any(not mask <= set(reader.mask) or self.shows_masked_steps(reader.name) for reader in readers)
 
     def _of_today(self, keras: bool) -> Graph:
         composed = {

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ror_port.layout import SAME, Axes, DataFormat, Layout, PermuteFlattened, Transpose, batched
 from ror_port.network.graph import Graph, GraphBuilder, Node
-from ror_port.network.layers import BatchNormalization, Dense, Flatten, Input, Permute
+from ror_port.network.layers import BatchNormalization, Dense, Flatten, Input, Permute, TimeDistributed
 from ror_port.network.layers.layer import Arrangement
 from ror_port.network.layers.spatial import Spatial
 
@@ -74,7 +74,8 @@ def _moved_input(graph: Graph, node: Node, target: DataFormat) -> Axes | None:
     waiting = list(graph.readers[node.name])
     while waiting:
         reader = waiting.pop()
-        if isinstance(reader.layer, Spatial):
+        layer = reader.layer.layer if isinstance(reader.layer, TimeDistributed) else reader.layer
+        if isinstance(layer, Spatial):
             wanted = reader.layer.moved(target, [None], [node.shape]).inputs[0]
             if isinstance(wanted, tuple):
                 return wanted

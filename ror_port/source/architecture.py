@@ -16,6 +16,7 @@ from ror_port.frameworks import yaml
 from ror_port.safety import limits
 from ror_port.safety.input_file import readable
 from ror_port.source.from_config import MODELS
+from ror_port.source.keras_0 import as_keras_1, is_keras_0
 
 ENDINGS = (".json", ".yaml", ".yml")
 
@@ -23,7 +24,10 @@ Json = Mapping[str, Any]
 
 
 def read_architecture(path: Path) -> Json:
-    """The JSON of a Keras model out of a file. Raises UnreadableFile, UnsafeFile or NotACheckpoint."""
+    """The JSON of a Keras model out of a file, that of Keras 0.x in the words of Keras 1.
+
+    Raises UnreadableFile, UnsafeFile or NotACheckpoint.
+    """
     limit = limits.MAX_CONFIG_BYTES if path.suffix == ".json" else limits.MAX_YAML_BYTES
     with readable(path).open("rb") as file:
         text = file.read(limit + 1)
@@ -38,7 +42,12 @@ def read_architecture(path: Path) -> Json:
     found = _model(content)
     if found is None:
         raise NotACheckpoint(f"{path}: not the architecture of a Keras model, in JSON or YAML")
-    return found
+    if not is_keras_0(found):
+        return found
+    try:
+        return as_keras_1(found)
+    except (NotACheckpoint, UnsafeFile) as error:
+        raise type(error)(f"{path}: {error.message}") from None
 
 
 def files_beside(weights: Path) -> list[Path]:
@@ -63,7 +72,7 @@ def _model(content: Any, depth: int = 0) -> Json | None:
         return None
     if content.get("class_name") in MODELS and isinstance(content.get("config"), dict | list):
         return content
-    if content.get("name") == "Sequential" and isinstance(content.get("layers"), list):  # Keras 0.x
+    if is_keras_0(content):
         return content
     found = [model for value in content.values() if (model := _model(value, depth + 1)) is not None]
     return found[0] if len(found) == 1 else None

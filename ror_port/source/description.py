@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from ror_port import __version__
 from ror_port.errors import NotACheckpoint, RorPortError, UnknownNetwork, UnsafeFile, quote
-from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredLayer, StoredTensor
+from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.layout import DataFormat, Extent, Shape, extent
 from ror_port.mapping import weights
 from ror_port.mapping.software import KERAS_1, by_order
@@ -164,7 +164,7 @@ def describe(path: Path, given: Given) -> Description:
         try:
             return _of_port(ported(checkpoint, given))
         except (UnknownNetwork, NotACheckpoint) as error:
-            if checkpoint.writer not in (None, KERAS_0):
+            if not checkpoint.old:
                 raise
             return _of_refused(checkpoint, given, error)
 
@@ -173,7 +173,7 @@ def _of_port(port: Port) -> Description:
     checkpoint, given = port.checkpoint, port.given
     origin = provenance.origin(checkpoint, given)
     about = (checkpoint, port, provenance.era(checkpoint, origin, given), port.facts)
-    if checkpoint.config is not None and checkpoint.writer is None:
+    if checkpoint.config is not None and checkpoint.old:
         canonical = {id(tensor): name for name, tensor in port.stored.items()}
         found = _Architecture(checkpoint, port.convention.theano, origin.version, given, canonical)
         return Description(*about, found.where, found.inputs, found.outputs, found.layers)

@@ -16,10 +16,10 @@ from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
 from ror_port.layout import DataFormat, Shape
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
-from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, Input, Layer, Softmax
+from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, ConvLSTM2D, Input, Layer, Softmax
 from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.layers.sequence import Reverse
-from ror_port.network.layers.settings import DATA_FORMATS, Session, Settings
+from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Settings
 from ror_port.network.layers.wrappers import MERGES, MergeMode, over_time
 from ror_port.safety import limits
 
@@ -35,25 +35,28 @@ STATISTICS = ("moving_mean", "moving_variance")
 class Stated(NamedTuple):
     """A stored architecture. layers: node → layer of the file that has its weights; frozen: nodes that are not trained.
 
-    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. format_assumed:
-    whether the data format of some layers stands nowhere, and none of their neighbours tells it. listed: class →
-    layers, in the order of the architecture. left_open: the data format that layers were given which state none; None
-    where all of them do.
+    A layer with an activation is two nodes; a nested model, which is one layer of the file, is many. together: whether
+    the weights of a nested model lie layer by layer, as in Keras 0.x. format_assumed: whether the data format of some
+    layers stands nowhere, and none of their neighbours tells it. strides_assumed: whether the strides of some stand
+    nowhere. listed: class → layers, in the order of the architecture. left_open: the data format that layers were given
+    which state none; None where all of them do.
     """
 
     graph: Graph
     layers: Mapping[str, str]
     frozen: frozenset[str] = frozenset()
+    together: bool = False
     format_assumed: bool = False
+    strides_assumed: bool = False
     listed: Mapping[str, Sequence[str]] = {}
     left_open: DataFormat | None = None
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
-        """Layer of the file → parameters in the order in which Keras keeps them: first those that are trained."""
+        """Layer of the file → parameters in the order in which Keras keeps them: from 1.0 on first those trained."""
         found: dict[str, list[Parameter]] = {}
         for parameter in self.graph.parameters:
             found.setdefault(self.layers[parameter.node], []).append(parameter)
-        for parameters in found.values():
+        for parameters in () if self.together else found.values():
             parameters.sort(key=lambda p: p.role in STATISTICS or p.node in self.frozen)
         return found
 
@@ -79,6 +82,10 @@ def stated_graph(
     used = graph.until(*graph.outputs)
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
+    if version == KERAS_0:
+        for node in graph:
+            if node.name not in used and node.parameters:
+                raise UnknownNetwork(f"{where}: {quote(node.name)} leads to no output, which is not supported")
     heirs = {node.name: graph[node.name].owner for node in used if node.shares is None}
     used = used.renamed({node.name: heirs.get(node.name, node.name) for node in used})
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
@@ -87,18 +94,12 @@ def stated_graph(
     for layer in assembly.listed(config):
         listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
     assumed = left_open is not None and assembly.format_unstated
-    return Stated(used, layers, frozenset(assembly.frozen), assumed, listed, left_open)
+    strides = bool(assembly.session.strides_open)
+    return Stated(used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, strides, listed, left_open)
 
 
 def stored_layers(config: Json) -> list[Json]:
-    """The layers that a model lists, each with class_name and config; those of Keras 0.x as Keras 1 would list them."""
-    if config.get("class_name") not in MODELS:
-        listed = config.get("layers")
-        if not isinstance(listed, list) or len(listed) > limits.MAX_LAYERS:
-            return []
-        if not all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in listed):
-            return []
-        return [{"class_name": x["name"], "name": f"layer_{number}", "config": x} for number, x in enumerate(listed)]
+    """The layers that a model lists, each with class_name and config."""
     inner = config.get("config")
     listed = inner.get("layers") if isinstance(inner, dict) else inner
     return [layer for layer in listed if _is_layer(layer)] if isinstance(listed, list) else []
@@ -173,13 +174,15 @@ class Assembly:
     ) -> None:
         self.config, self.shapes, self.where = config, shapes, where
         neighbours = _neighbours_format(config)
-        usual: DataFormat = "channels_first" if theano else "channels_last"
+        usual: DataFormat = "channels_first" if theano or version == KERAS_0 else "channels_last"
         self.format_unstated = neighbours is None and data_format is None
-        self.session = Session(theano, version, data_format or neighbours or usual, [])
+        self.session = Session(theano, version, data_format or neighbours or usual, [], [])
         self.g = GraphBuilder()
         self.outputs: dict[str, Shape] = {}
         self.layers: dict[str, str] = {}
         self.frozen: set[str] = set()
+        self.ends: set[str] = set()
+        """Nodes that are outputs of nested models."""
         self.unnamed: dict[int, str] = {}
         """Identity of a model within a Sequential of Keras 1, which states no name → the layer of the file it is."""
 
@@ -422,11 +425,14 @@ class Assembly:
         )
         where = f"{self.where}: layer {quote(name)}"
         use = _Use(name, number, place._replace(frozen=frozen), shared, where)
+        if self.session.version == KERAS_0:
+            self._ensure_masks_hold(layer, inputs, where)
         if layer["class_name"] == "TimeDistributed":
             return self._over_time(layer, number, inputs, place._replace(frozen=frozen), shared)
         if layer["class_name"] in MODELS:
             inside = _Place(use.node("/"), place.owner or name, frozen, place.depth + 1, place.times)
             ends = self.model(layer, inputs, inside, f"{shared or place.prefix}{name}/" if number or shared else None)
+            self.ends.update(ends)
             return self._reached(name, ends, place)
         stored = self.shapes.get(name, ()) if not place.owner else ()
         ends = list(inputs)
@@ -438,6 +444,21 @@ class Assembly:
             else:
                 ends = [self._add(use, f"/{_part(part)}" if index else "", part, ends, stored)]
         return self._reached(name, ends, place)
+
+    def _ensure_masks_hold(self, layer: Json, inputs: Sequence[str], where: str) -> None:
+        """Raises UnknownNetwork where Keras 0.x loses a mask, or takes none, that Keras 1 and later know.
+
+        It loses them in a merge, in a shared layer and at the end of a nested model; on TensorFlow, 0.3.2 did not turn
+        them round with the steps.
+        """
+        masked = [node for node in inputs if self.g.nodes[node].mask]
+        turned = not self.session.theano and layer["config"].get("go_backwards") if masked else False
+        if turned or (masked and layer["class_name"] in UNMASKED_IN_KERAS_0):
+            raise UnknownNetwork(f"{where}: a {quote(layer['class_name'])} of a masked sequence is not supported")
+        if masked and layer.get("shared"):
+            raise UnknownNetwork(f"{where}: a shared layer of a masked sequence is not supported")
+        if not self.ends.isdisjoint(masked):
+            raise UnknownNetwork(f"{where}: a masked sequence from a nested model is not supported")
 
     def _add(
         self,
@@ -572,7 +593,7 @@ class Assembly:
             if turned != same:
                 raise settings.refuse("a backward layer with settings of its own is not supported")
         (inner, *rest) = self.parts(layer, settings.where)
-        if not isinstance(inner, Recurrent) or rest:
+        if not isinstance(inner, Recurrent) or isinstance(inner, ConvLSTM2D) or rest:
             raise settings.refuse(f"a Bidirectional around a {quote(layer['class_name'])} is not supported")
         mode = settings.get("merge_mode", default="concat")
         if mode is not None:
@@ -582,6 +603,8 @@ class Assembly:
 
 TAKE_STATES = ("SimpleRNN", "GRU", "LSTM", "RNN")
 """Classes of layers that are called with the argument initial_state."""
+
+UNMASKED_IN_KERAS_0 = ("Merge", "GlobalAveragePooling1D", "TimeDistributed")
 
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ror_port.errors import NotACheckpoint, UsageError, quote
-from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
+from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.json_text import indented_length
 from ror_port.layout import Array
 from ror_port.mapping.software import KERAS_1, Software
@@ -35,12 +35,13 @@ def original(checkpoint: Checkpoint, given: Given) -> Json | None:
     """
     if "original" in checkpoint.stated:
         found: Any = checkpoint.stated["original"]
-    elif checkpoint.writer is not None or not releases(checkpoint.keras_version or "1"):
+    elif not checkpoint.old or not releases(checkpoint.keras_version or "1"):
         return None
     else:
         found = {
             "keras_version": checkpoint.keras_version,
             "backend": checkpoint.backend,
+            **({"writer": checkpoint.writer} if checkpoint.writer else {}),
             "config": checkpoint.config,
             "layers": [[layer.name, [[t.name, list(t.shape)] for t in layer.tensors]] for layer in checkpoint.layers],
             "stated": {key: checkpoint.stated[key] for key in ("network", "graph") if key in checkpoint.stated},
@@ -94,14 +95,18 @@ def as_saved(carried: Any, path: Path, backend: str) -> tuple[Checkpoint, Given]
     if not isinstance(carried, dict):
         raise NotACheckpoint(f"{where}: not what ror-port wrote")
     version, recorded, config = (carried.get(key) for key in ("keras_version", "backend", "config"))
+    writer = carried.get("writer")
     own = carried.get("stated", {})
     if not isinstance(version, str | None) or not isinstance(config, dict | None) or not isinstance(own, dict):
+        raise NotACheckpoint(f"{where}: not what ror-port wrote")
+    if writer not in (None, KERAS_0):
         raise NotACheckpoint(f"{where}: not what ror-port wrote")
     given = completed(Given(), carried.get("given", {}), where)
     checkpoint = Checkpoint(
         path,
         "the original",
         _layers(carried.get("layers"), where),
+        writer=writer,
         keras_version=version,
         backend=None if recorded is None else backend,
         config=config,
@@ -114,7 +119,7 @@ def as_saved(carried: Any, path: Path, backend: str) -> tuple[Checkpoint, Given]
 
 def is_model(checkpoint: Checkpoint, software: Software) -> bool:
     """Whether its Keras has the model whole in one file: from 1.0.7 on, architecture and weights of one generation."""
-    if checkpoint.config is None:
+    if checkpoint.config is None or checkpoint.writer == KERAS_0:
         return False
     version = version_of(checkpoint.config, str(checkpoint.path)) or (
         tuple(map(int, checkpoint.keras_version.split("."))) if checkpoint.keras_version else ()
@@ -128,7 +133,7 @@ def _layers(found: Any, where: str) -> tuple[StoredLayer, ...]:
     layers = []
     for item in found:
         match item:
-            case [str() as name, list() as tensors] if len(tensors) <= limits.MAX_WEIGHTS_PER_LAYER:
+            case [str() as name, list() as tensors] if len(tensors) <= limits.MAX_LAYERS:
                 layers.append(StoredLayer(name, tuple(_tensor(tensor, where) for tensor in tensors)))
             case _:
                 raise NotACheckpoint(f"{where}: {quote(str(item))} where a layer is expected")

@@ -266,6 +266,15 @@ def ensure_unswapped(checkpoint: Checkpoint, software: Software) -> None:
                 )
 
 
+def ensure_as_many(checkpoint: Checkpoint) -> None:
+    """Raises NotACheckpoint where an architecture has not the layers of a file whose layers have numbers for names."""
+    assert checkpoint.config is not None
+    listed = [layer for layer in stored_layers(checkpoint.config) if layer["class_name"] != "InputLayer"]
+    if len(listed) != len(checkpoint.layers):
+        where = f"{checkpoint.path}: {checkpoint.config_where}"
+        raise NotACheckpoint(f"{where}: lists {len(listed)} layers, the file has {len(checkpoint.layers)}")
+
+
 def ensure_listed_alike(checkpoint: Checkpoint, stated: Stated) -> None:
     """Raises NotACheckpoint where layers of one class are in another order in the architecture than the weights are.
 

@@ -46,6 +46,7 @@ from ror_port.source.pairing import (
     as_stated,
     best_fit,
     data_formats,
+    ensure_as_many,
     ensure_listed_alike,
     ensure_unswapped,
     layer_count,
@@ -520,9 +521,11 @@ def _stranger(checkpoint: Checkpoint) -> NotACheckpoint | None:
     """Why an architecture is not that of the weights, as far as the names of the layers tell, or how many there are."""
     assert checkpoint.config is not None
     listed = {stated_name(layer) for layer in stored_layers(checkpoint.config)}
-    if checkpoint.writer == KERAS_0 and len(listed) != len(checkpoint.layers):
-        where = f"{checkpoint.path}: {checkpoint.config_where}"
-        return NotACheckpoint(f"{where}: lists {len(listed)} layers, the file has {len(checkpoint.layers)}")
+    if checkpoint.writer == KERAS_0:
+        try:
+            ensure_as_many(checkpoint)
+        except NotACheckpoint as error:
+            return error
     missing = next((layer.name for layer in checkpoint.weighted if layer.name not in listed), None)
     if missing is None or None in listed:  # a model without a name may be any layer
         return None
@@ -536,10 +539,10 @@ def understand(checkpoint: Checkpoint, given: Given) -> Port:
     A stated architecture is what is ported. A family lends it names and definitions, where it is that family's network
     in every setting and edge. Without one, the network is the family's that the tensors fit.
     """
-    if checkpoint.writer is None and "given" in checkpoint.stated:
+    if checkpoint.old and "given" in checkpoint.stated:
         where = f"{checkpoint.path}: {checkpoint.stated_where}"
         given = original.completed(given, checkpoint.stated["given"], where)
-    carried = checkpoint.stated.get("original") if checkpoint.writer is None else None
+    carried = checkpoint.stated.get("original") if checkpoint.old else None
     if checkpoint.config is None and isinstance(carried, dict) and isinstance(carried.get("config"), dict):
         checkpoint.config, checkpoint.config_where = carried["config"], checkpoint.stated_where
     port = _understood(checkpoint, given)
@@ -572,11 +575,10 @@ def _ensure_decided(port: Port, text: str) -> None:
 def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = None) -> Port:
     """padded: what strided convolutions are padded with where that is assumed, if not as usual."""
     origin = provenance.origin(checkpoint, given)
-    if origin.version == (0,):
-        raise UnknownNetwork(
-            f"{checkpoint.path}: weights of Keras 0.x, which are not supported",
-            "Keras 1.0 to 1.2 load them into the same model, and can save them anew",
-        )
+    if checkpoint.writer == KERAS_0:
+        if checkpoint.config is None:
+            raise UnknownNetwork(f"{checkpoint.path}: weights of Keras 0.x, which have numbers and no names")
+        ensure_as_many(checkpoint)
     if origin.software.ordered:
         ensure_unswapped(checkpoint, origin.software)
     backend = provenance.backend(checkpoint, given)
@@ -609,7 +611,7 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         as_stored = normed(replace(given, epsilon=None))
     graph = norm.graph
     compare_with_graph(checkpoint, family.name if family else "the network", as_stored.graph)
-    states = stated is not None and not checkpoint.writer
+    states = stated is not None and checkpoint.old
     ordering = provenance.ordering(
         checkpoint, graph, origin, theano, states, stated is not None and stated.format_assumed, given
     )
@@ -619,6 +621,7 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         backend,
         *([ordering] if ordering else []),
         *([unstated] if unstated else []),
+        *([provenance.STRIDES] if stated is not None and stated.strides_assumed else []),
         *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *understood.facts,
         *padding.facts,
@@ -669,7 +672,7 @@ def _unstated(
 
     That is found by reading the architecture under the other one.
     """
-    if stated is None or stated.format_assumed or given.ordering or checkpoint.config is None or checkpoint.writer:
+    if stated is None or stated.format_assumed or given.ordering or checkpoint.config is None or not checkpoint.old:
         return None
     if stated.left_open is None:
         return None

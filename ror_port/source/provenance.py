@@ -18,7 +18,7 @@ from ror_port.layout import DataFormat
 from ror_port.mapping.software import KERAS_1, KERAS_2, Software
 from ror_port.network.families import Family
 from ror_port.network.graph import Graph
-from ror_port.network.layers import BatchNormalization, Conv2D, Layer
+from ror_port.network.layers import BatchNormalization, Conv2D, Layer, settings
 from ror_port.network.layers.normalization import LATEST, NORM_RULES, NormRule, norm_rule
 from ror_port.network.layers.spatial import Padding, Spatial
 
@@ -155,6 +155,9 @@ RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divides by", "BatchNorm epsilon", 
 PADDING, UNSTATED = "padding", "data format of layers that state none"
 
 
+STRIDES = Fact("strides of ConvLSTM2D", "1", "assumed", "Keras 1 writes none, and takes 1 when it loads such a file")
+
+
 def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:
     """What a fact could be instead of what is assumed, as far as genuine files are known to differ in it."""
     if fact.basis != "assumed":
@@ -164,7 +167,7 @@ def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:
             for rule in NORM_RULES:
                 if rule.divisor not in (fact.value, LATEST.divisor):
                     version = last_of(rule)
-                    value = f"{rule.divisor} (Keras {'up to ' if version[2] > rule.since[2] else ''}{dotted(version)})"
+                    value = f"{rule.divisor} (Keras {'up to ' if version > rule.since else ''}{dotted(version)})"
                     option = f"--source-keras {dotted(version)}"
                     yield Alternative(fact.name, value, option, replace(given, keras=dotted(version)))
         case "BatchNorm epsilon":
@@ -211,7 +214,8 @@ def origin(checkpoint: Checkpoint, given: Given) -> Origin:
     if checkpoint.software:
         return Origin(checkpoint.software, *_own_version(checkpoint, given))
     if checkpoint.writer == KERAS_0:
-        return Origin(KERAS_1, (0,), Fact("Keras", "0.x", "inferred", "layers and weights have numbers and no names"))
+        numbers = "layers and weights have numbers and no names"
+        return Origin(KERAS_1, settings.KERAS_0, Fact("Keras", "0.x", "inferred", numbers))
     software, evidence = _generation(checkpoint)
     version, fact = _version(checkpoint, given)
     if version:

@@ -82,5 +82,5 @@ def test_what_makes_a_mask_counts_in_keras_3() -> None:
 
 def test_layers_that_keras_2_and_3_list_otherwise_are_refused(tmp_path: Path) -> None:
     contents = Contents(beside_a_mask(), (), "float32", {}, None, lambda *_: None)
-    with pytest.raises(UnknownNetwork, match="list layers in another order"):
+    with pytest.raises(UnknownNetwork, match="order layers with masks each its own way"):
         keras_hdf5.write_model(tmp_path / "out.h5", contents)

@@ -27,6 +27,8 @@ from ror_port.network import layers as known
 from ror_port.network.as_json import to_json
 from ror_port.network.graph import Graph, GraphBuilder
 from ror_port.network.layers import Layer
+from ror_port.network.layers.activation import HARD_SIGMOID_OF_KERAS_3
+from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.relayout import relayout
 from ror_port.source.port import load
 from ror_port.theano.run import Tensors, run
@@ -102,6 +104,40 @@ def layer(random: Random, shape: Shape) -> Layer:
     return random.choice(random.choice([anywhere, windowed, windowed]))()
 
 
+def recurrent(random: Random) -> Recurrent:
+    """One of any kind, of few units."""
+    function = random.choice(["tanh", "relu", "softsign"])
+    settings: dict[str, Any] = {
+        "use_bias": random.random() < 0.8,
+        "return_sequences": random.random() < 0.7,
+        "go_backwards": random.random() < 0.3,
+    }
+    gate = random.choice(["sigmoid", "hard_sigmoid", HARD_SIGMOID_OF_KERAS_3])
+    units = random.randint(1, 3)
+    kinds: list[Callable[[], Recurrent]] = [
+        lambda: known.SimpleRNN(units, function, **settings),
+        lambda: known.LSTM(units, function, recurrent_activation=gate, **settings),
+        lambda: known.GRU(units, function, recurrent_activation=gate, reset_after=random.random() < 0.3, **settings),
+    ]
+    return random.choice(kinds)()
+
+
+def layer_of_sequences(random: Random, shape: Shape) -> Layer:
+    """A layer for steps, of vectors or of images; every third is any layer."""
+    if not 2 <= len(shape) <= 4 or random.random() < 0.3:
+        return layer(random, shape)
+    if len(shape) > 2:
+        return known.TimeDistributed(layer_of_sequences(random, shape[1:]))
+    kinds: list[Callable[[], Layer]] = [
+        lambda: recurrent(random),
+        lambda: recurrent(random),
+        lambda: known.Bidirectional(recurrent(random), random.choice(["concat", "sum", "mul", "ave"])),
+        lambda: known.Masking(),
+        known.GlobalAveragePooling1D,
+    ]
+    return random.choice(kinds)()
+
+
 def reshaped(random: Random, shape: Shape) -> Shape:
     """Another shape of so many elements."""
     left, sizes = int(np.prod(shape)), []
@@ -127,19 +163,30 @@ def merge(random: Random, axes: int) -> Layer:
 
 
 MAX_ELEMENTS = 3_000
+WORDS = 5
+SEQUENCES = 1_000_000
+"""Seeds from here on give networks of sequences."""
 
 
-def random_graph(random: Random) -> Graph:
-    """A network of some ten layers. Layers with weights are used again here and there."""
+def random_graph(random: Random, sequences: bool = False) -> Graph:
+    """A network of some ten layers. Layers with weights are used again here and there.
+
+    sequences: most of it recurrent layers, and others at each step, of sequences with and without masks.
+    """
     g = GraphBuilder()
+    draw, ranks = (layer_of_sequences, [1, 2, 2, 2, 3, 4]) if sequences else (layer, [1, 2, 3, 3, 3, 3, 4])
     for number in range(random.choice([1, 1, 2])):
-        rank = random.choice([1, 2, 3, 3, 3, 3, 4])
+        rank = random.choice(ranks)
         g.add(f"in{number}", known.Input(tuple(random.randint(2, 6) for _ in range(rank))))
+        if sequences and rank == 1:
+            g.add(f"embedding{number}", known.Embedding(WORDS, 3, random.random() < 0.7), f"in{number}")
+        elif sequences and rank == 2 and random.random() < 0.7:
+            g.add(f"masking{number}", known.Masking(), f"in{number}")
     for number in range(random.randint(3, 14)):
         source = random.choice(list(g.nodes)[-4:])
         shape = g.nodes[source].shape
         partners = [name for name, node in g.nodes.items() if len(node.shape) == len(shape)]
-        owners = [node for node in g.nodes.values() if node.parameters]
+        owners = [node for node in g.nodes.values() if node.parameters and not isinstance(node.layer, known.Embedding)]
         name = f"n{number}"
         try:
             if random.random() < 0.25 and len(partners) > 1:
@@ -148,7 +195,7 @@ def random_graph(random: Random) -> Graph:
                 owner = random.choice(owners)
                 g.add(name, owner.layer, source, shares=owner.name)
             else:
-                g.add(name, layer(random, shape), source)
+                g.add(name, draw(random, shape), source)
         except (ValueError, IndexError):  # it takes no such value
             continue
         if np.prod(g.nodes[name].shape) > MAX_ELEMENTS or min(g.nodes[name].shape) < 1:
@@ -156,7 +203,16 @@ def random_graph(random: Random) -> Graph:
     read = {source for node in g.nodes.values() for source in node.inputs}
     graph = g.finish()
     outputs = [name for name in g.nodes if name not in read and name in graph and not name.startswith("in")]
-    return graph.until(*outputs[-2:]) if outputs else random_graph(random)
+    return graph.until(*outputs[-2:]) if outputs else random_graph(random, sequences)
+
+
+def graph_of(seed: int) -> Graph:
+    return random_graph(Random(seed), sequences=seed >= SEQUENCES)
+
+
+def seeds(count: int) -> list[int]:
+    """Of so many networks, and of half as many of sequences."""
+    return [*range(count), *range(SEQUENCES, SEQUENCES + count // 2)]
 
 
 def weights_of(graph: Graph, seed: int) -> dict[str, np.ndarray]:
@@ -170,8 +226,22 @@ def by_node(graph: Graph, weights: dict[str, np.ndarray]) -> Tensors:
 
 
 def inputs_of(graph: Graph, seed: int) -> dict[str, np.ndarray]:
+    """Numbers; words for an Embedding, and for a Masking steps of zeros here and there."""
     rng = np.random.default_rng(seed)
-    return {node.name: np.float64(np.float32(rng.standard_normal((2, *node.shape)))) for node in graph.inputs}
+    found = {node.name: np.float64(np.float32(rng.standard_normal((2, *node.shape)))) for node in graph.inputs}
+    for name, array in found.items():
+        readers = {type(reader.layer) for reader in graph.readers[name]}
+        if known.Embedding in readers:
+            found[name] = np.float64(rng.integers(0, WORDS, array.shape))
+        elif known.Masking in readers:
+            array[rng.random(array.shape[:2]) < 0.3] = 0
+    return found
+
+
+def scaled(graph: Graph, weights: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Weights as the layers of today's Keras want them."""
+    factors = [p.layer.factors(p.role) or (1.0,) for p in graph.parameters]
+    return [weights[p.name] * np.array(by) for p, by in zip(graph.parameters, factors, strict=True)]
 
 
 def difference(ours: np.ndarray, expected: np.ndarray) -> float:
@@ -188,8 +258,8 @@ def assert_same(graph: Graph, found: dict[str, np.ndarray], changed: Callable[[s
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("target", FORMATS)
 def test_in_another_order_of_axes_every_node_computes_the_same(target: DataFormat, part: int) -> None:
-    for seed in range(part, GRAPHS, 4):
-        graph = random_graph(Random(seed))
+    for seed in seeds(GRAPHS)[part::4]:
+        graph = graph_of(seed)
         moved = relayout(graph, target)
         weights = {name: moved.weights.get(name, SAME).view(a) for name, a in weights_of(graph, seed).items()}
         assert {p.name: p.shape for p in moved.graph.parameters} == {name: a.shape for name, a in weights.items()}, seed
@@ -199,14 +269,14 @@ def test_in_another_order_of_axes_every_node_computes_the_same(target: DataForma
 
 def test_in_layers_that_keras_has_every_node_computes_the_same() -> None:
     refused = 0
-    for seed in range(GRAPHS):
-        graph = random_graph(Random(seed))
+    for seed in seeds(GRAPHS):
+        graph = graph_of(seed)
         try:
             stock = graph.for_keras()
         except UnknownNetwork:  # of layers that are used at places of several shapes
             refused += 1
             continue
-        weights = zip((p.name for p in stock.parameters), weights_of(graph, seed).values(), strict=True)
+        weights = zip((p.name for p in stock.parameters), scaled(graph, weights_of(graph, seed)), strict=True)
         found = run(stock, by_node(stock, dict(weights)), CANONICAL, inputs_of(graph, seed))
         assert_same(graph, dict(found), lambda _: SAME, seed)
     assert refused <= GRAPHS / 100
@@ -217,8 +287,8 @@ def test_in_layers_that_keras_has_every_node_computes_the_same() -> None:
 def test_every_framework_computes_the_same(name: str, tmp_path: Path) -> None:
     """From a file that states the graph, with images in either order or both."""
     refused = 0
-    for seed in (*range(CONVERTED), *FOUND):
-        graph = random_graph(Random(seed))
+    for seed in (*seeds(CONVERTED), *FOUND):
+        graph = graph_of(seed)
         weights, inputs = weights_of(graph, seed), inputs_of(graph, seed)
         source, target = tmp_path / f"{seed}.weights.h5", tmp_path / f"{seed}{BY_NAME[name].suffix}"
         parameters = [(p, Arranged.of(weights[p.name])) for p in graph.parameters]

@@ -29,6 +29,7 @@ from ror_port.convert.write import write
 from ror_port.errors import RorPortError
 from ror_port.formats.format import BY_NAME
 from ror_port.network.layers import BatchNormalization
+from ror_port.network.sizes import fitting
 from ror_port.source.port import Port, load
 
 THOROUGH = bool(os.environ.get("ROR_PORT_THOROUGH"))
@@ -156,7 +157,10 @@ def outcome(subject: Subject, edit: Edit, genuine: Read, oracle: Keras | None, f
     if found.assumed - genuine.assumed:
         return "reported"
     if oracle:
-        inputs = [np.random.default_rng(0).standard_normal((2, *n.shape)).astype("f4") for n in port.graph.inputs]
+        shapes = next(fitting(port.graph), None)
+        if shapes is None:  # as the check after converting finds
+            return "refused"
+        inputs = [np.random.default_rng(0).standard_normal((2, *shape)).astype("f4") for shape in shapes]
         expected = oracle(path, edit.config, inputs)
         if expected is not None:
             layout = port.channels_last.value

@@ -56,6 +56,11 @@ class Group:
         kind = h5t.py_create(array.dtype, logical=True)
         h5a.create(self._group, attribute.encode(), kind, h5s.create(h5s.SCALAR)).write(array)
 
+    def count(self, attribute: str, number: int) -> None:
+        """An attribute that is a number."""
+        array = np.array(number, np.int64)
+        h5a.create(self._group, attribute.encode(), h5t.py_create(array.dtype), h5s.create(h5s.SCALAR)).write(array)
+
     def names(self, attribute: str, names: Sequence[str]) -> None:
         """An attribute that lists names, as Keras writes it: strings of one length; an empty list as numbers."""
         encoded = np.array([name.encode() for name in names])

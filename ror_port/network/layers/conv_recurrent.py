@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ror_port.errors import UnknownNetwork
-from ror_port.layout import Axes, DataFormat, Shape
+from ror_port.layout import VARIES, Axes, DataFormat, Shape, varies
 from ror_port.network.layers.activation import FUNCTIONS
 from ror_port.network.layers.convolution import (
     Conv2D,
@@ -30,11 +30,12 @@ MAX_UNROLLED = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class ConvLSTM2D(LSTM, Windowed):
-    """kernel: (height, width, channels, 4 · units), recurrent_kernel: (height, width, units, 4 · units).
+    """An LSTM on images, whose products with the input and with the output of the step before are convolutions.
 
     It takes (steps, height, width, channels), or (steps, channels, height, width) where it is channels_first. units:
-    the channels of its output. strides, padding, dilation_rate: of the convolution of the input. recurrent_padding: of
-    that of the output of the step before, which keeps its size: "half" or "same".
+    the channels of its output. kernel: (height, width, channels, 4 · units), recurrent_kernel: (height, width, units,
+    4 · units). strides, padding, dilation_rate: of the convolution of the input. recurrent_padding: of that of the
+    output of the step before, which keeps its size: "half" or "same".
     """
 
     rank = 2
@@ -54,9 +55,12 @@ class ConvLSTM2D(LSTM, Windowed):
         found = super()._settings(settings)
         if found["return_state"]:
             raise settings.refuse("return_state is not supported")
+        keras_1 = "nb_filter" in settings.config
+        if keras_1 and "subsample" not in settings.config:
+            settings.session.strides_open.append(settings.where)
         return {
             **found,
-            "separate": "nb_filter" in settings.config,
+            "separate": keras_1,
             "kernel_size": kernel_size(Conv2D, settings),
             "strides": settings.sizes(cls.rank, "strides", "subsample", default=1),
             "padding": padding_of(settings, ("same", "valid")),
@@ -98,6 +102,8 @@ class ConvLSTM2D(LSTM, Windowed):
         steps, *image = inputs[0]
         if len(image) != 3:
             raise ValueError(f"a value of shape {inputs[0]} is no sequence of images")
+        if varies(tuple(image)):
+            raise ValueError("a ConvLSTM2D on images whose sizes vary is not supported; today's Keras takes none")
         sizes = windows(self.lengths(inputs[0]), self.zeros(inputs[0]), self.reach, self.strides)
         kept = self.shaped(sizes, self.units)
         return (steps, *kept) if self.return_sequences else kept
@@ -156,10 +162,10 @@ class ConvLSTM2D(LSTM, Windowed):
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
         """Step after step: ONNX has no such operator. In the first step states are zeros, and nothing comes of them."""
         steps, *image = inputs[0]
-        if steps > MAX_UNROLLED:
+        if steps is VARIES or steps > MAX_UNROLLED:
             raise UnknownNetwork(
-                f"a ConvLSTM2D of {steps} steps, each of which takes operators of its own, cannot be written to ONNX; "
-                f"up to {MAX_UNROLLED} are"
+                f"a ConvLSTM2D of {'a number of steps that varies' if steps is VARIES else f'{steps} steps'} cannot be "
+                f"written to ONNX: each step takes operators of its own, and up to {MAX_UNROLLED} are written"
             )
         output = self.output_shape(*inputs)[-3:]
         operators = [

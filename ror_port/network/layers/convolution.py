@@ -98,7 +98,13 @@ class Convolution(Windowed):
             settings.initializer("kernel_initializer", "init", default="glorot_uniform"),
             data_format=cls.format_of(settings),
         )
-        return [conv, *activation(settings)]
+        first: list[Layer] = [conv]
+        even = conv.padding == "half" and any(size % 2 == 0 for size in conv.kernel_size)
+        if cls.rank == 3 and even and () < settings.session.version <= (1, 1, 0):
+            # it pads the end by one more than the beginning; since 1.1.1 on Theano before 0.9 alone
+            sides = tuple(((size - 1) // 2, size // 2) for size in conv.kernel_size)
+            first = [ZERO_PADDING[3](sides, data_format=conv.data_format), replace(conv, padding="valid")]
+        return [*first, *activation(settings)]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         lengths = windows(self.lengths(inputs[0]), self.zeros(inputs[0]), self.reach, self.strides)
@@ -281,6 +287,8 @@ def kernel_size(kind: type[Convolution], settings: Settings) -> Sizes:
 
 def padding_of(settings: Settings, choices: Sequence[str]) -> Padding:
     padding = settings.choice("padding", "border_mode", choices=choices, default="valid")
+    if padding == "same":
+        settings.not_before_0_3_1("'same' was another with cuDNN than without")
     return "half" if padding == "same" and settings.session.theano else padding  # type: ignore[return-value]
 
 

@@ -269,6 +269,8 @@ class Dropout(Layer):
         rate = settings.number("rate", "p", default=0.0)
         if not 0 <= rate <= 1:
             raise settings.refuse(f"rate is {rate}; a number from 0 to 1 is expected")
+        if rate:
+            settings.not_before_0_3_1("up to 0.2 it multiplied by 1 − rate when it predicted")
         return [cls(rate)]
 
     def to_keras(self) -> KerasLayer:

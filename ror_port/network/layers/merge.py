@@ -264,6 +264,8 @@ class Cosine(Composed):
 
 def _axes(settings: Settings, name: str, default: int | None) -> tuple[int, int]:
     stated = settings.get(name, default=default)
+    if settings.keras_0 and isinstance(stated, int) and stated != -1:
+        raise settings.refuse(f"{name} is {stated}: to Keras 0.x that many axes, which is not supported")
     while isinstance(stated, list) and len(stated) == 1:
         stated = stated[0]
     pair = [stated, stated] if isinstance(stated, int) else stated
@@ -289,6 +291,8 @@ class Merge(Layer):
         settings.read.update(
             ("output_shape", "output_mask", "arguments", "node_indices", "tensor_indices", "dot_axes", "concat_axis")
         )
+        if settings.keras_0 and settings.get("mode") == "cos":
+            raise settings.refuse("the merge mode 'cos' of Keras 0.x, which has another shape, is not supported")
         modes = {"sum": Add, "mul": Multiply, "ave": Average, "max": Maximum}
         mode = settings.choice("mode", choices=(*modes, "concat", "dot", "cos"), default="sum")
         if mode == "concat":

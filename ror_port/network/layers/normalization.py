@@ -37,19 +37,19 @@ class NormRule(NamedTuple):
 
 
 NORM_RULES = (
-    NormRule((1, 0, 0), "std + epsilon", 1e-6, 0.9),
+    NormRule((0,), "std + epsilon", 1e-6, 0.9),
     NormRule((1, 0, 7), "√variance + epsilon", 1e-6, 0.99),
     NormRule((1, 0, 8), "√(variance + epsilon)", 1e-5, 0.99),
     NormRule((1, 2, 0), "√(variance + epsilon)", 1e-3, 0.99),
 )
-"""Sources: Keras 1.0.6 to 1.2.2, layers/normalization.py; confirmed by records with epsilon 0.1."""
+"""Sources: Keras 0.3.3 and 1.0.6 to 1.2.2, layers/normalization.py; confirmed by records with epsilon 0.1."""
 
 LATEST = NORM_RULES[-1]
 
 
 def norm_rule(version: tuple[int, ...]) -> NormRule:
     """The rule of a Keras; of an unknown one, (), today's."""
-    return [rule for rule in NORM_RULES if rule.since <= version][-1] if version >= (1,) else LATEST
+    return [rule for rule in NORM_RULES if rule.since <= version][-1] if version else LATEST
 
 
 @dataclass(frozen=True)

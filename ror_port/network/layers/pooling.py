@@ -55,6 +55,8 @@ class Pooling(Spatial):
         size = settings.sizes(cls.rank, "pool_size", "pool_length", default=2)
         stated = settings.get("strides", "stride")
         padding = settings.choice("padding", "border_mode", choices=("valid", "same"), default="valid")
+        if cls.torch == "MaxPool":
+            settings.not_before_0_3_1("0.3.0 took the mean on Theano, and no file states which it was")
         theano, version = settings.session.theano, settings.session.version
         if padding == "same" and theano:
             padding = "theano"
@@ -314,6 +316,8 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
     has_mask: bool = field(default=False, kw_only=True)
 
     def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        if any(masks) and self.data_format == "channels_first":
+            raise ValueError("the mean of a masked sequence in channels_first, which Keras confuses, is not supported")
         return replace(self, has_mask=bool(masks[0])), ()
 
     def to_torch(self, *inputs: Shape) -> TorchCode:

@@ -24,7 +24,7 @@ class Recurrent(Layer):
 
     go_backwards: from the last step to the first; outputs stay in the order in which they are computed.
     has_mask: whether the input has a mask: where a step does not count, states and output stay those of the step
-    before, and the first ones are zeros. separate: whether each gate has weights of its own, as in Keras 1.
+    before, and the first ones are zeros. separate: whether each gate has weights of its own, as in Keras 0.x and 1.
     return_state: whether a call gives the states behind the last step too. gives: which of these results it is.
 
     Further inputs are the states before the first step, in the place of zeros; an output before the first step that
@@ -72,7 +72,9 @@ class Recurrent(Layer):
         for name in ("stateful", "time_major", "zero_output_for_mask"):
             if settings.flag(name, default=False):
                 raise settings.refuse(f"{name} is not supported")
-        way = settings.choice("consume_less", choices=("cpu", "mem", "gpu"), default="gpu")
+        settings.not_before_0_3_2("it skipped steps that are zero, and its masks were others")
+        usual = "cpu" if settings.keras_0 else "gpu"
+        way = settings.choice("consume_less", choices=("cpu", "mem", "gpu"), default=usual)
         return {
             "units": settings.integer(*cls.units_are_called),
             "activation": function_named(settings, settings.get("activation", default="linear")),
@@ -199,10 +201,10 @@ class Recurrent(Layer):
                 raise UnknownNetwork(f"a {type(self).__name__} with the activation {name} cannot be written to ONNX")
         spellings = [FUNCTIONS[name] for name in names]
         found: dict[str, object] = {"activations": [spelling.onnx for spelling in spellings]}
-        for key in ("alpha", "beta"):
-            numbers = [s.attributes[key] for s in spellings if key in s.attributes]
-            if numbers:
-                found[f"activation_{key}"] = numbers
+        for key in ("alpha", "beta"):  # the first function that has one takes the first number, and so on
+            numbers = [{**ONNX_DEFAULTS.get(s.onnx, {}), **s.attributes}.get(key) for s in spellings]
+            if stated := [number for number in numbers if number is not None]:
+                found[f"activation_{key}"] = stated
         return found
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
@@ -286,6 +288,9 @@ REVERSED = ((-1,), (-(1 << 31),), (1,), (-1,))
 ONNX_KINDS = {"SimpleRNN": "RNN", "GRU": "GRU", "LSTM": "LSTM"}
 ONNX_FUNCTIONS = {"Relu", "Tanh", "Sigmoid", "HardSigmoid", "Elu", "Softsign", "Softplus"}
 """What the recurrent operators of ONNX take, with the defaults that the plain operators have."""
+
+ONNX_DEFAULTS: Mapping[str, Mapping[str, float]] = {"Elu": {"alpha": 1.0}}
+"""Numbers that a function takes and its spelling leaves out."""
 
 
 def torch_function(name: str) -> str:

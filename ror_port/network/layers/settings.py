@@ -19,6 +19,9 @@ DATA_FORMATS: Mapping[str, DataFormat] = {
     "channels_last": "channels_last",
 }
 
+KERAS_0 = (0,)
+"""What stands for the version of Keras 0.x, of which no file states more."""
+
 IDLE = {
     "name", "trainable", "dtype", "dtype_policy", "input_dtype", "batch_dtype", "batch_input_shape", "batch_shape",
     "input_shape", "input_dim", "input_length", "sparse", "ragged", "optional", "custom_name", "cache_enabled",
@@ -33,13 +36,15 @@ class Session(NamedTuple):
     """What a configuration leaves to the Keras session that wrote it.
 
     theano: whether Keras ran on Theano. version: of Keras, as numbers; () where nobody states it.
-    data_format: of layers that state none. left_open: collects those layers.
+    data_format: of layers that state none. left_open: collects those layers. strides_open: collects those that state
+    no strides, where their Keras wrote none.
     """
 
     theano: bool
     version: tuple[int, ...]
     data_format: DataFormat
     left_open: list[str]
+    strides_open: list[str]
 
 
 class Settings:
@@ -66,6 +71,26 @@ class Settings:
         if self.session.theano and self.session.version < version:
             since = ".".join(map(str, version))
             raise self.refuse(f"a {self.class_name}, which Keras has on Theano only since {since}")
+
+    @property
+    def keras_0(self) -> bool:
+        """Whether Keras 0.x wrote the layer."""
+        return self.session.version == KERAS_0
+
+    def not_before_0_3_1(self, otherwise: str) -> None:
+        """Raises UnknownNetwork for a layer of Keras 0.x that lacks what 0.3.1 and later wrote into most of them.
+
+        otherwise: what it meant before.
+        """
+        self._ensure_since("0.3.1", "cache_enabled", otherwise)
+
+    def not_before_0_3_2(self, otherwise: str) -> None:
+        """The same for what 0.3.2 and later wrote into every layer."""
+        self._ensure_since("0.3.2", "custom_name", otherwise)
+
+    def _ensure_since(self, version: str, written: str, otherwise: str) -> None:
+        if self.keras_0 and written not in self.config:
+            raise self.refuse(f"a {self.class_name} of Keras before {version}: {otherwise}")
 
     def integer(self, *names: str, default: int | None = None) -> int:
         value = self.get(*names, default=default)

@@ -69,8 +69,11 @@ class TimeDistributed(Layer):
         return replace(self, layer=self.layer.fitted(stored, inputs[0][1:]))
 
     def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
+        kind = type(self.layer).__name__
         if any(masks) and (hasattr(self.layer, "has_mask") or isinstance(self.layer, TimeDistributed)):
-            raise ValueError(f"a {type(self.layer).__name__} within a TimeDistributed with a mask is not supported")
+            raise ValueError(f"a {kind} within a TimeDistributed with a mask is not supported")
+        if self.layer.masked(name, ())[1]:
+            raise ValueError(f"a {kind} that makes a mask is not supported within a TimeDistributed")
         return self, joint(*masks)
 
     @property
@@ -109,6 +112,8 @@ class TimeDistributed(Layer):
         return self.layer.same_on_theano(inputs[0][1:])
 
     def to_keras(self) -> KerasLayer:
+        if isinstance(self.layer, Reverse):  # of a Bidirectional in parts
+            raise UnknownNetwork("such a Bidirectional within a TimeDistributed cannot be written to today's Keras")
         return KerasLayer("TimeDistributed", {"layer": _as_json(self.layer)})
 
     def to_torch(self, *inputs: Shape) -> TorchCode:
@@ -189,7 +194,14 @@ class Bidirectional(Layer):
     def backward(self) -> Recurrent:
         return replace(self.layer, go_backwards=not self.layer.go_backwards)
 
+    @property
+    def has_mask(self) -> bool:
+        return self.layer.has_mask
+
     def output_shape(self, *inputs: Shape) -> Shape:
+        if len(inputs[0]) != 2:
+            kind = type(self.layer).__name__
+            raise ValueError(f"a Bidirectional around a {kind}, of values of shape {inputs[0]}, is not supported")
         if self.is_apart:
             raise ValueError("a Bidirectional of several results is no layer of one")
         shape = self.layer.output_shape(*inputs)
@@ -225,8 +237,12 @@ class Bidirectional(Layer):
         return g.add("", self.merge, forward, backward)
 
     def is_composed(self, keras: bool, shows_masked_steps: bool) -> bool:
-        """That of Keras 3 sets the outputs of masked steps to 0."""
-        return not keras or (self.layer.has_mask and self.layer.return_sequences and shows_masked_steps)
+        """That of Keras 3 sets the outputs of masked steps to 0, and its first layer goes forward."""
+        return (
+            not keras
+            or self.layer.go_backwards
+            or (self.layer.has_mask and self.layer.return_sequences and shows_masked_steps)
+        )
 
     def for_keras(self, g: Assembly, *inputs: str) -> str:
         return g.add("", replace(self, layer=self.layer.of_keras_3), *inputs)

@@ -1,0 +1,114 @@
+"""What Keras 3 makes of masks: other ones than Keras 1 and 2 where several meet, and operations of the network.
+
+Source: Keras 3.15, ``compute_mask`` of its layers, layers/layer.py, ops/function.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ror_port.errors import UnknownNetwork
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import (
+    BatchNormalization,
+    Bidirectional,
+    Concatenate,
+    Dot,
+    Embedding,
+    GlobalAveragePooling1D,
+    Input,
+    Masking,
+    Multiply,
+    Reverse,
+    Softmax,
+    TimeDistributed,
+)
+from ror_port.network.layers.layer import KerasLayer
+from ror_port.network.layers.recurrent import Recurrent
+
+
+def ensure_same(graph: Graph) -> None:
+    """Raises UnknownNetwork where Keras 3 would have another mask than its predecessors.
+
+    Where masks meet, a step counts there if any of them says so, and where one is missing there is none. A product has
+    1 for what does not count.
+    """
+    found: dict[str, Any] = {}
+    for node in graph:
+        masks = [found[name] for name in node.inputs]
+        if any(masks) and isinstance(node.layer, Multiply) and graph.shows_masked_steps(node.name):
+            raise UnknownNetwork(f"{node.name}: today's Keras multiplies masked sequences otherwise")
+        if getattr(node.layer, "has_mask", False) and masks[0] != graph[node.inputs[0]].mask:
+            raise UnknownNetwork(
+                f"{node.name}: today's Keras has another mask where several meet, as before this layer"
+            )
+        if node.mask == (node.name,):
+            found[node.name] = node.mask
+        elif not node.mask or len(set(masks)) > 1:
+            found[node.name] = () if not node.mask or () in masks else tuple(masks)
+        else:
+            found[node.name] = masks[0]
+
+
+def plain_softmax(node: Node) -> KerasLayer | None:
+    """A softmax of a masked sequence: the Softmax of Keras 3 would apply the mask along its axis."""
+    if not isinstance(node.layer, Softmax) or not node.mask:
+        return None
+    if node.layer.axis != len(node.shape):
+        raise UnknownNetwork(f"{node.name}: a softmax of a masked sequence along its steps cannot be written to Keras")
+    return KerasLayer("Activation", {"activation": "softmax"})
+
+
+def layer_order(graph: Graph) -> tuple[Node, ...]:
+    """As ``model.layers`` of Keras 3 lists them: operations that make a mask are part of the network there.
+
+    Where a layer is given a mask, what that is made of lies as many operations deeper.
+    """
+    masks: dict[str, Made] = {}
+    for node in graph:
+        masks[node.name] = _mask(node, [masks[name] for name in node.inputs])
+    return graph.ordered({node.name: masks[node.inputs[0]] for node in graph if isinstance(node.layer, TAKE_MASKS)})
+
+
+TAKE_MASKS = (Recurrent, Bidirectional, TimeDistributed, BatchNormalization, GlobalAveragePooling1D)
+"""Layers that Keras 3 gives the mask of their input."""
+
+Made = Mapping[str, int]
+"""What a mask is made of: node → how many operations, at most, lie between its output and the mask."""
+
+
+def _mask(node: Node, masks: Sequence[Made]) -> Made:
+    """Of the mask of its output in Keras 3; empty where it has none. masks: of its inputs."""
+    layer, (result, _) = node.layer, node.layer.result or (0, 1)
+    match layer:
+        case Embedding():
+            return {node.inputs[0]: 1} if layer.mask_zero else {}
+        case Masking():
+            return {node.inputs[0]: 2}
+        case Recurrent() | Bidirectional():
+            inner = layer.layer if isinstance(layer, Bidirectional) else layer
+            state = isinstance(layer, Recurrent) and result > 0
+            return masks[0] if inner.return_sequences and not state else {}
+        case Dot() | Reverse() | GlobalAveragePooling1D() | Input():
+            return {}
+        case Concatenate() if any(masks):
+            parts = [
+                _longest({source: 2}, _deeper(mask, 2)) if mask else {source: 1}
+                for source, mask in zip(node.inputs, masks, strict=True)
+            ]
+            return _deeper(_longest(*parts), 2)
+    if not all(masks):
+        return {}
+    made, *others = masks
+    for mask in others:
+        made = _deeper(_longest(made, mask), 1)
+    return made
+
+
+def _longest(*made: Made) -> Made:
+    return {source: max(each.get(source, 0) for each in made) for source in dict.fromkeys(s for m in made for s in m)}
+
+
+def _deeper(made: Made, count: int) -> Made:
+    return {source: number + count for source, number in made.items()}
