@@ -74,12 +74,6 @@ def beside_a_mask() -> Graph:
     return g.finish()
 
 
-def test_what_makes_a_mask_counts_in_keras_3() -> None:
-    graph = beside_a_mask()
-    assert [node.name for node in graph.keras_order if isinstance(node.layer, Dense)] == ["second", "first", "third"]
-    assert [name for name in keras_lists(graph) if name in ("first", "second", "third")] == ["first", "second", "third"]
-
-
 def test_layers_that_keras_2_and_3_list_otherwise_are_refused(tmp_path: Path) -> None:
     contents = Contents(beside_a_mask(), (), "float32", {}, None, lambda *_: None)
     with pytest.raises(UnknownNetwork, match="order layers with masks each its own way"):
