@@ -145,12 +145,15 @@ WRAPPED = {"name": "TimeDistributed", "layer": {"name": "Activation", "activatio
         ([{"name": "Sequential", "layers": [MASKING]}, RNN], "'layer_1': a masked sequence from a nested model"),
         ([MASKING, {"name": "Sequential", "layers": [RNN]}, RNN], "'layer_2': a masked sequence from a nested model"),
         ([MERGED, RNN], "'merge': a 'Merge' of a masked sequence"),
-        ([MASKING, {"name": "TimeDistributedMerge", "mode": "ave"}], "'layer_1': a 'GlobalAveragePooling1D' of a masked"),
+        (
+            [MASKING, {"name": "TimeDistributedMerge", "mode": "ave"}],
+            "'layer_1': a 'GlobalAveragePooling1D' of a masked",
+        ),
         ([MASKING, WRAPPED], "'layer_1': a 'TimeDistributed' of a masked sequence"),
     ],
 )
 def test_masks_that_keras_0_loses_are_refused(layers: list[Any], message: str) -> None:
-    """A merge, a shared layer and a nested model have none behind them. Read in Keras 0.3.3 (core.py, containers.py)."""
+    """Behind a merge, a shared layer and a nested model there is none. Measured with Keras 0.3.3."""
     config = as_keras_1({"name": "Sequential", "layers": layers})
     with pytest.raises(UnknownNetwork, match=message):
         stated_graph(config, {}, theano=True, version=VERSION, where="net.json")
@@ -162,7 +165,10 @@ def test_the_mask_of_a_shared_layer_is_refused(count: int) -> None:
     config = {
         "name": "Graph",
         "input_config": [{"name": "x", "input_shape": [5, 2]}],
-        "node_config": [*({"name": n, "input": "x"} for n in names), {"name": "s", "inputs": names, "merge_mode": "sum"}],
+        "node_config": [
+            *({"name": n, "input": "x"} for n in names),
+            {"name": "s", "inputs": names, "merge_mode": "sum"},
+        ],
         "nodes": {**dict.fromkeys(names, MASKING), "s": {"name": "Siamese", "layer": RNN}},
         "output_config": [{"name": "y", "input": "s"}],
     }
