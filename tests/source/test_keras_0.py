@@ -153,7 +153,7 @@ WRAPPED = {"name": "TimeDistributed", "layer": {"name": "Activation", "activatio
     ],
 )
 def test_masks_that_keras_0_loses_are_refused(layers: list[Any], message: str) -> None:
-    """A merge, a shared layer and a nested model have none behind them. Read in Keras 0.3.3 (core.py, containers.py)."""
+    """Behind a merge, a shared layer and a nested model there is none. Measured with Keras 0.3.3."""
     config = as_keras_1({"name": "Sequential", "layers": layers})
     with pytest.raises(UnknownNetwork, match=message):
         stated_graph(config, {}, theano=True, version=VERSION, where="net.json")
