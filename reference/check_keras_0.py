@@ -24,12 +24,17 @@ def main(folder, records):
             path = os.path.join(folder, function.__name__, name + '.h5')
             if not os.path.exists(path):
                 continue
-            with np.load(os.path.join(records, function.__name__ + '.npz')) as recorded:
-                error = check(path, make(), dict((key, recorded[key]) for key in recorded.files if
-                                                 key.startswith(name + '/')), name)
+            with np.load(os.path.join(records, function.__name__ + '.npz')) as file:
+                recorded = dict((key, file[key]) for key in file.files if key.startswith(name + '/'))
+            try:
+                error = check(path, make(), recorded, name)
+            except Exception as problem:
+                error, reason = np.inf, '%s: %s' % (type(problem).__name__, ' '.join(str(problem).split())[:200])
+            else:
+                reason = 'relative L2 error %.1e' % error
             if error > TOLERANCE:
                 failed += 1
-                print('!! %s/%s: relative L2 error %.1e' % (function.__name__, name, error))
+                print('!! %s/%s: %s' % (function.__name__, name, reason))
             else:
                 passed, exact, largest = passed + 1, exact + (error == 0), max(largest, error)
             sys.stdout.flush()

@@ -411,6 +411,9 @@ def recurrent(add):
             (5, 2))
         add(name + '-backwards', lambda kind=kind: line(
             kind(3, input_shape=(5, 2), return_sequences=True, go_backwards=True)), (5, 2))
+        add(name + '-masked-backwards', lambda kind=kind: line(
+            Masking(0., input_shape=(5, 2)), kind(3, return_sequences=True, go_backwards=True)), masked((5, 2)))
+        add(name + '-of-one', lambda kind=kind: line(kind(1, input_shape=(1, 1), return_sequences=True)), (1, 1))
         for sequences in (False, True):
             add(name + '-masked' + '-sequences' * sequences, lambda kind=kind, sequences=sequences: line(
                 Masking(0., input_shape=(5, 2)), kind(3, return_sequences=sequences)), masked((5, 2)))
@@ -419,8 +422,22 @@ def recurrent(add):
     add('lstm-dropout', lambda: line(LSTM(3, dropout_W=0.3, dropout_U=0.2, input_shape=(5, 2)), Dense(2)), (5, 2))
     add('two', lambda: line(
         LSTM(3, return_sequences=True, input_shape=(5, 2)), Dropout(0.2), GRU(4), Dense(2)), (5, 2))
+    add('any-length', lambda: line(GRU(3, input_dim=2, return_sequences=True), LSTM(2)), (5, 2))
+    add('nested', lambda: line(
+        part(LSTM(3, return_sequences=True, input_shape=(5, 2)), GRU(4)), Dense(2)), (5, 2))
+    add('merged', lambda: line(Merge(
+        [tower(Masking(0., input_shape=(5, 2)), LSTM(3)), tower(GRU(2, input_shape=(4, 3)))], mode='concat'),
+        Dense(2)), masked((5, 2)), (4, 3))
+    add('both-ways', lambda: graph(
+        [('x', (5, 2))], node(LSTM(3), 'forward', 'x'), node(LSTM(3, go_backwards=True), 'backward', 'x'),
+        node(Dense(2), 'last', 'forward', 'backward'), output('y', 'last')), (5, 2))
     add('time-distributed-conv', lambda: line(TimeDistributed(
         Convolution2D(2, 2, 3), input_shape=(3, 2, 4, 5))), (3, 2, 4, 5))
+    add('time-distributed-dense', lambda: line(TimeDistributed(
+        Dense(3, activation='tanh'), input_shape=(5, 2)), TimeDistributed(BatchNormalization(epsilon=0.1))), (5, 2))
+    add('time-distributed-lstm', lambda: line(TimeDistributed(LSTM(3), input_shape=(3, 5, 2)), GRU(2)), (3, 5, 2))
+    add('time-distributed-batch', lambda: line(TimeDistributed(
+        Convolution1D(2, 2), batch_input_shape=(2, 3, 5, 2))), (3, 5, 2))
 
 
 @family
@@ -431,11 +448,37 @@ def embedding(add):
     for kind in (SimpleRNN, GRU, LSTM):
         add('masked-' + kind.__name__.lower(), lambda kind=kind: line(
             Embedding(7, 3, input_length=4, mask_zero=True), kind(3), Dense(2)), words(4, 7))
+    add('any-length', lambda: line(Embedding(7, 3, mask_zero=True), LSTM(3), Dense(2)), words(4, 7))
+    add('dropout-masked', lambda: line(
+        Embedding(7, 3, input_length=4, mask_zero=True, dropout=0.5), Dropout(0.2), LSTM(3), Dense(2)), words(4, 7))
+    add('merged', lambda: line(Merge(
+        [tower(Embedding(7, 3, input_length=4, mask_zero=True), LSTM(3)),
+         tower(Embedding(5, 2, input_length=3), GRU(3))], mode='sum'), Dense(2)), words(4, 7), words(3, 5))
+    add('shared', lambda: graph_of_words(
+        node(Embedding(7, 3, input_length=4), 'a', 'x'), node(Embedding(7, 3, input_length=4), 'b', 'z'),
+        lambda g: g.add_shared_node(LSTM(3), name='shared', inputs=['a', 'b'], merge_mode='concat'),
+        node(Dense(2), 'last', 'shared'), output('y', 'last')), words(4, 7), words(4, 7))
+
+
+def graph_of_words(*steps):
+    made = Graph()
+    for name in ('x', 'z'):
+        made.add_input(name, (4,), dtype='int')
+    for step in steps:
+        step(made)
+    return made
 
 
 @family
 def masking(add):
     add('plain', lambda: line(Masking(0., input_shape=(5, 2))), masked((5, 2)))
+    add('other-value', lambda: line(Masking(-1., input_shape=(5, 2)), GRU(3)), masked((5, 2), -1))
+    add('activations', lambda: line(
+        Masking(0., input_shape=(5, 2)), PReLU(), LeakyReLU(0.2), GRU(2, return_sequences=True), Activation('relu'),
+        SimpleRNN(3)), masked((5, 2)))
+    add('nested', lambda: line(
+        Masking(0., input_shape=(5, 2)), part(GRU(3, return_sequences=True, input_shape=(5, 2)), LSTM(3)), Dense(2)),
+        masked((5, 2)))
     add('dense', lambda: line(
         Masking(0., input_shape=(5, 2)), TimeDistributedDense(3), Activation('tanh'), Dropout(0.2),
         LSTM(2, return_sequences=True), TimeDistributedDense(2)), masked((5, 2)))
@@ -454,14 +497,14 @@ class words(object):
 
 
 class masked(object):
-    """A sequence with steps that are zero, also the first."""
+    """A sequence with steps that are a value, also the first."""
 
-    def __init__(self, shape):
-        self.shape = shape
+    def __init__(self, shape, value=0):
+        self.shape, self.value = shape, value
 
     def __call__(self, seed):
         found = values(seed, (BATCH,) + self.shape)
-        found[0, 1] = found[0, -1] = found[1, 0] = 0
+        found[0, 1] = found[0, -1] = found[1, 0] = self.value
         return found
 
 

@@ -386,7 +386,7 @@ def compare(checkpoint: Checkpoint, network: str, graph: Graph) -> None:
     if len(graph.outputs) == 1 and result in (graph.output.name, graph.logits):
         graph = graph.until(result)
     entries = bind(ONNX_CONVENTION, graph.parameters)
-    expected = {node.name: _essence(node) for node in _nodes(graph, entries)}
+    expected = {name: _essence(node) for node in _nodes(graph, entries) for name in node.output if name}
     wrong = sorted(name for name in expected.keys() | theirs.keys() if expected.get(name) != theirs.get(name))
     if not wrong and tuple(outputs) != graph.outputs:
         wrong = outputs or ["its output"]

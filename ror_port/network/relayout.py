@@ -52,7 +52,7 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
             g.add_like(node, Input(shape))
             continue
         # what shares its weights is one layer elsewhere, so that all uses of it must become the same one
-        alike = taken[node.shares] if node.shares else arrived
+        alike = (*taken[node.shares], *arrived)[: len(arrived)] if node.shares else arrived
         layer, wanted, output, changes = node.layer.moved(target, alike, shapes)
         taken[node.name] = wanted
         if isinstance(output, PermuteFlattened) and isinstance(node.layer, Flatten) and not _read_by_rows(graph, node):

@@ -22,7 +22,6 @@ from ror_port.network.layers.sequence import Reverse
 from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Settings
 from ror_port.network.layers.wrappers import MERGES, MergeMode, over_time
 from ror_port.safety import limits
-from ror_port.source.keras_0 import UNPROVEN
 
 Json = Mapping[str, Any]
 
@@ -182,6 +181,8 @@ class Assembly:
         self.outputs: dict[str, Shape] = {}
         self.layers: dict[str, str] = {}
         self.frozen: set[str] = set()
+        self.ends: set[str] = set()
+        """Nodes that are outputs of nested models."""
         self.unnamed: dict[int, str] = {}
         """Identity of a model within a Sequential of Keras 1, which states no name → the layer of the file it is."""
 
@@ -424,11 +425,14 @@ class Assembly:
         )
         where = f"{self.where}: layer {quote(name)}"
         use = _Use(name, number, place._replace(frozen=frozen), shared, where)
-        if layer["class_name"] == "TimeDistributed" and self.session.version != KERAS_0:
+        if self.session.version == KERAS_0:
+            self._ensure_masks_hold(layer, inputs, where)
+        if layer["class_name"] == "TimeDistributed":
             return self._over_time(layer, number, inputs, place._replace(frozen=frozen), shared)
         if layer["class_name"] in MODELS:
             inside = _Place(use.node("/"), place.owner or name, frozen, place.depth + 1, place.times)
             ends = self.model(layer, inputs, inside, f"{shared or place.prefix}{name}/" if number or shared else None)
+            self.ends.update(ends)
             return self._reached(name, ends, place)
         stored = self.shapes.get(name, ()) if not place.owner else ()
         ends = list(inputs)
@@ -440,6 +444,21 @@ class Assembly:
             else:
                 ends = [self._add(use, f"/{_part(part)}" if index else "", part, ends, stored)]
         return self._reached(name, ends, place)
+
+    def _ensure_masks_hold(self, layer: Json, inputs: Sequence[str], where: str) -> None:
+        """Raises UnknownNetwork where Keras 0.x loses a mask, or takes none, that Keras 1 and later know.
+
+        It loses them in a merge, in a shared layer and at the end of a nested model; on TensorFlow, 0.3.2 did not turn
+        them round with the steps.
+        """
+        masked = [node for node in inputs if self.g.nodes[node].mask]
+        turned = not self.session.theano and layer["config"].get("go_backwards") if masked else False
+        if turned or (masked and layer["class_name"] in UNMASKED_IN_KERAS_0):
+            raise UnknownNetwork(f"{where}: a {quote(layer['class_name'])} of a masked sequence is not supported")
+        if masked and layer.get("shared"):
+            raise UnknownNetwork(f"{where}: a shared layer of a masked sequence is not supported")
+        if not self.ends.isdisjoint(masked):
+            raise UnknownNetwork(f"{where}: a masked sequence from a nested model is not supported")
 
     def _add(
         self,
@@ -462,6 +481,8 @@ class Assembly:
             len(sources) not in (1, 1 + states) if not part.merges else len(sources) < 2
         ):
             raise self.broken(f"layer {quote(use.name)} has {len(sources)} inputs")
+        if states and len(sources) > 1 and self.session.version >= (3,) and self.g.nodes[sources[0]].mask:
+            raise UnknownNetwork(f"{use.where}: Keras 3 applies no mask in a layer that is given its initial state")
         first = use.owner(suffix if owner is None else owner)
         try:
             for _ in range(use.place.times):
@@ -537,7 +558,7 @@ class Assembly:
         kind = layer["class_name"]
         if kind == "Lambda":
             raise UnknownNetwork(f"{where}: a Lambda layer, which is Python code; ror-port runs no code from a file")
-        if kind not in BY_KERAS_CLASS or (self.session.version == KERAS_0 and kind in UNPROVEN):
+        if kind not in BY_KERAS_CLASS:
             raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported")
         _ensure_of_keras(layer, where)
         settings = Settings(kind, layer["config"], self.session, where)
@@ -582,6 +603,8 @@ class Assembly:
 
 TAKE_STATES = ("SimpleRNN", "GRU", "LSTM", "RNN")
 """Classes of layers that are called with the argument initial_state."""
+
+UNMASKED_IN_KERAS_0 = ("Merge", "GlobalAveragePooling1D", "TimeDistributed")
 
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
 

@@ -17,10 +17,6 @@ from ror_port.safety import limits
 
 Json = Mapping[str, Any]
 
-UNPROVEN = frozenset(("SimpleRNN", "GRU", "LSTM", "Embedding", "Masking", "TimeDistributed"))
-"""Layers that meant other things than in Keras 1: Embedding scales by its dropout, recurrent layers up to 0.3.1 skip
-steps that are zero."""
-
 SHARED = (None, "sum", "mul", "ave", "concat")
 """How the uses of a shared layer are merged, if they are; its dot products have an axis more than those of a Merge."""
 
@@ -105,6 +101,8 @@ def _layer(layer: Json, name: str, depth: int) -> Json:
             left = {key: value for key, value in layer.items() if key not in ("name", "mode")}
             return _layer({"name": "GlobalAveragePooling1D", **left}, name, depth)
     settings = {key: value for key, value in layer.items() if key != "name"}
+    if layer["name"] == "TimeDistributed" and _is_layer(layer.get("layer")):
+        settings["layer"] = _layer(layer["layer"], name, depth + 1)
     shape = next(iter(_inputs(layer, depth)), None)
     stated = {} if shape is None else {"batch_input_shape": shape}
     return {"class_name": layer["name"], "name": name, "config": {**settings, **stated, "name": name}}
@@ -186,7 +184,7 @@ def _graph(graph: Json, name: str, depth: int) -> Json:
         elif layer["name"] == "Siamese" and _is_layer(layer.get("layer")) and node.get("merge_mode") in SHARED:
             shared = _layer(layer["layer"], key, depth + 1)
             calls = read(*_listed(node.get("inputs")))
-            made.append(_called(shared, *([tensor] for tensor in calls)))
+            made.append({**_called(shared, *([tensor] for tensor in calls)), "shared": True})
             uses = [_Tensor(key, _is_model(shared), number) for number in range(len(calls))]
             values[key] = uses if node.get("merge_mode") is None else [merged(node, key, uses)]
         else:

@@ -49,6 +49,12 @@ OTHERS = [
     *cases(f"{KERAS_0}/networks/*"),
     case_of(f"{KERAS_0}/graphs/inputs-and-outputs"),
     case_of(f"{KERAS_0}/merge/nested"),
+    case_of(f"{KERAS_0}/recurrent/two"),
+    case_of(f"{KERAS_0}/recurrent/nested"),
+    case_of(f"{KERAS_0}/recurrent/both-ways"),
+    case_of(f"{KERAS_0}/recurrent/time-distributed-dense"),
+    case_of(f"{KERAS_0}/embedding/dropout-masked"),
+    case_of(f"{KERAS_0}/embedding/shared"),
 ]
 DENSE = case_of("keras-2.2.4-theano-*/dense/functional-th")
 

@@ -107,12 +107,94 @@ def test_layers_that_meant_something_else_before_0_3_1_are_refused(
         load(path, architecture=with_architecture(config, tmp_path))
 
 
+@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "LSTM"])
+def test_recurrent_layers_before_0_3_2_are_refused(kind: str, tmp_path: Path) -> None:
+    """Read in Keras 0.2.0, 0.3.0, 0.3.1 and 0.3.2."""
+    path, config = written(f"recurrent/{kind.lower()}-last", tmp_path)
+    del config["layers"][0]["custom_name"]
+    message = rf"'layer_0': a {kind} of Keras before 0\.3\.2: it skipped steps that are zero"
+    with pytest.raises(UnknownNetwork, match=message):
+        load(path, architecture=with_architecture(config, tmp_path))
+
+
 @pytest.mark.parametrize(
-    "name", ["recurrent/lstm-last", "embedding/flatten", "masking/plain", "recurrent/time-distributed-conv"]
+    ("changes", "message"),
+    [
+        ({"stateful": True}, "stateful is not supported"),
+        ({"truncate_gradient": 3}, r"has the setting 'truncate_gradient' = '3', which ror-port does not know"),
+    ],
 )
-def test_what_is_not_compared_yet_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UnknownNetwork, match=r"'layer_0': layers of class '\w+' are not supported"):
-        opened(case_of(name), tmp_path)
+def test_settings_of_recurrent_layers_that_are_not_supported(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path, config = written("recurrent/lstm-last", tmp_path)
+    config["layers"][0] |= changes
+    with pytest.raises(UnknownNetwork, match=message):
+        load(path, architecture=with_architecture(config, tmp_path))
+
+
+RNN = {"name": "SimpleRNN", "output_dim": 2, "activation": "tanh", "custom_name": "rnn", "return_sequences": True}
+MASKING = {"name": "Masking", "input_shape": [5, 2]}
+MERGED = {"name": "Merge", "mode": "sum", "layers": [MASKING, MASKING]}
+WRAPPED = {"name": "TimeDistributed", "layer": {"name": "Activation", "activation": "tanh"}}
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([{"name": "Sequential", "layers": [MASKING]}, RNN], "'layer_1': a masked sequence from a nested model"),
+        ([MASKING, {"name": "Sequential", "layers": [RNN]}, RNN], "'layer_2': a masked sequence from a nested model"),
+        ([MERGED, RNN], "'merge': a 'Merge' of a masked sequence"),
+        (
+            [MASKING, {"name": "TimeDistributedMerge", "mode": "ave"}],
+            "'layer_1': a 'GlobalAveragePooling1D' of a masked",
+        ),
+        ([MASKING, WRAPPED], "'layer_1': a 'TimeDistributed' of a masked sequence"),
+    ],
+)
+def test_masks_that_keras_0_loses_are_refused(layers: list[Any], message: str) -> None:
+    """A merge, a shared layer and a nested model have none behind them. Read in Keras 0.3.3 (core.py, containers.py)."""
+    config = as_keras_1({"name": "Sequential", "layers": layers})
+    with pytest.raises(UnknownNetwork, match=message):
+        stated_graph(config, {}, theano=True, version=VERSION, where="net.json")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_mask_of_a_shared_layer_is_refused(count: int) -> None:
+    names = ["a", "b"][:count]
+    config = {
+        "name": "Graph",
+        "input_config": [{"name": "x", "input_shape": [5, 2]}],
+        "node_config": [
+            *({"name": n, "input": "x"} for n in names),
+            {"name": "s", "inputs": names, "merge_mode": "sum"},
+        ],
+        "nodes": {**dict.fromkeys(names, MASKING), "s": {"name": "Siamese", "layer": RNN}},
+        "output_config": [{"name": "y", "input": "s"}],
+    }
+    with pytest.raises(UnknownNetwork, match="'s': a shared layer of a masked sequence"):
+        stated_graph(as_keras_1(config), {}, theano=True, version=VERSION, where="net.json")
+
+
+def test_masks_that_tensorflow_did_not_turn_round_are_refused() -> None:
+    config = as_keras_1({"name": "Sequential", "layers": [MASKING, {**RNN, "go_backwards": True}]})
+    with pytest.raises(UnknownNetwork, match="'layer_1': a 'SimpleRNN' of a masked sequence"):
+        stated_graph(config, {}, theano=False, version=VERSION, where="net.json")
+
+
+@pytest.mark.parametrize("dropout", [1, -0.5, "many"])
+def test_an_embedding_that_drops_what_cannot_be_dropped_is_refused(dropout: Any, tmp_path: Path) -> None:
+    path, config = written("embedding/dropout", tmp_path)
+    config["layers"][0]["dropout"] = dropout
+    with pytest.raises(UnknownNetwork, match="'layer_0': dropout is"):
+        load(path, architecture=with_architecture(config, tmp_path))
+
+
+def test_an_embedding_of_an_earlier_keras_had_no_dropout(tmp_path: Path) -> None:
+    path, config = written("embedding/plain", tmp_path)
+    del config["layers"][0]["dropout"], config["layers"][0]["custom_name"]
+    with load(path, architecture=with_architecture(config, tmp_path)) as port:
+        assert [type(node.layer).__name__ for node in port.graph] == ["Input", "Embedding"]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +297,18 @@ def replaced(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 @pytest.mark.parametrize(
     "junk", [None, 7, -1, "x", [], {}, [[]], [{"name": "x"}], {"name": "Merge", "layers": [7]}], ids=str
 )
-@pytest.mark.parametrize("name", ["graphs/shared-outputs", "merge/nested", "nested/autoencoder", "graphs/dot"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "graphs/shared-outputs",
+        "merge/nested",
+        "nested/autoencoder",
+        "graphs/dot",
+        "masking/dense",
+        "embedding/dropout",
+        "recurrent/time-distributed-conv",
+    ],
+)
 def test_any_part_may_be_replaced(name: str, junk: Any) -> None:
     """Then it is refused, or is a network all the same."""
     config = json.loads(record(case_of(name)).config)

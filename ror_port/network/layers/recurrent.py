@@ -24,7 +24,7 @@ class Recurrent(Layer):
 
     go_backwards: from the last step to the first; outputs stay in the order in which they are computed.
     has_mask: whether the input has a mask: where a step does not count, states and output stay those of the step
-    before, and the first ones are zeros. separate: whether each gate has weights of its own, as in Keras 1.
+    before, and the first ones are zeros. separate: whether each gate has weights of its own, as in Keras 0.x and 1.
     return_state: whether a call gives the states behind the last step too. gives: which of these results it is.
 
     Further inputs are the states before the first step, in the place of zeros; an output before the first step that
@@ -72,7 +72,9 @@ class Recurrent(Layer):
         for name in ("stateful", "time_major", "zero_output_for_mask"):
             if settings.flag(name, default=False):
                 raise settings.refuse(f"{name} is not supported")
-        way = settings.choice("consume_less", choices=("cpu", "mem", "gpu"), default="gpu")
+        settings.not_before_0_3_2("it skipped steps that are zero, and its masks were others")
+        usual = "cpu" if settings.keras_0 else "gpu"
+        way = settings.choice("consume_less", choices=("cpu", "mem", "gpu"), default=usual)
         return {
             "units": settings.integer(*cls.units_are_called),
             "activation": function_named(settings, settings.get("activation", default="linear")),
@@ -176,6 +178,10 @@ class Recurrent(Layer):
         return frozenset(name for name, value in self._functions().items() if value == "hard_sigmoid")
 
     def for_keras(self, g: Assembly, *inputs: str) -> str:
+        if self.has_mask and len(inputs) > 1:
+            raise UnknownNetwork(
+                f"a {type(self).__name__} with a mask and an initial state: today's Keras applies no mask there"
+            )
         return g.add("", self.of_keras_3, *inputs)
 
     @property

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ror_port.layout import Shape
+from ror_port.network.layers.activation import Rescaling
 from ror_port.network.layers.layer import KerasLayer, Layer, Mask, OnnxOperator, TorchCode
 from ror_port.network.layers.settings import Settings
 
@@ -34,12 +37,17 @@ class Embedding(MakesMask):
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        """In Keras 0.3.3 `dropout` multiplies in inference too: by a number of the session, which is of float32."""
         settings.read.update(("dropout", "input_length"))
         for name in ("lora_rank", "quantization_config"):
             if settings.get(name) is not None:
                 raise settings.refuse(f"{name} is not supported")
         mask_zero = settings.flag("mask_zero", default=False)
-        return [cls(settings.integer("input_dim"), settings.integer("output_dim"), mask_zero)]
+        embedding = cls(settings.integer("input_dim"), settings.integer("output_dim"), mask_zero)
+        dropped = settings.number("dropout", default=0.0) if settings.keras_0 else 0.0
+        if not 0 <= dropped < 1:
+            raise settings.refuse(f"dropout is {dropped}; a number from 0, below 1, is expected")
+        return [embedding, *([Rescaling(float(np.float32(1 - dropped)))] if dropped else [])]
 
     def masked(self, name: str, *masks: Mask) -> tuple[Layer, Mask]:
         return self, (name,) if self.mask_zero else ()

@@ -82,8 +82,15 @@ class Settings:
 
         otherwise: what it meant before.
         """
-        if self.keras_0 and "cache_enabled" not in self.config:
-            raise self.refuse(f"a {self.class_name} of Keras before 0.3.1: {otherwise}")
+        self._ensure_since("0.3.1", "cache_enabled", otherwise)
+
+    def not_before_0_3_2(self, otherwise: str) -> None:
+        """The same for what 0.3.2 and later wrote into every layer."""
+        self._ensure_since("0.3.2", "custom_name", otherwise)
+
+    def _ensure_since(self, version: str, written: str, otherwise: str) -> None:
+        if self.keras_0 and written not in self.config:
+            raise self.refuse(f"a {self.class_name} of Keras before {version}: {otherwise}")
 
     def integer(self, *names: str, default: int | None = None) -> int:
         value = self.get(*names, default=default)

@@ -1,0 +1,269 @@
+"""Recurrent layers that return their states or begin with those of others: encoders and decoders, in every format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance import computed, error
+from genuine_layers import Case, LayerRecord, SavedLayer
+from ror_port import save, tolerances, verify
+from ror_port.check.runtimes import open_artifact
+from ror_port.convert.write import write
+from ror_port.errors import NotACheckpoint, RorPortError, UnknownNetwork
+from ror_port.formats.format import BY_NAME
+from ror_port.source.port import Port, load
+
+UNITS, FEATURES = 4, 3
+Layers = list[dict[str, Any]]
+
+
+def layer(kind: str, name: str, *calls: list[Any], **settings: Any) -> dict[str, Any]:
+    """A layer as Keras 2 states it. calls: the tensors that each use of it reads, names or [name, call, result]."""
+    nodes = [[[*([t, 0, 0] if isinstance(t, str) else t), {}][:4] for t in call] for call in calls]
+    return {"class_name": kind, "name": name, "config": {"name": name, **settings}, "inbound_nodes": nodes}
+
+
+def given(name: str, *shape: int | None) -> dict[str, Any]:
+    return layer("InputLayer", name, batch_input_shape=[None, *shape])
+
+
+def recurrent(name: str, *calls: list[Any], kind: str = "LSTM", **settings: Any) -> dict[str, Any]:
+    gates = {} if kind == "SimpleRNN" else {"recurrent_activation": "sigmoid"}
+    return layer(kind, name, *calls, units=UNITS, activation="tanh", use_bias=True, **gates, **settings)
+
+
+GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
+
+
+def weights(stated: dict[str, Any], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Of a layer that reads FEATURES."""
+    kind, config, name = stated["class_name"], stated["config"], stated["name"]
+    if kind == "Bidirectional":
+        sides = ("forward", "backward")
+        inner = {side: {**config["layer"], "name": f"{name}/{side}_lstm"} for side in sides}
+        return {k: v for side in sides for k, v in weights(inner[side], rng).items()}
+    shapes: dict[str, tuple[int, ...]] = {}
+    if kind in GATES:
+        n = GATES[kind] * UNITS
+        shapes = {"kernel": (FEATURES, n), "recurrent_kernel": (UNITS, n), "bias": (n,)}
+    elif kind == "Dense":
+        shapes = {"kernel": (UNITS, config["units"]), "bias": (config["units"],)}
+    elif kind == "Embedding":
+        shapes = {"embeddings": (config["input_dim"], FEATURES)}
+    return {f"{name}/{role}": rng.normal(size=shape).astype("float32") for role, shape in shapes.items()}
+
+
+def port_of(layers: Layers, outputs: list[Any], folder: Path) -> Port:
+    rng = np.random.default_rng(0)
+    inputs = [stated["name"] for stated in layers if stated["class_name"] == "InputLayer"]
+    config = {
+        "class_name": "Model",
+        "config": {
+            "name": "model_1",
+            "layers": layers,
+            "input_layers": [[name, 0, 0] for name in inputs],
+            "output_layers": [[end, 0, 0] if isinstance(end, str) else end for end in outputs],
+        },
+    }
+    stack = {"keras_version": "2.2.4", "backend": "theano"}
+    path = folder / "genuine.h5"
+    LayerRecord(
+        Case("", "", ""),
+        config=json.dumps(config),
+        attributes={"model": stack, "model_weights": stack, "weights": stack},
+        session={},
+        layers=tuple(SavedLayer(stated["name"], weights(stated, rng)) for stated in layers),
+        inputs=(),
+        outputs=(),
+    ).write(path)
+    return load(path)
+
+
+def encoder_and_decoder(kind: str = "LSTM", **decoder: Any) -> tuple[Layers, list[Any]]:
+    """That of Keras' example: of the encoder the states alone are read, of the decoder the sequence."""
+    states = [["encoder", 0, number] for number in range(1, 3 if kind == "LSTM" else 2)]
+    settings = {"return_sequences": True, "return_state": True, **decoder}
+    return [
+        given("source", None, FEATURES),
+        given("target", None, FEATURES),
+        recurrent("encoder", ["source"], kind=kind, return_state=True),
+        recurrent("decoder", ["target", *states], kind=kind, **settings),
+        layer("Dense", "dense", ["decoder"], units=5, activation="softmax"),
+    ], ["dense"]
+
+
+def with_masks(**settings: Any) -> tuple[Layers, list[Any]]:
+    """Of indices, of which 0 does not count. All that the decoder returns is read."""
+    return [
+        given("source", 5),
+        given("target", 6),
+        layer("Embedding", "embedding", ["source"], ["target"], input_dim=4, output_dim=FEATURES, mask_zero=True),
+        recurrent("encoder", ["embedding"], return_state=True),
+        recurrent(
+            "decoder",
+            [["embedding", 1, 0], ["encoder", 0, 1], ["encoder", 0, 2]],
+            return_state=True,
+            **settings,
+        ),
+    ], [["decoder", 0, number] for number in range(3)]
+
+
+def both_ways(merge_mode: str | None, return_sequences: bool) -> tuple[Layers, list[Any]]:
+    inner = recurrent("lstm", return_state=True, return_sequences=return_sequences)
+    both = layer(
+        "Bidirectional",
+        "both",
+        ["source"],
+        layer={key: inner[key] for key in ("class_name", "config")},
+        merge_mode=merge_mode,
+    )
+    return [given("source", 5, FEATURES), both], [["both", 0, n] for n in range(6 if merge_mode is None else 5)]
+
+
+def used_twice() -> tuple[Layers, list[Any]]:
+    """Once from zeros, once from the states before; the first use lies deeper than any other layer of its kind."""
+    return [
+        given("source", 5, FEATURES),
+        given("target", 5, FEATURES),
+        recurrent("other", ["target"], return_state=True),
+        recurrent("lstm", ["source"], ["target", ["lstm", 0, 1], ["lstm", 0, 2]], return_state=True),
+        layer("Add", "add", [["lstm", 0, 0], ["lstm", 1, 2], ["other", 0, 2]]),
+    ], ["add", ["lstm", 1, 1]]
+
+
+NETWORKS = {
+    "encoder and decoder": encoder_and_decoder(),
+    "of GRUs": encoder_and_decoder("GRU"),
+    "of SimpleRNNs": encoder_and_decoder("SimpleRNN"),
+    "backwards": encoder_and_decoder(go_backwards=True),
+    "with masks": with_masks(),
+    "with masks, a sequence": with_masks(return_sequences=True),
+    "with masks, backwards": with_masks(return_sequences=True, go_backwards=True),
+    "both ways": both_ways("concat", return_sequences=False),
+    "both ways, sequences": both_ways("sum", return_sequences=True),
+    "both ways, apart": both_ways(None, return_sequences=False),
+    "both ways, sequences apart": both_ways(None, return_sequences=True),
+    "used twice": used_twice(),
+}
+
+
+def inputs_of(port: Port) -> dict[str, np.ndarray]:
+    """With sequences of which nothing counts, and such as begin with what does not."""
+    rng = np.random.default_rng(1)
+    found = {}
+    for number, node in enumerate(port.graph.inputs):
+        if len(node.shape) == 1:
+            found[node.name] = rng.integers(0, 4, (6, *node.shape)) * rng.integers(0, 2, (6, *node.shape))
+            found[node.name][number] = 0
+        else:
+            steps = node.shape[0] if isinstance(node.shape[0], int) and node.shape[0] > 0 else 4 + number
+            found[node.name] = rng.normal(size=(6, steps, FEATURES)).astype("float32")
+    return found
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_format_brings_it_back_and_every_framework_computes_it(name: str, tmp_path: Path) -> None:
+    with port_of(*NETWORKS[name], tmp_path) as port:
+        inputs = inputs_of(port)
+        expected = computed(port, inputs)
+        for format in ("keras", "weights", "safetensors", "onnx"):
+            target = tmp_path / f"out{BY_NAME[format].suffix}"
+            if "masks" in name and format in ("keras", "weights"):
+                with pytest.raises(UnknownNetwork, match="today's Keras applies no mask there"):
+                    save(port, target, format=format)
+                continue
+            save(port, target, format=format)  # and compares
+            assert verify(port, target, per_layer=True).passed
+            scores = open_artifact(target, source=port).scores(list(inputs.values()))
+            ends = [port.graph.before_softmax(end) for end in port.graph.outputs]
+            values = port.outputs(inputs, *ends)
+            assert error(list(scores), [values[end] for end in ends]) <= tolerances.FLOAT32, format
+            with load(target) as back:
+                given = {b.name: inputs[a.name] for a, b in zip(port.graph.inputs, back.graph.inputs, strict=True)}
+                assert error(computed(back, given), expected) <= tolerances.FLOAT64, format
+                save(back, tmp_path / f"{format}.h5", format="theano")
+            with load(tmp_path / f"{format}.h5") as returned:
+                assert returned.graph == port.graph
+
+
+def test_states_of_which_the_output_is_not_read_are_called_as_their_layer(tmp_path: Path) -> None:
+    with port_of(*NETWORKS["encoder and decoder"], tmp_path) as port:
+        assert [node.name for node in port.graph if node.name.startswith("encoder")] == ["encoder", "encoder/c"]
+        assert port.graph["encoder"].layer.gives == "h"
+
+
+@pytest.mark.parametrize("form", ["of tf.keras", "of Keras 3"])
+def test_an_initial_state_as_an_argument(form: str, tmp_path: Path) -> None:
+    layers, outputs = encoder_and_decoder()
+    with port_of(layers, outputs, tmp_path) as port:
+        expected = port.graph
+    [[x, *states]] = layers[3]["inbound_nodes"]
+    if form == "of tf.keras":
+        layers[3]["inbound_nodes"] = [[[*x[:3], {"initial_state": [state[:3] for state in states]}]]]
+    else:
+        x, *states = ({"class_name": "__keras_tensor__", "config": {"keras_history": t[:3]}} for t in (x, *states))
+        layers[3]["inbound_nodes"] = [{"args": [x], "kwargs": {"initial_state": states, "training": False}}]
+    with port_of(layers, outputs, tmp_path) as port:
+        assert port.graph == expected
+
+
+def changed(**settings: Any) -> tuple[Layers, list[Any]]:
+    layers, outputs = encoder_and_decoder()
+    layers[3]["config"] |= settings
+    return layers, outputs
+
+
+def called(*tensors: Any) -> tuple[Layers, list[Any]]:
+    layers, outputs = encoder_and_decoder()
+    return [*layers[:3], recurrent("decoder", list(tensors), return_sequences=True), layers[4]], outputs
+
+
+def of_cells(cell: Any) -> tuple[Layers, list[Any]]:
+    return [given("source", 5, FEATURES), layer("RNN", "rnn", ["source"], cell=cell)], ["rnn"]
+
+
+REFUSED = {
+    "one state of two": (called("target", ["encoder", 0, 1]), "layer 'decoder' has 2 inputs"),
+    "a sequence as a state": (called("target", "target", "target"), "states of shapes"),
+    "constants": (changed(num_constants=1), "'num_constants' = '1', which ror-port does not know"),
+    "a state that is not returned": (called("target", ["encoder", 0, 3]), "no output 3 of call 0 of 'encoder'"),
+    "stacked cells": (of_cells({"class_name": "StackedRNNCells", "config": {}}), "an RNN of 'StackedRNNCells'"),
+    "a foreign cell": (
+        of_cells({"class_name": "GRUCell", "module": "mine", "config": {}}),
+        "a layer of 'mine', which is not Keras' own",
+    ),
+    "a layer as a cell": (of_cells({"class_name": "LSTM", "config": {}}), "an RNN of 'LSTM' is not supported"),
+    "no cell": (of_cells(None), "what it repeats is no cell"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_supported_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    (layers, outputs), message = REFUSED[name]
+    with pytest.raises(RorPortError, match=message):
+        port_of(layers, outputs, tmp_path).close()
+
+
+def test_states_within_a_bidirectional_or_a_time_distributed_are_refused(tmp_path: Path) -> None:
+    layers, _ = both_ways("concat", return_sequences=False)
+    layers += [given("state", UNITS)]
+    layers[1]["inbound_nodes"][0] += [["state", 0, 0, {}]] * 4
+    with pytest.raises(NotACheckpoint, match="'both' has 5 inputs"):
+        port_of(layers, ["both"], tmp_path).close()
+    inner = recurrent("lstm", return_state=True)
+    around = layer("TimeDistributed", "around", ["source"], layer={k: inner[k] for k in ("class_name", "config")})
+    with pytest.raises(UnknownNetwork, match="within a TimeDistributed returns its output alone"):
+        port_of([given("source", 2, 5, FEATURES), around], ["around"], tmp_path).close()
+
+
+def test_a_model_of_keras_2_with_an_initial_state_is_refused(tmp_path: Path) -> None:
+    with (
+        port_of(*NETWORKS["encoder and decoder"], tmp_path) as port,
+        pytest.raises(UnknownNetwork, match="decoder: Keras 3, which reads this format too, takes its initial state"),
+    ):
+        write(port, tmp_path / "out.h5", BY_NAME["h5"])
