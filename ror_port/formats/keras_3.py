@@ -298,7 +298,7 @@ def _write_weights(disk: BinaryIO, contents: Contents) -> None:
     counts: dict[str, int] = {}
     for node in keras_masks.layer_order(graph):
         if node.shares is None:
-            class_name = snake_case(node.layer.keras[0])
+            class_name = snake_case(node.layer.to_keras().class_name)
             number = counts.get(class_name, 0)
             if node.parameters:
                 containers[node.name] = f"layers/{class_name}_{number}" if number else f"layers/{class_name}"
