@@ -327,14 +327,15 @@ class Torch(Runtime):
         found: dict[str, tuple[Any, int]] = {}
         count: dict[str, int] = {}
         for node in graph:
-            if isinstance(node.layer, Input):
+            name = names[node.owner]
+            if isinstance(node.layer, Input) or name not in modules or graph.calls[node.name] != node.name:
                 continue
+            call = count[name] = count.get(name, -1) + 1
             plain = family is not None or (
                 node.layer.to_torch(*graph.shapes(node)).call == MODULE_CALL and node.layer.result is None
             )
-            if plain and names[node.owner] in modules:
-                found[node.name] = modules[names[node.owner]], count.get(node.owner, 0)
-                count[node.owner] = found[node.name][1] + 1
+            if plain:
+                found[node.name] = modules[name], call
         return found
 
     def _place(self, node: str) -> tuple[Any, int, int | None] | None:
