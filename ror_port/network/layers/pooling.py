@@ -308,7 +308,7 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
 
 @dataclass(frozen=True)
 class GlobalAveragePooling1D(GlobalAveragePooling):
-    """has_mask: whether only the steps that its input's mask names are averaged; Keras does so since 2.2."""
+    """The mean of all steps, for each channel. has_mask: of those alone that count; Keras does so since 2.2."""
 
     rank = 1
     keras = ("GlobalAveragePooling1D",)
