@@ -182,7 +182,7 @@ class Assembly:
         self.layers: dict[str, str] = {}
         self.frozen: set[str] = set()
         self.ends: set[str] = set()
-        """Nodes that are outputs of nested models."""
+        """Nodes that are outputs of nested models or, in Keras 0.x, of shared layers."""
         self.unnamed: dict[int, str] = {}
         """Identity of a model within a Sequential of Keras 1, which states no name → the layer of the file it is."""
 
@@ -443,6 +443,8 @@ class Assembly:
                 ends = self._results(use, "", part, ends, stored)
             else:
                 ends = [self._add(use, f"/{_part(part)}" if index else "", part, ends, stored)]
+        if layer.get("shared"):
+            self.ends.update(ends)
         return self._reached(name, ends, place)
 
     def _ensure_masks_hold(self, layer: Json, inputs: Sequence[str], where: str) -> None:
@@ -452,13 +454,13 @@ class Assembly:
         them round with the steps.
         """
         masked = [node for node in inputs if self.g.nodes[node].mask]
-        turned = not self.session.theano and layer["config"].get("go_backwards") if masked else False
-        if turned or (masked and layer["class_name"] in UNMASKED_IN_KERAS_0):
+        turned = not self.session.theano and layer["class_name"] not in MODELS and layer["config"].get("go_backwards")
+        if masked and (turned or layer["class_name"] in UNMASKED_IN_KERAS_0):
             raise UnknownNetwork(f"{where}: a {quote(layer['class_name'])} of a masked sequence is not supported")
         if masked and layer.get("shared"):
             raise UnknownNetwork(f"{where}: a shared layer of a masked sequence is not supported")
         if not self.ends.isdisjoint(masked):
-            raise UnknownNetwork(f"{where}: a masked sequence from a nested model is not supported")
+            raise UnknownNetwork(f"{where}: a masked sequence from a nested model or shared layer is not supported")
 
     def _add(
         self,

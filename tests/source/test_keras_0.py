@@ -176,9 +176,30 @@ def test_the_mask_of_a_shared_layer_is_refused(count: int) -> None:
         stated_graph(as_keras_1(config), {}, theano=True, version=VERSION, where="net.json")
 
 
+def test_the_mask_that_a_shared_layer_makes_is_refused() -> None:
+    config = {
+        "name": "Graph",
+        "input_config": [{"name": name, "input_shape": [5, 2]} for name in "xz"],
+        "node_config": [
+            {"name": "s", "inputs": ["x", "z"], "merge_mode": None},
+            {"name": "left", "inputs": ["s"]},
+            {"name": "rnn", "input": "left"},
+        ],
+        "nodes": {
+            "s": {"name": "Siamese", "layer": MASKING},
+            "left": {"name": "SiameseHead", "head": 0},
+            "rnn": RNN,
+        },
+        "output_config": [{"name": "y", "input": "rnn"}],
+    }
+    with pytest.raises(UnknownNetwork, match="'rnn': a masked sequence from a nested model or shared layer"):
+        stated_graph(as_keras_1(config), {}, theano=True, version=VERSION, where="net.json")
+
+
 def test_masks_that_tensorflow_did_not_turn_round_are_refused() -> None:
-    config = as_keras_1({"name": "Sequential", "layers": [MASKING, {**RNN, "go_backwards": True}]})
-    with pytest.raises(UnknownNetwork, match="'layer_1': a 'SimpleRNN' of a masked sequence"):
+    backwards = {"name": "Sequential", "layers": [{**RNN, "go_backwards": True}]}
+    config = as_keras_1({"name": "Sequential", "layers": [MASKING, backwards]})
+    with pytest.raises(UnknownNetwork, match="'layer_0': a 'SimpleRNN' of a masked sequence"):
         stated_graph(config, {}, theano=False, version=VERSION, where="net.json")
 
 
