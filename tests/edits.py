@@ -23,7 +23,7 @@ WORDS = (
 )
 """What a setting that is a word is set to."""
 
-KEPT = ("name", "layers", "input_layers", "output_layers")
+KEPT = ("name", "layer", "layers", "input_layers", "output_layers")
 """What a configuration has beside settings."""
 
 
@@ -71,7 +71,9 @@ class Edit(NamedTuple):
 
     def _kernel(self) -> set[int]:
         """Its sizes."""
-        sizes = self.settings.get("kernel_size", [self.settings.get(name) for name in ("nb_row", "nb_col")])
+        sizes = self.settings.get("kernel_size", self.settings.get("filter_length"))
+        if sizes is None:
+            sizes = [self.settings.get(name) for name in ("nb_row", "nb_col")]
         return set(sizes) if isinstance(sizes, list) else {sizes}
 
     def _plain(self, value: Any) -> Any:
@@ -93,11 +95,18 @@ TRAINING = (
 )
 """Layers that do nothing in inference, whatever they are set to."""
 
+RECURRENT = {
+    *("dropout", "recurrent_dropout", "dropout_W", "dropout_U", "unroll", "implementation", "unit_forget_bias"),
+    "consume_less",  # which the number of its weights tells
+}
+
 IDLE_IN: dict[str, set[str]] = {
     **{layer: {"rate", "p", "sigma", "stddev", "l1", "l2", "data_format", "dim_ordering"} for layer in TRAINING},
     "PReLU": {"shared_axes"},  # which the shape of its weight tells
     "Merge": {"output_shape", "output_mask", "arguments"},  # of a mode that is a function
     "BatchNormalization": {"renorm_clipping", "renorm_momentum"},
+    "Embedding": {"dropout"},
+    **{layer: RECURRENT for layer in ("SimpleRNN", "GRU", "LSTM", "ConvLSTM2D")},
 }
 
 DEFAULTS = {
@@ -124,10 +133,11 @@ def _kind(class_name: str) -> str:
 
 
 def layers(model: Json) -> Iterator[Json]:
-    """Every layer of a model, of nested models and of the branches of a Merge too."""
+    """Every layer of a model, of nested models, of the branches of a Merge, and what a wrapper has within."""
     inner = model.get("config")
     found = inner if isinstance(inner, list) else inner.get("layers") if isinstance(inner, dict) else None
-    for layer in found or ():
+    wrapped = inner.get("layer") if isinstance(inner, dict) else None
+    for layer in found or ([wrapped] if isinstance(wrapped, dict) else ()):
         yield layer
         yield from layers(layer)
 
