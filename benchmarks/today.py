@@ -101,7 +101,9 @@ def by_ror_port(of: LayerRecord, folder: Path, **stated: Any) -> Run:
 
     path, architecture = saved(of, folder)
     if architecture is not None:
-        stated |= {"keras": of.session["keras"], "architecture": architecture}
+        stated["architecture"] = architecture
+        if not of.session["keras"].startswith("0."):  # whose files tell it by their form
+            stated["keras"] = of.session["keras"]
     with ror_port.load(path, **stated) as port:
         ror_port.save(port, folder / "net.keras", verify=False)
         names, axes = [node.name for node in port.graph.inputs], port.channels_last
