@@ -333,14 +333,18 @@ FAMILIES = {
     "pooling, 1-D and 2-D": ("pooling1d", "pooling2d", "global_pooling2d"),
     "3-D convolution, pooling, padding": ("volumes",),
     "BatchNormalization": ("normalization", "normalization_modes"),
-    "flatten, reshape, padding, cropping, upsampling": ("flatten", "reshaping", "padding2d", "shapes1d", "shapes2d"),
+    "flatten, reshape, padding, cropping, upsampling": (
+        *("flatten", "reshaping", "padding2d"),
+        *("shapes", "shapes1d", "shapes2d"),
+    ),
     "merge": ("merge", "merge_more"),
     "Embedding": ("embedding",),
-    "recurrent, ConvLSTM2D": ("recurrent", "conv_lstm2d"),
+    "recurrent, ConvLSTM2D": ("recurrent", "recurrent_more", "conv_lstm2d"),
     "TimeDistributed, Bidirectional": ("time_distributed", "bidirectional"),
-    "masks": ("masks",),
+    "masks": ("masks", "masking"),
+    "sizes that vary": ("lengths",),
     "Lambda": ("lambdas",),
-    "networks, nested models": ("networks", "nested", "settings"),
+    "networks, nested models": ("networks", "nested", "settings", "sequences", "graphs"),
 }
 """Row of a table → families of records."""
 
