@@ -104,7 +104,7 @@ def as_certain(port: Port, inputs: dict[str, np.ndarray], outputs: list[np.ndarr
     ]
 
 
-@pytest.mark.parametrize("case", some(9), ids=str)
+@pytest.mark.parametrize("case", some(14), ids=str)
 def test_every_format_brings_the_network_back(case: Case, tmp_path: Path) -> None:
     """Written, read again by ror-port, and computed by the reference from there: the same to rounding of float64.
 
@@ -146,7 +146,7 @@ def test_what_tensorflow_padded_goes_to_theano_only_where_theano_pads_alike(case
         assert error(computed(port, given), outputs_of(port, found.outputs)) <= tolerances.FLOAT32
 
 
-@pytest.mark.parametrize("case", some(10), ids=str)
+@pytest.mark.parametrize("case", some(17), ids=str)
 @pytest.mark.parametrize("name", ["keras", "safetensors", "onnx"])
 def test_every_framework_computes_it(case: Case, name: str, tmp_path: Path) -> None:
     """Loaded from disk by Keras on TensorFlow, PyTorch and ONNX Runtime, fed with the recorded inputs."""

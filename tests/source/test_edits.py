@@ -60,7 +60,7 @@ def read(port: Port) -> Read:
 
 def some(pattern: str, step: int) -> list[Case]:
     """All networks, and of single layers each so manieth."""
-    found = [case for case in cases(pattern) if record(case).saves_models]
+    found = [case for case in cases(pattern) if not case.stack.startswith(("keras-0.", "keras-1.0."))]  # save no models
     networks = [case for case in found if case.family in ("networks", "nested")]
     return [*networks, *[case for case in found if case not in networks][:: 1 if THOROUGH else step]]
 
@@ -197,19 +197,19 @@ def assert_never_silently_wrong(subject: Subject, oracle: Keras | None, folder: 
     assert problems == []
 
 
-@pytest.mark.parametrize("case", some("keras-2*/*/*", 25), ids=str)
+@pytest.mark.parametrize("case", some("keras-2*/*/*", 60), ids=str)
 def test_keras_2(case: Case, tmp_path: Path) -> None:
     """Marked as trained on TensorFlow, which today's Keras 2 reads."""
     assert_never_silently_wrong(of_record(case, "tensorflow"), keras_2(), tmp_path)
 
 
-@pytest.mark.parametrize("case", some("*-theano-*/*/*", 12), ids=str)
+@pytest.mark.parametrize("case", some("*-theano-*/*/*", 30), ids=str)
 def test_theano(case: Case, tmp_path: Path) -> None:
     """No software of today reads these: what is edited must be seen in the graph."""
     assert_never_silently_wrong(of_record(case), None, tmp_path)
 
 
-@pytest.mark.parametrize("case", some("keras-[12].2*-theano-*/*/*", 50)[::2], ids=str)
+@pytest.mark.parametrize("case", some("keras-[12].2*-theano-*/*/*", 80)[::2], ids=str)
 def test_keras_3(case: Case, tmp_path: Path) -> None:
     subject = of_record(case)
     path = tmp_path / "source.h5"
