@@ -25,6 +25,21 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 
+FIRST = (
+    *("tests/network/test_conformance.py::test_the_reference", "tests/network/test_conformance.py::test_every_format"),
+    *("tests/network/test_graph.py", "tests/network/test_conformance.py::test_what", "tests/test_genuine_layers.py"),
+    *("tests/source/test_description.py", "tests/source/test_keras_0.py", "tests/source/test_recognise.py"),
+    *("tests/untrusted/test_corpus.py", "tests/untrusted/test_torture.py", "tests/formats/test_hdf5_reader.py"),
+    *("tests/source/test_edits.py::test_theano", "tests/convert/test_way_back.py", "tests/convert/test_stage.py"),
+)
+"""Tests that make many child processes and need no framework."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A process that has loaded TensorFlow takes seven times as long to make a child."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
 @pytest.fixture(scope="session")
 def genuine(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Name of a fixture → Genuine."""

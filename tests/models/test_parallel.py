@@ -1,6 +1,8 @@
 """The definitions of one network in Keras, in PyTorch and as a graph are the same network, fresh ones too."""
 
 from dataclasses import replace
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from ror_port.mapping.convention import PYTORCH_CONVENTION
 from ror_port.mapping.engine import bind
 from ror_port.mapping.software import TORCH_IGNORED, keras_layer_name
-from ror_port.models import networks_keras, networks_torch
+from ror_port.models import networks_torch
 from ror_port.network.families import WRN, WRN2016, Family, RoR, RoRWRN
 from ror_port.network.graph import Graph
 from ror_port.network.layers import Conv2D
@@ -27,15 +29,20 @@ NETWORKS = [
     (WRN(1, 1), padded(WRN(1, 1).graph())),
     (WRN2016(2, 2), WRN2016(2, 2).graph()),
 ]
-KERAS = {RoRWRN: networks_keras.ror_wrn, WRN: networks_keras.wrn, WRN2016: networks_keras.wrn_2016}
+KERAS = {RoRWRN: "ror_wrn", WRN: "wrn", WRN2016: "wrn_2016"}
+
+
+def in_keras(definition: str, *arguments: Any, **options: Any) -> Any:
+    """A network of `ror_port.models.networks_keras`, imported only here: it loads TensorFlow."""
+    return getattr(import_module("ror_port.models.networks_keras"), definition)(*arguments, **options)
 
 
 def keras_model(family: Family, graph: Graph):
     options = family.settings(graph)
     if isinstance(family, RoR):
         del options["width"]
-        return networks_keras.ror(**options)
-    return KERAS[type(family)](**options)
+        return in_keras("ror", **options)
+    return in_keras(KERAS[type(family)], **options)
 
 
 def torch_model(family: Family, graph: Graph):
@@ -66,7 +73,7 @@ def test_initialised_as_the_originals() -> None:
     import keras
 
     keras.utils.set_random_seed(0)
-    model = networks_keras.ror_wrn(1, 4)
+    model = in_keras("ror_wrn", 1, 4)
     he = model.get_layer("stage3_block0_conv2").kernel.numpy()
     glorot = model.get_layer("root_shortcut").kernel.numpy()
     assert he.std() == pytest.approx(np.sqrt(2 / (256 * 9)), rel=0.03)
@@ -74,8 +81,8 @@ def test_initialised_as_the_originals() -> None:
 
 
 def test_wrns_weight_decay_is_an_option() -> None:
-    assert networks_keras.wrn(1, 1).losses == []
-    decayed = networks_keras.wrn(1, 1, weight_decay=5e-4)
+    assert in_keras("wrn", 1, 1).losses == []
+    decayed = in_keras("wrn", 1, 1, weight_decay=5e-4)
     assert len(decayed.losses) == sum(p.role == "kernel" for p in WRN(1, 1).graph().parameters)
 
 
@@ -101,6 +108,6 @@ def test_tensorflows_padding_in_torch_is_tensorflows() -> None:
 def test_fresh_networks_are_set_up_as_the_originals() -> None:
     wrn = networks_torch.WRN.create(blocks=1, width=1)
     assert (wrn.stem.bn.eps, wrn.stem.bn.momentum) == (1e-5, 0.9)  # Keras counts momentum the other way round
-    keras = networks_keras.wrn(1, 1).get_layer("stem_bn")
+    keras = in_keras("wrn", 1, 1).get_layer("stem_bn")
     assert (keras.epsilon, keras.momentum) == (WRN(1, 1).epsilon, WRN(1, 1).momentum) == (1e-5, 0.1)
     assert networks_torch.RoR.create(blocks=1, classes=100).head.dense.out_features == 100
