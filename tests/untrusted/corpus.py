@@ -863,13 +863,13 @@ config("config: momentum a text", 7, "momentum is 'x'; a number is expected", ea
 config(
     "config: shapes of text",
     7,
-    "an input of shape [None, 'a', 'b', 'c']",
+    "the input shape [None, 'a', 'b', 'c'] is not understood",
     each("InputLayer", batch_input_shape=[None, "a", "b", "c"]),
 )
 config(
     "config: shapes below zero",
     7,
-    "an input of shape [None, -32, 32, 3]",
+    "the input shape [None, -32, 32, 3] is not understood",
     each("InputLayer", batch_input_shape=[None, -32, 32, 3]),
 )
 config("config: vast images", 7, "", each("InputLayer", batch_input_shape=[None, 65_535, 65_535, 3]))
@@ -985,7 +985,9 @@ for title, value in UNLIKELY:
     ):
         config(f"config: {name} of {title}", 7, f"{name} is", setting(kind, **{name: wrong}))
     image = setting("InputLayer", batch_input_shape=[None, 32, value, 3])
-    config(f"config: images of {title}", 7, "an input of shape", image)
+    config(
+        f"config: images of {title}", 7, "the input shape" if value is not None else "leaves nothing of an axis", image
+    )
 for title, value in (*UNLIKELY, ("many numbers", [1] * MANY), ("many characters", "x" * MANY)):
     code = 7 if isinstance(value, str) else 4
     if value not in (-1, None):
