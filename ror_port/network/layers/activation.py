@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from ror_port.network.layers.layer import (
     OnnxOperator,
     TorchCode,
     axis_of,
+    immutable,
     moved_axis,
 )
 from ror_port.network.layers.settings import Settings
@@ -52,7 +53,7 @@ FUNCTIONS[HARD_SIGMOID_OF_KERAS_3] = _Spelling(
 """Names of Keras 1 and 2. Their hard_sigmoid is clip(0.2 x + 0.5, 0, 1); that of Keras 3 is clip(x / 6 + 0.5, 0, 1)."""
 
 
-@dataclass(frozen=True)
+@immutable()
 class Activation(Layer):
     """A function of each element. function: a key of FUNCTIONS."""
 
@@ -88,7 +89,7 @@ class Activation(Layer):
 RELU = Activation("relu")
 
 
-@dataclass(frozen=True)
+@immutable()
 class Rescaling(Layer):
     """scale · x + offset."""
 
@@ -115,7 +116,7 @@ class Rescaling(Layer):
         return [*scaled, OnnxOperator("Add", constants=[(self.offset,)])] if self.offset else scaled
 
 
-@dataclass(frozen=True)
+@immutable()
 class ReLU(Layer):
     """max_value from there on; x from the threshold on; negative_slope · (x − threshold) below it."""
 
@@ -174,7 +175,7 @@ class ReLU(Layer):
         raise UnknownNetwork(f"{self} cannot be written to ONNX")
 
 
-@dataclass(frozen=True)
+@immutable()
 class ELU(Layer):
     """x, or alpha · (exp(x) − 1) where that is negative."""
 
@@ -197,7 +198,7 @@ class ELU(Layer):
         return [OnnxOperator("Elu", {"alpha": self.alpha})]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Softmax(Layer):
     """exp(x) / sum of exp(x) along an axis, which counts the batch as 0."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
 from ror_port.errors import UnknownNetwork
@@ -17,7 +17,16 @@ from ror_port.network.layers.convolution import (
     kernel_size,
     padding_of,
 )
-from ror_port.network.layers.layer import Arrangement, Assembly, KerasLayer, Mask, Moved, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import (
+    Arrangement,
+    Assembly,
+    KerasLayer,
+    Mask,
+    Moved,
+    OnnxOperator,
+    TorchCode,
+    immutable,
+)
 from ror_port.network.layers.padding import ZeroPadding2D
 from ror_port.network.layers.recurrent import LSTM, torch_function
 from ror_port.network.layers.settings import Settings
@@ -28,7 +37,7 @@ MAX_UNROLLED = 1000
 """Steps that are written to ONNX, one after the other."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True)
 class ConvLSTM2D(LSTM, Windowed):
     """An LSTM on images, whose products with the input and with the output of the step before are convolutions.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, Self
 
 from ror_port.errors import quote
 from ror_port.layout import VARIES, DataFormat, Shape, varies
 from ror_port.network.layers.activation import activation
-from ror_port.network.layers.layer import Assembly, KerasLayer, Layer, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import Assembly, KerasLayer, Layer, OnnxOperator, TorchCode, immutable
 from ror_port.network.layers.padding import CROPPING, ZERO_PADDING
 from ror_port.network.layers.settings import MAX_LENGTH, Settings
 from ror_port.network.layers.spatial import (
@@ -71,7 +71,7 @@ class Windowed(Spatial):
         return g.add("", valid, g.add("pad", pad, *inputs))
 
 
-@dataclass(frozen=True)
+@immutable()
 class Convolution(Windowed):
     """kernel_size, strides, dilation_rate: one number a spatial axis. initializer: of fresh kernels."""
 
@@ -160,7 +160,7 @@ CONVOLUTION: dict[int, type[Convolution]] = {1: Conv1D, 2: Conv2D, 3: Conv3D}
 """By the number of spatial axes."""
 
 
-@dataclass(frozen=True)
+@immutable()
 class DepthwiseConvolution(Windowed):
     """Output channel ``i · depth_multiplier + j`` is input channel i under its kernel j."""
 
@@ -349,7 +349,7 @@ def on_sequences(layer: Spatial, operator: OnnxOperator) -> Sequence[OnnxOperato
     return [turn, operator, turn] if layer.rank == 1 else [operator]
 
 
-@dataclass(frozen=True)
+@immutable()
 class ConvolutionTranspose(Spatial):
     """The gradient of a convolution: each input adds a kernel to the output, strides apart, of which a part is kept.
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Self
 
 from ror_port.errors import shown
 from ror_port.layout import VARIES, Axes, DataFormat, Layout, PermuteFlattened, Shape, Transpose, extent, of_extent
 from ror_port.network.layers.activation import Activation, activation
-from ror_port.network.layers.layer import Arrangement, KerasLayer, Layer, Moved, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import Arrangement, KerasLayer, Layer, Moved, OnnxOperator, TorchCode, immutable
 from ror_port.network.layers.settings import MAX_LENGTH, Settings
 
 
-@dataclass(frozen=True)
+@immutable()
 class Input(Layer):
     """What a network is given. shape: without the batch; sizes may vary."""
 
@@ -41,7 +41,7 @@ class Input(Layer):
         return KerasLayer("InputLayer", {"batch_input_shape": [None, *extent(self.shape)]})
 
 
-@dataclass(frozen=True)
+@immutable()
 class Dense(Layer):
     """x · kernel + bias, along the last axis."""
 
@@ -96,7 +96,7 @@ class Dense(Layer):
         ]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Flatten(Layer):
     """To a vector, in C order.
 
@@ -138,7 +138,7 @@ class Flatten(Layer):
         return [OnnxOperator("Flatten", {"axis": 1})]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Permute(Layer):
     """Permutes axes. axes: without the batch, axis i of the output is axis ``axes[i]`` of the input."""
 
@@ -168,7 +168,7 @@ class Permute(Layer):
         return [OnnxOperator("Transpose", {"perm": [0, *(axis + 1 for axis in self.axes)]})]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Reshape(Layer):
     """The same elements in C order under another shape. target: without the batch; one size may be −1.
 
@@ -212,7 +212,7 @@ class Reshape(Layer):
         return [OnnxOperator("Reshape", constants=[(0, *self.target) if len(self.target) else (0,)])]
 
 
-@dataclass(frozen=True)
+@immutable()
 class RepeatVector(Layer):
     """A vector so many times, as a sequence."""
 
@@ -239,7 +239,7 @@ class RepeatVector(Layer):
         return [OnnxOperator("Unsqueeze", constants=[(1,)]), OnnxOperator("Expand", constants=[(1, self.n, 1)])]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Dropout(Layer):
     """Nothing in inference. rate: the share that is dropped in training.
 

@@ -6,9 +6,9 @@ A layer is an immutable description. It holds no weights and belongs to no frame
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, dataclass_transform
 
 from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape
 from ror_port.network.layers.settings import Settings
@@ -74,6 +74,9 @@ class Assembly(Protocol):
         """Of the output of a node."""
 
 
+L = TypeVar("L")
+
+
 class Moved(NamedTuple):
     """A layer in another order of axes; see `ror_port.network.relayout`.
 
@@ -87,7 +90,16 @@ class Moved(NamedTuple):
     weights: Mapping[str, Layout] = {}
 
 
-@dataclass(frozen=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def immutable(kw_only: bool = False) -> Callable[[type[L]], type[L]]:
+    """Makes a kind of layer: a dataclass whose fields are its settings.
+
+    Comparing them is left to `Layer`, as code made for each of fifty kinds would be half of what importing them costs.
+    """
+    return dataclass(frozen=True, eq=False, repr=False, kw_only=kw_only)
+
+
+@immutable()
 class Layer:
     """One kind of layer with its settings. Subclasses are immutable and compare by value.
 
@@ -108,6 +120,22 @@ class Layer:
 
     passes_masks: ClassVar[bool] = False
     """Whether its output has the mask of its input, as that of an elementwise layer. Keras admits none elsewhere."""
+
+    @property
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self is other or self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._values))
+
+    def __repr__(self) -> str:
+        settings = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+        return f"{type(self).__name__}({', '.join(settings)})"
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 from ror_port.layout import DataFormat, Layout, PermuteFlattened, Shape, Transpose
@@ -21,6 +20,7 @@ from ror_port.network.layers.layer import (
     Moved,
     OnnxOperator,
     TorchCode,
+    immutable,
 )
 from ror_port.network.layers.merge import Concatenate, Subtract
 from ror_port.network.layers.padding import CROPPING
@@ -32,7 +32,7 @@ from ror_port.network.layers.spatial import Sizes, Spatial, format_axes, windows
 EQUATION = "abc,bcd->abd"
 
 
-@dataclass(frozen=True)
+@immutable()
 class EinsumDense(Layer):
     """x · kernel for each position of a sequence, which has a kernel of its own. Layers of old Keras are made of it."""
 
@@ -69,7 +69,7 @@ class EinsumDense(Layer):
         return [OnnxOperator("Einsum", {"equation": EQUATION}, ("kernel",))]
 
 
-@dataclass(frozen=True)
+@immutable()
 class LocallyConnected(Spatial, Composed):
     """A convolution without padding whose kernel is another at each place, and never flipped.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Self
 
 from ror_port.errors import UnknownNetwork, shown
@@ -21,6 +21,7 @@ from ror_port.network.layers.layer import (
     OnnxOperator,
     TorchCode,
     axis_of,
+    immutable,
     joint,
     moved_axis,
 )
@@ -28,7 +29,7 @@ from ror_port.network.layers.normalization import UnitNormalization
 from ror_port.network.layers.settings import Settings
 
 
-@dataclass(frozen=True)
+@immutable()
 class Elementwise(Layer):
     """A function of the same element of all inputs."""
 
@@ -114,7 +115,7 @@ class Minimum(Elementwise):
     torch, onnx = "torch.minimum", "Min"
 
 
-@dataclass(frozen=True)
+@immutable()
 class Concatenate(Layer):
     """All inputs, one after the other along an axis, which counts the batch as 0."""
 
@@ -160,7 +161,7 @@ class Concatenate(Layer):
         return [OnnxOperator("Concat", {"axis": self.axis})]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Dot(Layer):
     """Products of two inputs summed along one axis of each, which counts the batch as 0; the batch is kept.
 
@@ -220,7 +221,7 @@ class Dot(Layer):
         return [product, OnnxOperator("Unsqueeze", constants=[(1,)])]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Cosine(Composed):
     """Of two inputs a and b: a·b / max(√(a·a · b·b), 1e-7), products summed along one axis of each as in `Dot`.
 
@@ -276,7 +277,7 @@ def _axes(settings: Settings, name: str, default: int | None) -> tuple[int, int]
     return pair[0], pair[1]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Merge(Layer):
     """Keras 1's layer for all of these; `from_keras` gives the one that its mode names."""
 

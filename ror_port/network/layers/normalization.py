@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple, Self
 
 from ror_port.errors import shown
@@ -16,6 +16,7 @@ from ror_port.network.layers.layer import (
     OnnxOperator,
     TorchCode,
     axis_of,
+    immutable,
     moved_axis,
 )
 from ror_port.network.layers.settings import Settings
@@ -52,7 +53,7 @@ def norm_rule(version: tuple[int, ...]) -> NormRule:
     return [rule for rule in NORM_RULES if rule.since <= version][-1] if version else LATEST
 
 
-@dataclass(frozen=True)
+@immutable()
 class BatchNormalization(Layer):
     """gamma · (x − moving_mean) / divisor + beta, along one axis, which counts the batch as 0.
 
@@ -152,7 +153,7 @@ class BatchNormalization(Layer):
         return [OnnxOperator("Transpose", {"perm": there}), normalise, OnnxOperator("Transpose", {"perm": back})]
 
 
-@dataclass(frozen=True)
+@immutable()
 class UnitNormalization(Layer):
     """x / max(√(sum of x²), 1e-12), along one axis, which counts the batch as 0. Layers of Keras 1 are made of it."""
 

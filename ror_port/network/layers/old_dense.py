@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ror_port.layout import Shape
 from ror_port.network.layers.activation import Activation, Rescaling, activation
 from ror_port.network.layers.core import Dense, RepeatVector
-from ror_port.network.layers.layer import Assembly, Composed, Layer
+from ror_port.network.layers.layer import Assembly, Composed, Layer, immutable
 from ror_port.network.layers.local import EinsumDense
 from ror_port.network.layers.merge import Add, Multiply, Subtract
 from ror_port.network.layers.parametric import MINUS_ONE, PReLU
@@ -16,7 +16,7 @@ from ror_port.network.layers.pooling import GlobalMaxPooling1D
 from ror_port.network.layers.settings import Settings
 
 
-@dataclass(frozen=True)
+@immutable()
 class MaxoutDense(Composed):
     """The largest of several Dense layers. kernel: (features, in, units), bias: (features, units)."""
 
@@ -49,7 +49,7 @@ class MaxoutDense(Composed):
         return g.add("", GlobalMaxPooling1D(), x)
 
 
-@dataclass(frozen=True)
+@immutable()
 class Highway(Composed):
     """t · function(x · kernel + bias) + (1 − t) · x, where t is sigmoid(x · kernel_carry + bias_carry), of a vector.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ror_port.errors import shown
 from ror_port.layout import VARIES, Shape
-from ror_port.network.layers.layer import KerasLayer, Layer, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import KerasLayer, Layer, OnnxOperator, TorchCode, immutable
 from ror_port.network.layers.settings import MAX_LENGTH, Settings
 from ror_port.network.layers.spatial import Spatial, onnx_pads, torch_pads
 
@@ -19,7 +18,7 @@ END = (1 << 63) - 1
 """In ONNX: to the end of an axis."""
 
 
-@dataclass(frozen=True)
+@immutable()
 class Bordered(Spatial):
     """A layer that adds to, or takes from, both ends of each spatial axis."""
 

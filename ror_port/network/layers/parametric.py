@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from ror_port.errors import shown
@@ -18,6 +17,7 @@ from ror_port.network.layers.layer import (
     Moved,
     OnnxOperator,
     TorchCode,
+    immutable,
     moved_axis,
 )
 from ror_port.network.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
@@ -27,7 +27,7 @@ NEGATIVE = Rescaling(-1.0)
 MINUS_ONE = Rescaling(0.0, -1.0)
 
 
-@dataclass(frozen=True)
+@immutable()
 class Parametric(Layer):
     """A function of each element, whose parameters are of the shape of its input but for a 1 along shared_axes.
 

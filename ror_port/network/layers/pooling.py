@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import VARIES, DataFormat, Shape
 from ror_port.network.layers.activation import Activation
-from ror_port.network.layers.layer import Arrangement, Assembly, KerasLayer, Layer, Mask, Moved, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import (
+    Arrangement,
+    Assembly,
+    KerasLayer,
+    Layer,
+    Mask,
+    Moved,
+    OnnxOperator,
+    TorchCode,
+    immutable,
+)
 from ror_port.network.layers.merge import Concatenate
 from ror_port.network.layers.padding import CROPPING, ZERO_PADDING
 from ror_port.network.layers.settings import Settings
@@ -38,7 +48,7 @@ def border(padding: PoolPadding, size: int, stride: int, length: int) -> tuple[i
     return before, max((count - 1) * stride + size - length - before, 0)
 
 
-@dataclass(frozen=True)
+@immutable()
 class Pooling(Spatial):
     """A figure of each window. counts_border: whether a mean counts what lies outside of the input, as zeros."""
 
@@ -247,7 +257,7 @@ MAX_POOLING: dict[int, type[MaxPooling]] = {1: MaxPooling1D, 2: MaxPooling2D, 3:
 """By the number of spatial axes."""
 
 
-@dataclass(frozen=True)
+@immutable()
 class GlobalPooling(Spatial):
     """A figure of all spatial axes, for each channel."""
 
@@ -306,7 +316,7 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
     keras = ("GlobalMaxPooling3D",)
 
 
-@dataclass(frozen=True)
+@immutable()
 class GlobalAveragePooling1D(GlobalAveragePooling):
     """The mean of all steps, for each channel. has_mask: of those alone that count; Keras does so since 2.2."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 from ror_port.errors import UnknownNetwork
 from ror_port.layout import Shape
 from ror_port.network.layers.activation import FUNCTIONS, HARD_SIGMOID_OF_KERAS_3, function_named, keras_name
-from ror_port.network.layers.layer import Assembly, KerasLayer, Layer, Mask, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import Assembly, KerasLayer, Layer, Mask, OnnxOperator, TorchCode, immutable
 from ror_port.network.layers.settings import Settings
 
 State = Literal["h", "c"]
@@ -18,7 +18,7 @@ SLOPES = 0.2 * 6
 """By how much the hard_sigmoid of Keras 1 and 2 is steeper than that of Keras 3."""
 
 
-@dataclass(frozen=True)
+@immutable()
 class Recurrent(Layer):
     """kernel: (features, gates · units), recurrent_kernel: (units, gates · units), bias: (gates · units,).
 
@@ -307,7 +307,7 @@ class SimpleRNN(Recurrent):
     onnx_functions = ("activation",)
 
 
-@dataclass(frozen=True)
+@immutable()
 class Gated(Recurrent):
     """recurrent_activation: of the gates."""
 
@@ -335,7 +335,7 @@ class Gated(Recurrent):
         return "activation" if gate == self.candidate else "recurrent_activation"
 
 
-@dataclass(frozen=True)
+@immutable()
 class GRU(Gated):
     """With z and r, the gates, of the sums x · kernel + h · recurrent_kernel + bias: h = z · h + (1 − z) · candidate.
 
@@ -376,7 +376,7 @@ class GRU(Gated):
         return {"linear_before_reset": int(self.reset_after)}
 
 
-@dataclass(frozen=True)
+@immutable()
 class LSTM(Gated):
     """With i, f and o, the gates, and the candidate c: cell = f · cell + i · c; output = o · activation(cell)."""
 

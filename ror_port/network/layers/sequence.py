@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ror_port.layout import Shape
 from ror_port.network.layers.activation import Rescaling
-from ror_port.network.layers.layer import KerasLayer, Layer, Mask, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import KerasLayer, Layer, Mask, OnnxOperator, TorchCode, immutable
 from ror_port.network.layers.settings import Settings
 
 
@@ -25,7 +24,7 @@ class MakesMask(Layer):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@immutable()
 class Embedding(MakesMask):
     """The rows of a table that its input names. mask_zero: whether a step of index 0 does not count."""
 
@@ -77,7 +76,7 @@ class Embedding(MakesMask):
         return [equal, OnnxOperator("Not"), OnnxOperator("CastLike", takes=("#1", "0"))]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Masking(MakesMask):
     """Steps of which all features have a value do not count, and are set to 0."""
 
@@ -114,7 +113,7 @@ class Masking(MakesMask):
         ]
 
 
-@dataclass(frozen=True)
+@immutable()
 class Reverse(Layer):
     """The steps of a sequence in the opposite order. No layer of Keras by itself; Keras 3 has it as an operation."""
 

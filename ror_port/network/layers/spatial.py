@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import ClassVar, Literal
 
 from ror_port.layout import VARIES, Axes, DataFormat, Shape
-from ror_port.network.layers.layer import Arrangement, Layer, Moved
+from ror_port.network.layers.layer import Arrangement, Layer, Moved, immutable
 from ror_port.network.layers.settings import DATA_FORMATS, Settings
 
 Sizes = tuple[int, ...]
@@ -34,7 +34,7 @@ def brought_to(rank: int, target: DataFormat) -> DataFormat:
     return "channels_last" if rank == 1 else target
 
 
-@dataclass(frozen=True)
+@immutable()
 class Spatial(Layer):
     """A layer on values of (spatial axes, channels), or (channels, spatial axes) where it is channels_first.
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ror_port.layout import VARIES, Shape
-from ror_port.network.layers.layer import KerasLayer, Layer, OnnxOperator, TorchCode
+from ror_port.network.layers.layer import KerasLayer, Layer, OnnxOperator, TorchCode, immutable
 from ror_port.network.layers.settings import Settings
 from ror_port.network.layers.spatial import Sizes, Spatial
 
 
-@dataclass(frozen=True)
+@immutable()
 class UpSampling(Spatial):
     """Every element so many times along each spatial axis."""
 

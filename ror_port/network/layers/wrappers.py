@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple, Self
 
 from ror_port.errors import UnknownNetwork
@@ -19,6 +19,7 @@ from ror_port.network.layers.layer import (
     Moved,
     OnnxOperator,
     TorchCode,
+    immutable,
     joint,
 )
 from ror_port.network.layers.merge import Add, Average, Concatenate, Multiply
@@ -38,7 +39,7 @@ def over_time(layer: Layer) -> Layer:
     return TimeDistributed(layer)
 
 
-@dataclass(frozen=True)
+@immutable()
 class TimeDistributed(Layer):
     """Another layer, applied to each step of a sequence."""
 
@@ -167,7 +168,7 @@ MergeMode = Literal["concat", "sum", "mul", "ave"]
 MERGES: Mapping[MergeMode, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
 
 
-@dataclass(frozen=True)
+@immutable()
 class Bidirectional(Layer):
     """A recurrent layer and another that goes the other way, whose results are merged in the order of the steps.
 
