@@ -339,7 +339,7 @@ FAMILIES = {
     ),
     "merge": ("merge", "merge_more"),
     "Embedding": ("embedding",),
-    "recurrent, ConvLSTM2D": ("recurrent", "recurrent_more", "conv_lstm2d"),
+    "recurrent, ConvLSTM2D": ("recurrent", "recurrent_more", "stateful", "conv_lstm2d"),
     "TimeDistributed, Bidirectional": ("time_distributed", "bidirectional"),
     "masks": ("masks", "masking"),
     "sizes that vary": ("lengths",),

@@ -103,6 +103,7 @@ SELECTED = {
         'merge_more/first-nested-th', 'nested/dense-blocks-th', 'nested/model-in-model-th', 'nested/shared-model-th',
         'nested/many-ends-th', 'old_layers/highway-tanh-th', 'embedding/masked-th', 'recurrent/lstm-last-th',
         'recurrent/lstm-masked-backwards-sequences-th', 'recurrent/lstm-stateful-th', 'recurrent/gru-gpu-th',
+        'stateful/lstm-*-th',
         'bidirectional/lstm-concat*', 'bidirectional/masked-*', 'bidirectional/tagger-th', 'time_distributed/dense-th',
         'time_distributed/conv-th', 'locally_connected/*-plain-th', 'volumes/network-th'],
     'keras-1.2.2-tensorflow-1.8.0': [
@@ -116,7 +117,8 @@ SELECTED = {
         'advanced_activations/softplus-th', 'merge_more/cos*', 'merge_more/dot*', 'merge_more/first-concat-*',
         'nested/sequential-in-model-*', 'nested/shared-*-th', 'embedding/*', 'recurrent/lstm-last-th',
         'recurrent/lstm-masked-*sequences-th', 'recurrent/lstm-gpu*', 'recurrent/lstm-stateful-*',
-        'recurrent/gru-last-*', 'recurrent/gru-masked-sequences-*', 'bidirectional/lstm-concat-sequences-*',
+        'stateful/gru-*-th', 'stateful/words-th', 'recurrent/gru-last-*', 'recurrent/gru-masked-sequences-*',
+        'bidirectional/lstm-concat-sequences-*',
         'bidirectional/masked*', 'time_distributed/dense-th', 'time_distributed/model-th', 'conv_lstm2d/same-*',
         'conv_lstm2d/other-*', 'volumes/conv-same-*', 'volumes/???-same-2-*', 'volumes/network-*',
         'locally_connected/*-plain-*'],
@@ -131,6 +133,7 @@ SELECTED = {
         'nested/sequential-in-*-th', 'nested/shared-model-th', 'nested/inner-of-two-inputs-th', 'embedding/masked-th',
         'recurrent/*-implementation-2-th', 'recurrent/gru-reset-after-last-th', 'recurrent/lstm-initial-state-th',
         'recurrent/lstm-masked-sequences-th', 'bidirectional/lstm-concat-sequences-th', 'bidirectional/tagger-th',
+        'stateful/lstm-stack-th', 'stateful/gru-reset-after-th',
         'time_distributed/model-th', 'masks/average-th', 'conv_lstm2d/network-th', 'volumes/network-th',
         'locally_connected/2d-plain-th', 'locally_connected/1d-as-many*-th'],
 }
@@ -1204,7 +1207,7 @@ def recurrent(to):
             add('nothing-but-mask', before=[Spec('Masking')], inputs=all_padded, return_sequences=True)
         add('stack', return_sequences=True, after=[Spec(kind, 2), Spec('Dense', 2)])
         add('dropout', dropout=0.2, recurrent_dropout=0.3)
-        to.add(short + '-stateful', lambda kind=kind: stateful(kind), orderings=TH)
+        to.add(short + '-stateful', lambda kind=kind: stack_with_states(kind), orderings=TH)
         if KERAS_2:
             add('implementation-2', implementation=2, return_sequences=True)
             if kind != 'SimpleRNN':
@@ -1251,11 +1254,50 @@ def recurrent_more(to):
                     Spec('GRU', 4, reset_after=True, activation=function, recurrent_activation=gate), orderings=TH)
 
 
-def stateful(kind):
+def stack_with_states(kind):
     model = Sequential()
     model.add(Spec(kind, 3, stateful=True, return_sequences=True).make(batch_input_shape=(2, 4, 2)))
     model.add(Spec(kind, 2, stateful=True).make())
     return model
+
+
+@family
+def stateful(to):
+    """Batches that begin with the states of the one before; every model is run twice."""
+    def add(name, shape, *specs, **more):
+        to.add(name, lambda: of_batches(shape, *specs), orderings=TH, **more)
+
+    for kind in ('SimpleRNN', 'GRU', 'LSTM'):
+        short = kind.lower()
+        to.add(short + '-stack', lambda kind=kind: stack_with_states(kind), orderings=TH)
+        add(short + '-backwards', (2, 4, 2), Spec(kind, 3, stateful=True, go_backwards=True, return_sequences=True))
+        add(short + '-masked', (2, 5, 2), Spec('Masking'), Spec(kind, 3, stateful=True, return_sequences=True),
+            inputs=padded)
+    add('letters', (1, 1, 7), Spec('LSTM', 5, stateful=True, return_sequences=True), Spec('LSTM', 4, stateful=True),
+        Spec('Dense', 7, activation='softmax'), inputs=letters)
+    add('words', (2, 4), Spec('Embedding', 7, 3, mask_zero=True), Spec('LSTM', 4, stateful=True), Spec('Dense', 2),
+        inputs=words)
+    add('mixed', (3, 4, 2), Spec('LSTM', 3, stateful=True, return_sequences=True), Spec('GRU', 2))
+    to.add('functional', functional_with_states, orderings=TH)
+    for merge in ('concat', 'sum'):
+        add('bidirectional-' + merge, (2, 4, 2), Spec('Bidirectional', inner=Spec('LSTM', 3, stateful=True),
+                                                      merge_mode=merge))
+    if KERAS_2:
+        add('gru-reset-after', (2, 4, 2), Spec('GRU', 3, reset_after=True, stateful=True))
+        to.add('return-state', lambda: functional_with_states(return_state=True), orderings=TH)
+
+
+def of_batches(shape, *specs):
+    model = Sequential()
+    model.add(specs[0].make(batch_input_shape=shape))
+    for spec in specs[1:]:
+        model.add(spec.make())
+    return model
+
+
+def functional_with_states(**settings):
+    entry = L.Input(batch_shape=(2, 4, 2))
+    return Model(entry, Spec('GRU', 3, stateful=True, **settings)(entry))
 
 
 def states(kind):

@@ -164,6 +164,8 @@ def make_inputs(model, name, maker):
 
 def run(model, fed):
     """Outputs by key. A stateful network is run twice, the states of the first time carried over to the second."""
+    if getattr(model, 'model', model) is None:  # a Sequential of Keras 1, which knows its updates once it is built
+        model.build()
     updates = list(getattr(model, 'state_updates', []))
     function = K.function(list(model.inputs) + [K.learning_phase()], list(model.outputs), updates=updates)
     fed = [array.astype(K.floatx()) if array.dtype.kind == 'f' else array for array in fed]

@@ -116,6 +116,7 @@ def may_refuse(name: str, case: Case, reason: str) -> bool:
         "no layer that turns a sequence round",
         "takes its initial state in another form",
         "order layers with masks",
+        "and zeros on Theano, as Keras 3 does",
     )
     if "another mask where several meet" in reason:
         return case.family == "masks" and case.name.startswith(("apart-", "merged-"))

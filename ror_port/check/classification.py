@@ -68,8 +68,8 @@ def gives_classes(port: Port, output: str) -> bool:
 def seeded_inputs(port: Port, count: int = IMAGES, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     """Input node → `count` values made from a seed, another for each input: images as of `seeded_images`.
 
-    Sizes that vary are such that the network takes them; `seeded_of_other_sizes` has others. Raises UnknownNetwork
-    where none are found.
+    Of a stateful network there are so many more that its batches are whole. Sizes that vary are such that the network
+    takes them; `seeded_of_other_sizes` has others. Raises UnknownNetwork where none are found.
     """
     return next(_seeded_inputs(port, count, seed))
 
@@ -92,6 +92,7 @@ def seeded_of_other_sizes(port: Port, arrays: Sequence[Array], seed: int = 0) ->
 
 def _seeded_inputs(port: Port, count: int, seed: int) -> Iterator[dict[str, NDArray[np.float32]]]:
     graph, found = port.channels_last.graph, False
+    count += -count % (graph.batch or 1)
     for shapes in fitting(graph):
         found = True
         yield {

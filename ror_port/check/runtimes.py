@@ -194,9 +194,16 @@ class Keras(Runtime):
     def _compute(self, tensors: Sequence[Any], given: Sequence[Any], values: Arrays) -> list[Array]:
         """The values of symbolic tensors, given those of others."""
         framework = frameworks.keras()
-        arrays = [np.asarray(array, self.dtype) for array in values]
-        found = framework.Model(_single(given), list(tensors))(_single(arrays))
-        return [framework.ops.convert_to_numpy(x) for x in (found if isinstance(found, list | tuple) else [found])]
+        model = framework.Model(_single(given), list(tensors))
+        for layer in self.model.layers:
+            if getattr(layer, "stateful", False):
+                layer.reset_state()
+        results = []
+        for batch in _batches(self.axes.port, [np.asarray(array, self.dtype) for array in values]):
+            found = model(_single(batch))
+            found = found if isinstance(found, list | tuple) else [found]
+            results.append([framework.ops.convert_to_numpy(x) for x in found])
+        return list(map(np.concatenate, zip(*results, strict=True)))
 
     def scores(self, inputs: Arrays) -> Arrays:
         return self.axes.results(self._compute(self.cut, self.model.inputs, self.axes.inputs(inputs)))
@@ -223,6 +230,12 @@ def _calls(layer: Any) -> Sequence[Any]:
     """The places where a Keras layer is used, each with its input_tensors and its outputs."""
     calls: Sequence[Any] = layer._inbound_nodes
     return calls
+
+
+def _batches(port: Port, values: Arrays) -> list[Arrays]:
+    """Values as a network is given them: of a stateful one a batch at a time."""
+    size = port.graph.batch or len(values[0])
+    return [[array[at : at + size] for array in values] for at in range(0, len(values[0]), size)]
 
 
 def _single(values: Sequence[Any]) -> Any:
@@ -358,17 +371,26 @@ class Torch(Runtime):
         places = {node: place for node in nodes if (place := self._place(node))}
         kept: dict[Any, list[tuple[Any, Any]]] = {module: [] for module, *_ in places.values()}
         hooks = [module.register_forward_hook(lambda m, x, y: kept[m].append((x, y))) for module in kept]
+        results, observed = [], []
+        if hasattr(self.network, "reset_states"):
+            self.network.reset_states()
         try:
-            with self.torch.inference_mode():
-                given = self.network(*(self._tensor(array) for array in self.axes.inputs(inputs)))
+            for batch in _batches(self.axes.port, self.axes.inputs(inputs)):
+                with self.torch.inference_mode():
+                    given = self.network(*map(self._tensor, batch))
+                results.append(given if isinstance(given, tuple) else (given,))
+                found = {}
+                for node, (module, call, position) in places.items():
+                    arguments, result = kept[module][call]
+                    found[node] = result if position is None else arguments[position]
+                observed.append(found)
+                for calls in kept.values():
+                    calls.clear()
         finally:
             for hook in hooks:
                 hook.remove()
-        found = {}
-        for node, (module, call, position) in places.items():
-            arguments, result = kept[module][call]
-            found[node] = result if position is None else arguments[position]
-        return (list(given) if isinstance(given, tuple) else [given]), found
+        join = self.torch.cat
+        return list(map(join, zip(*results, strict=True))), {n: join([o[n] for o in observed]) for n in places}
 
     def scores(self, inputs: Arrays) -> Arrays:
         given, kept = self._observed(inputs, filter(None, self.cut))

@@ -94,8 +94,9 @@ class Account:
             if written.certificate:
                 yield f"wrote {printable(written.certificate)} and the same as a page"
             yield f"open it with {printable(written.opened)}"
+            batch = self.port.graph.batch or "batch"
             shapes = (
-                f"{name} (batch, {', '.join('?' if size is None else str(size) for size in shape)})"
+                f"{name} ({batch}, {', '.join('?' if size is None else str(size) for size in shape)})"
                 for name, shape in written.inputs.items()
             )
             yield f"  its inputs: {'; '.join(shapes)}"

@@ -16,7 +16,7 @@ from ror_port.network.graph import Graph
 
 
 class Tensor(NamedTuple):
-    """A result of one call of a layer. shape: with the batch as None."""
+    """A result of one call of a layer. shape: with the batch, as None unless the network is stateful."""
 
     layer: str
     call: int
@@ -59,13 +59,15 @@ def model(graph: Graph, dtype: str) -> Model:
             calls[name] = calls.get(name, -1) + 1
         call = calls[name] if first == node.name else tensors[first].call
         result, _ = node.layer.result or (0, 1)
-        tensors[node.name] = Tensor(name, call, (None, *extent(node.shape)), result)
+        tensors[node.name] = Tensor(name, call, (graph.batch, *extent(node.shape)), result)
     for node in keras_masks.layer_order(graph):
         name = names[node.owner]
         if name not in layers:
             layer = keras_masks.plain_softmax(node) or node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
-            layers[name] = Layer(layer.class_name, name, config, [], (None, *extent(node.shape)), node.layer.merges)
+            layers[name] = Layer(
+                layer.class_name, name, config, [], (graph.batch, *extent(node.shape)), node.layer.merges
+            )
     for node in graph:
         if node.inputs and graph.calls[node.name] == node.name:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))

@@ -129,7 +129,7 @@ def write_model(path: Path, contents: Contents) -> None:
     graph = contents.graph
     names = KERAS_2.names(graph)
     model = keras_config.model(graph, contents.dtype)
-    _ensure_keras_2_can(model)
+    _ensure_keras_2_can(model, graph)
     orders = keras_masks.layer_order(graph), graph.keras_order
     if len({tuple(node.name for node in order if node.parameters) for order in orders}) > 1:
         raise UnknownNetwork("Keras 2 and 3, which both read this format, order layers with masks each its own way")
@@ -151,7 +151,7 @@ def write_model(path: Path, contents: Contents) -> None:
             root.dataset(tensor.name, tensor)
 
 
-def _ensure_keras_2_can(model: keras_config.Model) -> None:
+def _ensure_keras_2_can(model: keras_config.Model, graph: Graph) -> None:
     """Raises UnknownNetwork where a layer is none of Keras 2, or is another function there than in Keras 3."""
     for layer in model.layers:
         config = layer.config.get("layer", layer)
@@ -167,6 +167,12 @@ def _ensure_keras_2_can(model: keras_config.Model) -> None:
             raise UnknownNetwork(
                 f"{layer.name}: its hard_sigmoid is another function in Keras 2 than in Keras 3, which both read this "
                 "format; write .keras"
+            )
+    for node in graph:
+        if getattr(node.layer, "stateful", False) and getattr(node.layer, "has_mask", False):
+            raise UnknownNetwork(
+                f"{node.name}: before the first step that counts, Keras 2 gives the states that a batch begins with on "
+                "TensorFlow, and zeros on Theano, as Keras 3 does; write .keras"
             )
 
 

@@ -32,12 +32,17 @@ def definition(graph: Graph, names: Mapping[str, str], *, title: str, origin: st
     arguments = ", ".join(f"{name}: Tensor" for name in given.split(", "))
     several = len(graph.outputs) > 1
     result = "tuple[Tensor, ...]" if several else "Tensor"
-    takes = ", ".join(_words(node.shape) for node in graph.inputs)
-    gives = ", ".join(_words(graph[name].shape) for name in graph.outputs)
+    takes = ", ".join(_words(node.shape, graph.batch) for node in graph.inputs)
+    gives = ", ".join(_words(graph[name].shape, graph.batch) for name in graph.outputs)
+    stateful = (
+        "A call begins with the states that the one before ended with; `reset_states` begins anew.\n"
+        if graph.batch
+        else ""
+    )
     return f'''"""{title}, written by ror-port from {origin}.
 
 Takes {takes}; returns {gives}: what Keras' ``predict`` gave.
-This file needs PyTorch, and safetensors to load and save.
+{stateful}This file needs PyTorch, and safetensors to load and save.
 """
 
 import json
@@ -53,7 +58,7 @@ class {CLASS_NAME}(nn.Module):
 {modules}
     def forward(self, {arguments}) -> {result}:
 {lines}
-
+{_RESET if graph.batch else ""}
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "{CLASS_NAME}":
         """The network with the weights of a folder that has model.safetensors, in evaluation mode."""
@@ -77,6 +82,15 @@ class {CLASS_NAME}(nn.Module):
         save_file(weights, folder / "model.safetensors")
         (folder / "config.json").write_text(json.dumps({{"architectures": ["{CLASS_NAME}"]}}) + "\\n")
 '''
+
+
+_RESET = """
+    def reset_states(self) -> None:
+        \"\"\"Sets the states back to zeros: what is given next begins new sequences.\"\"\"
+        for module in self.modules():
+            if isinstance(module, Recurrent):
+                module.kept = ()
+"""
 
 
 def _helpers(needs: Iterable[str]) -> tuple[str, str]:
@@ -165,5 +179,5 @@ def _size(shape: Shape) -> str:
     return "×".join(map(str, shape))
 
 
-def _words(shape: Shape) -> str:
-    return f"(batch, {', '.join(map(str, shape))})"
+def _words(shape: Shape, batch: int | None) -> str:
+    return f"({batch or 'batch'}, {', '.join(map(str, shape))})"

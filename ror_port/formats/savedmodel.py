@@ -7,12 +7,15 @@ import tempfile
 from pathlib import Path
 
 from ror_port import frameworks
+from ror_port.errors import UnknownNetwork
 from ror_port.formats import keras_3
 from ror_port.formats.format import Contents
 
 
 def write(folder: Path, contents: Contents) -> None:
-    """Needs TensorFlow; raises MissingExtra where it is not installed."""
+    """Needs TensorFlow; raises MissingExtra where it is not installed, UnknownNetwork for a stateful network."""
+    if contents.graph.batch:
+        raise UnknownNetwork("a stateful network: nothing sets the states of a SavedModel back to zeros")
     framework = frameworks.keras()
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary) / "model.keras"

@@ -30,6 +30,7 @@ class Recurrent(nn.Module):
     mask: (batch, steps), True where a step counts; where it does not, states and output stay those of the step before.
     go_backwards: outputs come in the order in which they are computed, the last step's first. initial_state: (batch,
     units) each, in the place of zeros. return_state: give the states behind the last step too, as (output, *states).
+    stateful: begin with the states that the call before ended with, where `kept` has some.
     """
 
     gates = 1
@@ -46,10 +47,13 @@ class Recurrent(nn.Module):
         return_sequences: bool = False,
         go_backwards: bool = False,
         return_state: bool = False,
+        stateful: bool = False,
     ) -> None:
         super().__init__()
         self.units, self.activation, self.recurrent_activation = units, activation, recurrent_activation
         self.return_sequences, self.go_backwards, self.return_state = return_sequences, go_backwards, return_state
+        self.stateful = stateful
+        self.kept: tuple[Tensor, ...] = ()
         self.kernel = nn.Parameter(torch.empty(features, self.gates * units))
         self.recurrent_kernel = nn.Parameter(torch.empty(units, self.gates * units))
         self.bias = nn.Parameter(torch.zeros(self.gates * units)) if use_bias else None
@@ -67,7 +71,7 @@ class Recurrent(nn.Module):
         self, x: Tensor, mask: Tensor | None = None, initial_state: tuple[Tensor, ...] = ()
     ) -> Tensor | tuple[Tensor, ...]:
         output = x.new_zeros(x.shape[0], self.units)
-        states, outputs = initial_state or (output,) * self.states, []
+        states, outputs = initial_state or self.kept or (output,) * self.states, []
         x = self.projected(x)
         steps = range(x.shape[1])
         for t in reversed(steps) if self.go_backwards else steps:
@@ -79,6 +83,8 @@ class Recurrent(nn.Module):
                 output = torch.where(counts, new[0], output)
                 states = tuple(torch.where(counts, a, b) for a, b in zip(new, states, strict=True))
             outputs.append(output)
+        if self.stateful:
+            self.kept = tuple(state.detach() for state in states)
         result = torch.stack(outputs, 1) if self.return_sequences else output
         return (result, *states) if self.return_state else result
 

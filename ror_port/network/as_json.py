@@ -37,7 +37,7 @@ def _stated(layer: Layer) -> dict[str, Any]:
     """A layer, and those within it."""
     settings = {setting.name: getattr(layer, setting.name) for setting in fields(layer)}
     if isinstance(layer, Input):
-        settings = {"shape": extent(layer.shape)}
+        settings["shape"] = extent(layer.shape)
     return {
         "layer": type(layer).__name__,
         "settings": {name: _stated(v) if isinstance(v, Layer) else v for name, v in settings.items()},

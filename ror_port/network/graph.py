@@ -59,6 +59,9 @@ class Graph:
     """nodes: in the order of creation, in which inputs come before what reads them. outputs: names of nodes.
 
     taps: nodes worth comparing, such as stem, stages, features and logits.
+
+    A stateful network keeps the states that a batch ends with and begins the next one with them. Its batches are all of
+    one size, which its inputs state; those of any other network are of any size, and its inputs state none.
     """
 
     nodes: tuple[Node, ...]
@@ -87,6 +90,11 @@ class Graph:
         """The only input."""
         (node,) = self.inputs
         return node
+
+    @property
+    def batch(self) -> int | None:
+        """The size of the batches of a stateful network."""
+        return next((node.layer.batch for node in self.nodes if isinstance(node.layer, Input)), None)
 
     @property
     def output(self) -> Node:

@@ -8,6 +8,7 @@ nothing: the rows of their kernels are reordered.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from ror_port.layout import SAME, Axes, DataFormat, Layout, PermuteFlattened, Transpose, batched
@@ -49,7 +50,7 @@ def relayout(graph: Graph, target: DataFormat) -> Relayout:
             axes = _moved_input(graph, node, target)
             arrangements[node.name] = axes
             shape = Transpose(axes).shape(node.shape) if axes else node.shape
-            g.add_like(node, Input(shape))
+            g.add_like(node, replace(node.layer, shape=shape))
             continue
         # what shares its weights is one layer elsewhere, so that all uses of it must become the same one
         alike = (*taken[node.shares], *arrived)[: len(arrived)] if node.shares else arrived

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 
 from ror_port.layout import VARIES, Shape, varies
@@ -17,7 +18,7 @@ def sized(graph: Graph, shapes: Sequence[Shape]) -> Graph:
     """The graph for inputs of the given shapes. Raises ValueError where a layer does not take what reaches it."""
     g, given = GraphBuilder(list(graph.taps)), iter(shapes)
     for node in graph:
-        layer = Input(next(given)) if isinstance(node.layer, Input) else node.layer
+        layer = replace(node.layer, shape=next(given)) if isinstance(node.layer, Input) else node.layer
         g.add_like(node, layer, *node.inputs)
     return g.finish(*graph.outputs)
 

@@ -88,6 +88,7 @@ def stated_graph(
                 raise UnknownNetwork(f"{where}: {quote(node.name)} leads to no output, which is not supported")
     heirs = {node.name: graph[node.name].owner for node in used if node.shares is None}
     used = used.renamed({node.name: heirs.get(node.name, node.name) for node in used})
+    used = _with_batches(used, where)
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
     left_open = assembly.session.data_format if assembly.session.left_open else None
     listed: dict[str, list[str]] = {}
@@ -96,6 +97,28 @@ def stated_graph(
     assumed = left_open is not None and assembly.format_unstated
     strides = bool(assembly.session.strides_open)
     return Stated(used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, strides, listed, left_open)
+
+
+def _with_batches(graph: Graph, where: str) -> Graph:
+    """The graph with a size of its batches where it is stateful, and without one where not: it changes nothing there.
+
+    Raises UnknownNetwork where they are of no known size, or a stateful layer is used at several places.
+    """
+    stateful = [node for node in graph if isinstance(node.layer, Recurrent) and node.layer.stateful]
+    sizes = {node.layer.batch for node in graph.inputs if isinstance(node.layer, Input)}
+    if not stateful:
+        stated = sizes != {None}
+        return (
+            graph.map(lambda layer: replace(layer, batch=None) if isinstance(layer, Input) else layer)
+            if stated
+            else graph
+        )
+    if len(sizes) > 1 or None in sizes:
+        raise UnknownNetwork(f"{where}: stateful layers, but no size of the batches that they keep states of")
+    for node in stateful:
+        if node.shares and graph.calls[node.name] == node.name:
+            raise UnknownNetwork(f"{where}: {quote(node.owner)}, which is stateful, is used at several places")
+    return graph
 
 
 def stored_layers(config: Json) -> list[Json]:
@@ -485,6 +508,12 @@ class Assembly:
             raise self.broken(f"layer {quote(use.name)} has {len(sources)} inputs")
         if states and len(sources) > 1 and self.session.version >= (3,) and self.g.nodes[sources[0]].mask:
             raise UnknownNetwork(f"{use.where}: Keras 3 applies no mask in a layer that is given its initial state")
+        begins = isinstance(part, Recurrent) and (part.stateful or len(sources) > 1)
+        if begins and self.g.nodes[sources[0]].mask and not self.session.theano and self.session.version < (3,):
+            raise UnknownNetwork(
+                f"{use.where}: with a mask, and states that a sequence begins with, Keras gives other outputs on "
+                "TensorFlow than on Theano before the first step that counts; not supported"
+            )
         first = use.owner(suffix if owner is None else owner)
         try:
             for _ in range(use.place.times):
@@ -597,6 +626,8 @@ class Assembly:
         (inner, *rest) = self.parts(layer, settings.where)
         if not isinstance(inner, Recurrent) or isinstance(inner, ConvLSTM2D) or rest:
             raise settings.refuse(f"a Bidirectional around a {quote(layer['class_name'])} is not supported")
+        if inner.stateful:
+            raise settings.refuse("a stateful Bidirectional is not supported")
         mode = settings.get("merge_mode", default="concat")
         if mode is not None:
             mode = settings.choice("merge_mode", choices=tuple(MERGES), default="concat")

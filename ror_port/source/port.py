@@ -277,8 +277,13 @@ class Port:
             except ValueError as error:
                 shapes = ", ".join(str(array.shape) for array in found.values())
                 raise UsageError(f"{shapes}: the network takes no inputs of these sizes ({error})", argument) from None
-        if len({len(array) for array in found.values()}) > 1:
+        lengths = {len(array) for array in found.values()}
+        if len(lengths) > 1:
             raise UsageError("batches of several lengths", argument)
+        if self.graph.batch is not None and max(lengths) % self.graph.batch:
+            raise UsageError(
+                f"{max(lengths)} of each; the network is stateful, with batches of {self.graph.batch}", argument
+            )
         return found
 
     def sized(self, inputs: Mapping[str, Array]) -> Port:
@@ -623,6 +628,7 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         *([unstated] if unstated else []),
         *([provenance.STRIDES] if stated is not None and stated.strides_assumed else []),
         *([checkpoint.config_fact] if checkpoint.config_fact else []),
+        *([provenance.states(graph.batch)] if graph.batch else []),
         *understood.facts,
         *padding.facts,
         *norm.facts,

@@ -154,8 +154,13 @@ class Alternative(NamedTuple):
 RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divides by", "BatchNorm epsilon", "backend", "dim ordering"
 PADDING, UNSTATED = "padding", "data format of layers that state none"
 
-
 STRIDES = Fact("strides of ConvLSTM2D", "1", "assumed", "Keras 1 writes none, and takes 1 when it loads such a file")
+
+
+def states(batch: int) -> Fact:
+    """Of a network with stateful layers."""
+    value = f"kept from one batch of {batch} to the next"
+    return Fact("states", value, "recorded", "the architecture has stateful layers; the first batch begins with zeros")
 
 
 def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:

@@ -51,7 +51,8 @@ def function(name: str, x: Values, call: Call) -> Values:
 def unrolled(layer: Recurrent, call: Call, step: Step, count: int) -> Values:
     """Step after step. count: of states. A step that is masked keeps the states and repeats the output before it."""
     (x, *given), mask = call.inputs, call.mask
-    states: States = tuple(given) or tuple(np.zeros((len(x), layer.units), x.dtype) for _ in range(count))
+    memory = call.memory if call.memory is not None and layer.stateful else []
+    states: States = tuple(given or memory) or tuple(np.zeros((len(x), layer.units), x.dtype) for _ in range(count))
     output = np.zeros((len(x), layer.units), x.dtype)
     outputs = []
     order = range(x.shape[1])
@@ -64,6 +65,7 @@ def unrolled(layer: Recurrent, call: Call, step: Step, count: int) -> Values:
             output = np.where(counts, new, output)
             states = tuple(np.where(counts, a, b) for a, b in zip(following, states, strict=True))
         outputs.append(output)
+    memory[:] = states
     if layer.gives != "output":
         return states["hc".index(layer.gives)]
     return np.stack(outputs, 1) if layer.return_sequences else output

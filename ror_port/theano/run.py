@@ -49,9 +49,37 @@ def run(
 ) -> Iterator[tuple[str, Values]]:
     """Yields (node, output) in the order of the graph.
 
-    inputs: input node → (batch, …) in the graph's order of axes. stored: how the tensors lie. dtype: what is computed
-    in; float32 shows what that precision costs. training: normalise by the mean and the variance of the batch.
+    inputs: input node → (batch, …) in the graph's order of axes; of a stateful network one batch after the other, the
+    first of which begins with states of zeros. stored: how the tensors lie. dtype: what is computed in; float32 shows
+    what that precision costs. training: normalise by the mean and the variance of the batch.
     """
+    memory: dict[str, list[Values]] = {node.name: [] for node in graph}
+
+    def of(batch: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, Values]]:
+        return _run(graph, tensors, stored, batch, dtype, training, memory)
+
+    if graph.batch is None:
+        yield from of(inputs)
+        return
+    for results in zip(*map(of, batches(graph.batch, inputs)), strict=True):  # node by node, each in all of them
+        yield results[0][0], np.concatenate([values for _, values in results])
+
+
+def batches(size: int, inputs: Mapping[str, NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
+    """Inputs by the batch."""
+    count = len(next(iter(inputs.values())))
+    return [{name: array[at : at + size] for name, array in inputs.items()} for at in range(0, count, size)]
+
+
+def _run(
+    graph: Graph,
+    tensors: Tensors,
+    stored: Stored,
+    inputs: Mapping[str, NDArray[Any]],
+    dtype: DTypeLike,
+    training: bool,
+    memory: Mapping[str, list[Values]],
+) -> Iterator[tuple[str, Values]]:
     pending = {name: len(readers) for name, readers in graph.readers.items()}
     values: dict[str, Values] = {}
     masks: dict[str, Values] = {}
@@ -59,7 +87,7 @@ def run(
         given = (np.asarray(inputs[node.name], dtype),) if isinstance(node.layer, Input) else ()
         arguments = given or tuple(values[name] for name in node.inputs)
         mask = _joint(masks, graph[node.inputs[0]].mask) if node.inputs else None
-        call = _call(arguments, tensors.get(node.owner, {}), stored, training, mask)
+        call = _call(arguments, tensors.get(node.owner, {}), stored, training, mask, memory[node.name])
         values[node.name] = TWINS[type(node.layer)](node.layer, call)
         if node.mask == (node.name,):
             masks[node.name] = MASKS[type(node.layer)](node.layer, call)
@@ -95,9 +123,10 @@ def _call(
     stored: Stored,
     training: bool,
     mask: Values | None,
+    memory: list[Values] | None = None,
 ) -> Call:
     weights = {role: np.asarray(tensor, inputs[0].dtype) for role, tensor in tensors.items()}
-    return Call(inputs, weights, stored, training, mask)
+    return Call(inputs, weights, stored, training, mask, memory)
 
 
 def _joint(masks: Mapping[str, Values], names: Mask) -> Values | None:

@@ -24,7 +24,8 @@ class Stored(NamedTuple):
 class Call(NamedTuple):
     """One use of a layer. weights: role → tensor as the file has it. training: normalise by the batch at hand.
 
-    mask: (batch, steps), True where a step of the first input counts; None where all do.
+    mask: (batch, steps), True where a step of the first input counts; None where all do. memory: of a stateful layer,
+    which leaves the states there that it ended with.
     """
 
     inputs: tuple[Values, ...]
@@ -32,6 +33,7 @@ class Call(NamedTuple):
     stored: Stored
     training: bool = False
     mask: Values | None = None
+    memory: list[Values] | None = None
 
     @property
     def x(self) -> Values:

@@ -62,8 +62,9 @@ class ConvLSTM2D(LSTM, Windowed):
     def _settings(cls, settings: Settings) -> dict[str, Any]:
         """Keras 1 writes no strides, and takes 1 when it loads the file; each gate has weights of its own there."""
         found = super()._settings(settings)
-        if found["return_state"]:
-            raise settings.refuse("return_state is not supported")
+        for name in ("return_state", "stateful"):
+            if found[name]:
+                raise settings.refuse(f"{name} is not supported")
         keras_1 = "nb_filter" in settings.config
         if keras_1 and "subsample" not in settings.config:
             settings.session.strides_open.append(settings.where)

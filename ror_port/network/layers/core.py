@@ -16,21 +16,21 @@ from ror_port.network.layers.settings import MAX_LENGTH, Settings
 
 @immutable()
 class Input(Layer):
-    """What a network is given. shape: without the batch; sizes may vary."""
+    """What a network is given. shape: without the batch; sizes may vary. batch: see `ror_port.network.graph.Graph`."""
 
     keras = ("InputLayer",)
 
     shape: Shape
+    batch: int | None = None
 
     @classmethod
     def from_keras(cls, settings: Settings) -> Sequence[Layer]:
         shape = settings.get("batch_input_shape", "batch_shape")
         if not isinstance(shape, list) or not 1 < len(shape) < 6:
             raise settings.refuse(f"the input shape {shown(shape)} is not understood")
-        sizes = shape[1:]
-        if any(n is not None and (type(n) is not int or not 0 < n < MAX_LENGTH) for n in sizes):
+        if any(n is not None and (type(n) is not int or not 0 < n < MAX_LENGTH) for n in shape):
             raise settings.refuse(f"the input shape {shown(shape)} is not understood")
-        return [cls(of_extent(tuple(sizes)))]
+        return [cls(of_extent(tuple(shape[1:])), shape[0])]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if any(n is not VARIES and n < 1 for n in self.shape):
@@ -38,7 +38,7 @@ class Input(Layer):
         return self.shape
 
     def to_keras(self) -> KerasLayer:
-        return KerasLayer("InputLayer", {"batch_input_shape": [None, *extent(self.shape)]})
+        return KerasLayer("InputLayer", {"batch_input_shape": [self.batch, *extent(self.shape)]})
 
 
 @immutable()

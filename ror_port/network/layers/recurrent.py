@@ -26,6 +26,7 @@ class Recurrent(Layer):
     has_mask: whether the input has a mask: where a step does not count, states and output stay those of the step
     before, and the first ones are zeros. separate: whether each gate has weights of its own, as in Keras 0.x and 1.
     return_state: whether a call gives the states behind the last step too. gives: which of these results it is.
+    stateful: whether a call begins with the states that the one before ended with.
 
     Further inputs are the states before the first step, in the place of zeros; an output before the first step that
     counts is zeros nevertheless.
@@ -56,6 +57,7 @@ class Recurrent(Layer):
     has_mask: bool = False
     separate: bool = False
     return_state: bool = False
+    stateful: bool = False
     gives: Literal["output"] | State = "output"
 
     @classmethod
@@ -69,9 +71,11 @@ class Recurrent(Layer):
             "unroll", "implementation", "dropout", "recurrent_dropout", "dropout_W", "dropout_U", "input_dim",
             "input_length", "unit_forget_bias", "use_cudnn",
         ))  # fmt: skip
-        for name in ("stateful", "time_major", "zero_output_for_mask"):
+        for name in ("time_major", "zero_output_for_mask"):
             if settings.flag(name, default=False):
                 raise settings.refuse(f"{name} is not supported")
+        if settings.keras_0 and settings.flag("stateful", default=False):
+            raise settings.refuse("stateful is not supported")
         settings.not_before_0_3_2("it skipped steps that are zero, and its masks were others")
         usual = "cpu" if settings.keras_0 else "gpu"
         way = settings.choice("consume_less", choices=("cpu", "mem", "gpu"), default=usual)
@@ -83,6 +87,7 @@ class Recurrent(Layer):
             "go_backwards": settings.flag("go_backwards", default=False),
             "separate": way != "gpu" and len(cls.gates) > 1,
             "return_state": settings.flag("return_state", default=False),
+            "stateful": settings.flag("stateful", default=False),
         }
 
     def fitted(self, stored: Sequence[Shape], *inputs: Shape) -> Self:
@@ -112,6 +117,8 @@ class Recurrent(Layer):
             raise ValueError(
                 f"states of shapes {', '.join(map(str, states))}; {len(self.states)} of {self.units} units"
             )
+        if states and self.stateful:
+            raise ValueError("a stateful layer that is given its initial state is not supported")
         if self.gives != "output" and not (self.return_state and self.gives in self.states):
             raise ValueError(f"a {type(self).__name__} does not return {self.gives}")
         return (x[0], self.units) if self.return_sequences and self.gives == "output" else (self.units,)
@@ -145,13 +152,14 @@ class Recurrent(Layer):
             "return_sequences": self.return_sequences,
             "go_backwards": self.go_backwards,
             "return_state": self.return_state,
+            "stateful": self.stateful,
         }
         return KerasLayer(type(self).__name__, config)
 
     def _flags(self) -> str:
         """The settings of the PyTorch module that are not as usual, as source text."""
-        names = ("use_bias", "return_sequences", "go_backwards", "return_state")
-        usual = (True, False, False, False)
+        names = ("use_bias", "return_sequences", "go_backwards", "return_state", "stateful")
+        usual = (True, False, False, False, False)
         flags = [f"{n}={getattr(self, n)}" for n, value in zip(names, usual, strict=True) if getattr(self, n) != value]
         return "".join(f", {flag}" for flag in flags)
 
@@ -209,6 +217,8 @@ class Recurrent(Layer):
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
         """Steps that count are brought to the front, which ONNX takes for a sequence of that length, and back."""
+        if self.stateful:
+            raise UnknownNetwork(f"a stateful {type(self).__name__}: ONNX keeps no states from one run to the next")
         x, mask = "0", "mask"
         operators: list[OnnxOperator] = []
 

@@ -58,6 +58,8 @@ class TimeDistributed(Layer):
             raise ValueError(f"a value of shape {inputs[0]} is no sequence")
         if self.layer.result is not None:
             raise ValueError(f"a {type(self.layer).__name__} within a TimeDistributed returns its output alone")
+        if isinstance(self.layer, Recurrent) and self.layer.stateful:
+            raise ValueError(f"a stateful {type(self.layer).__name__} within a TimeDistributed is not supported")
         return (inputs[0][0], *self.layer.output_shape(inputs[0][1:]))
 
     def weights(self, *inputs: Shape) -> Mapping[str, Shape]:
