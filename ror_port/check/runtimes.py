@@ -20,6 +20,7 @@ from ror_port.check.classification import Signature, are_probabilities, ends
 from ror_port.errors import MissingExtra, NotACheckpoint
 from ror_port.formats import keras_config, kind_of, onnx, pytorch, safetensors
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
+from ror_port.formats.pytorch_recurrent import codes
 from ror_port.layout import SAME, VARIES, Array, DataFormat, Layout, Shape, batched, of_extent, varies
 from ror_port.mapping.software import KERAS_1, KERAS_3, module_path, torch_names
 from ror_port.network.layers import Flatten, Input, Softmax
@@ -337,6 +338,7 @@ class Torch(Runtime):
         """
         graph, family = self.axes.graph, self.axes.port.family
         names = torch_names(graph) if family is None else {node.name: module_path(node.name) for node in graph}
+        written = codes(graph) if family is None else {}
         found: dict[str, tuple[Any, int]] = {}
         count: dict[str, int] = {}
         for node in graph:
@@ -344,9 +346,7 @@ class Torch(Runtime):
             if isinstance(node.layer, Input) or name not in modules or graph.calls[node.name] != node.name:
                 continue
             call = count[name] = count.get(name, -1) + 1
-            plain = family is not None or (
-                node.layer.to_torch(*graph.shapes(node)).call == MODULE_CALL and node.layer.result is None
-            )
+            plain = family is not None or (written[node.name].call == MODULE_CALL and node.layer.result is None)
             if plain:
                 found[node.name] = modules[name], call
         return found

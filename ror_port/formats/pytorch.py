@@ -28,6 +28,7 @@ from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.format import Contents
 from ror_port.formats.json_text import json_object
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
+from ror_port.formats.pytorch_recurrent import Packing, unpacked
 from ror_port.mapping.convention import PYTORCH_CONVENTION
 from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import PYTORCH, TORCH_IGNORED, torch_names
@@ -59,9 +60,14 @@ def entries(contents: Contents) -> tuple[Entry, ...]:
     return bind(PYTORCH_CONVENTION, graph.parameters, names)
 
 
+def _packing(contents: Contents) -> Packing:
+    return Packing({}) if contents.family else Packing.of(contents.graph, torch_names(contents.graph))
+
+
 def state(contents: Contents) -> Iterator[Tensor]:
     """The state dict, one tensor after the other."""
-    return laid_out(entries(contents), contents.parameters, contents.dtype, contents.note)
+    tensors = laid_out(entries(contents), contents.parameters, contents.dtype, contents.note)
+    return _packing(contents).tensors(tensors)
 
 
 def write_folder(folder: Path, contents: Contents) -> None:
@@ -109,9 +115,9 @@ def _write_safetensors(file: BinaryIO, contents: Contents) -> None:
     kind = {"float32": "F32", "float64": "F64"}[contents.dtype]
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for entry in entries(contents):
-        begin, end = end, end + math.prod(entry.foreign_shape) * dtype.itemsize
-        header[entry.foreign] = {"dtype": kind, "shape": entry.foreign_shape, "data_offsets": [begin, end]}
+    for name, shape in _packing(contents).shapes(entries(contents)):
+        begin, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)
@@ -139,10 +145,11 @@ def read_safetensors(path: Path, *, trusted: bool = False) -> Checkpoint:
     with ExitStack() as on_error:
         file = on_error.enter_context(readable(weights).open("rb"))
         stored = unwrapped({tensor.name: tensor for tensor in safetensors.tensors(file, str(weights))})
+        named = (tensor._replace(name=name) for name, tensor in stored.items())
         checkpoint = Checkpoint(
             path=path,
             format="PyTorch folder, safetensors" if path.is_dir() else "safetensors",
-            layers=layers((tensor._replace(name=name) for name, tensor in stored.items()), ".", weights),
+            layers=layers(unpacked(named, str(weights)), ".", weights),
             software=PYTORCH,
             writer="PyTorch",
             stated_where=CONFIG,
@@ -258,7 +265,7 @@ def read_state_dict(path: Path, *, trusted: bool = False) -> Checkpoint:
     return Checkpoint(
         path,
         "PyTorch state dict",
-        layers(tensors, ".", path),
+        layers(unpacked(tensors, str(path)), ".", path),
         software=PYTORCH,
         writer="PyTorch",
     )

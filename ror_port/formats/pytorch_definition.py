@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from ror_port.errors import UnknownNetwork
+from ror_port.formats.pytorch_recurrent import codes
 from ror_port.layout import Shape
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
+from ror_port.network.layers.layer import TorchCode
 from ror_port.network.layers.sequence import MakesMask
 
 CLASS_NAME = "Network"
@@ -25,8 +27,9 @@ def definition(graph: Graph, names: Mapping[str, str], *, title: str, origin: st
     graph: channels_first. names: node → name of its module and variable. title, origin: for its docstring.
     """
     inputs = [names[node.name] for node in graph.inputs]
-    modules, lines = _body(graph, names)
-    needs = [name for node in graph if node.inputs for name in node.layer.to_torch(*graph.shapes(node)).needs]
+    written = codes(graph)
+    modules, lines = _body(graph, names, written)
+    needs = [name for code in written.values() for name in code.needs]
     imports, helpers = _helpers(dict.fromkeys(needs))
     given = "x" if len(inputs) == 1 else ", ".join(inputs)
     arguments = ", ".join(f"{name}: Tensor" for name in given.split(", "))
@@ -109,8 +112,8 @@ def _helpers(needs: Iterable[str]) -> tuple[str, str]:
     return "from collections.abc import Callable\n", "\n" + "\n\n\n".join(map(str, sources)) + "\n\n"
 
 
-def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
-    """The lines of ``__init__`` and of ``forward``."""
+def _body(graph: Graph, names: Mapping[str, str], codes: Mapping[str, TorchCode]) -> tuple[str, str]:
+    """The lines of ``__init__`` and of ``forward``. codes: of the nodes."""
     modules: list[str] = []
     lines: list[str] = []
     made: dict[str, str | None] = {}
@@ -125,7 +128,7 @@ def _body(graph: Graph, names: Mapping[str, str]) -> tuple[str, str]:
     for index, node in enumerate(order):
         if graph.calls[node.name] != node.name:  # a further result of a call above
             continue
-        code = node.layer.to_torch(*graph.shapes(node))
+        code = codes[node.name]
         if made.setdefault(node.owner, code.module) != code.module:
             raise UnknownNetwork(
                 f"{node.owner} is used at several places, of shapes that take one module each in PyTorch"

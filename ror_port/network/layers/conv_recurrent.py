@@ -159,6 +159,9 @@ class ConvLSTM2D(LSTM, Windowed):
         }
         return KerasLayer(kind, {**own, **{name: value for name, value in config.items() if name != "units"}})
 
+    def _torch_module(self) -> None:
+        """PyTorch has none."""
+
     def to_torch(self, *inputs: Shape) -> TorchCode:
         functions = [torch_function(name) for name in self._functions().values()]
         arguments = [str(self.channels(inputs[0])), str(self.units), str(self.kernel_size), *functions]

@@ -172,6 +172,22 @@ class Recurrent(Layer):
             given.append(f"initial_state=({', '.join(states)}{',' if len(states) == 1 else ''})")
         return TorchCode(f"{kind}({arguments})", f"{{module}}({', '.join(given)})", needs=(kind, *functions))
 
+    def to_torch_module(self, *inputs: Shape) -> TorchCode | None:
+        """The same by PyTorch's own module, where its arithmetic is this layer's; None where it is not."""
+        module = self._torch_module()
+        if module is None or self.has_mask or self.stateful or self.return_state or len(inputs) > 1:
+            return None
+        kind, more = module
+        bias = "" if self.use_bias else ", bias=False"
+        x = "{x}.flip(1)" if self.go_backwards else "{x}"
+        last = "" if self.return_sequences else "[:, -1]"
+        made = f"nn.{kind}({inputs[0][-1]}, {self.units}{more}{bias}, batch_first=True)"
+        return TorchCode(made, f"{{module}}({x})[0]{last}")
+
+    def _torch_module(self) -> tuple[str, str] | None:
+        """PyTorch's module that computes a step as this layer does, and the arguments that it needs for it."""
+        return None
+
     def _functions(self) -> Mapping[str, str]:
         """Setting → activation."""
         return {"activation": self.activation}
@@ -316,6 +332,10 @@ class SimpleRNN(Recurrent):
     gates = kept = onnx_gates = ("",)
     onnx_functions = ("activation",)
 
+    def _torch_module(self) -> tuple[str, str] | None:
+        more = {"tanh": "", "relu": ', nonlinearity="relu"'}.get(self.activation)
+        return None if more is None else ("RNN", more)
+
 
 @immutable()
 class Gated(Recurrent):
@@ -377,6 +397,10 @@ class GRU(Gated):
     def _flags(self) -> str:
         return super()._flags() + (", reset_after=True" if self.reset_after else "")
 
+    def _torch_module(self) -> tuple[str, str] | None:
+        usual = self.reset_after and (self.activation, self.recurrent_activation) == ("tanh", "sigmoid")
+        return ("GRU", "") if usual else None
+
     def _onnx_bias(self, add: Callable[..., str]) -> str:
         if not self.reset_after:
             return super()._onnx_bias(add)
@@ -397,6 +421,10 @@ class LSTM(Gated):
     onnx_functions = ("recurrent_activation", "activation", "activation")
     onnx_gates = ("i", "o", "f", "c")
     states: ClassVar[Sequence[State]] = ("h", "c")
+
+    def _torch_module(self) -> tuple[str, str] | None:
+        usual = (self.activation, self.recurrent_activation) == ("tanh", "sigmoid")
+        return ("LSTM", "") if usual else None
 
     @property
     def of_keras_3(self) -> Self:
