@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 
+from arrays import read
 from record_keras_0 import FAMILIES, run
 
 TOLERANCE = 1e-6
@@ -20,12 +21,12 @@ def main(folder, records):
     for function in FAMILIES:
         cases = []
         function(lambda name, make, *inputs: cases.append((name, make)))
+        known = read(os.path.join(records, function.__name__ + '.npz'))
         for name, make in cases:
             path = os.path.join(folder, function.__name__, name + '.h5')
             if not os.path.exists(path):
                 continue
-            with np.load(os.path.join(records, function.__name__ + '.npz')) as file:
-                recorded = dict((key, file[key]) for key in file.files if key.startswith(name + '/'))
+            recorded = dict((key, array) for key, array in known.items() if key.startswith(name + '/'))
             try:
                 error = check(path, make(), recorded, name)
             except Exception as problem:

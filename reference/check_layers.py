@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from keras import backend as K
 
+from arrays import read
+
 BACKEND = K.backend() if hasattr(K, 'backend') else K._BACKEND  # Keras 1.0 has no function for it
 TOLERANCE = 1e-6
 
@@ -21,20 +23,20 @@ TOLERANCE = 1e-6
 def main(folder, records):
     passed, failed, largest, exact = 0, 0, 0.0, 0
     for family in sorted(os.listdir(folder)):
-        with np.load(os.path.join(records, family + '.npz')) as recorded:
-            for name in sorted(os.listdir(os.path.join(folder, family))):
-                case = name[:-len('.h5')]
-                try:
-                    error = check(os.path.join(folder, family, name), recorded, case)
-                except Exception as problem:
-                    error, reason = np.inf, '%s: %s' % (type(problem).__name__, ' '.join(str(problem).split())[:300])
-                else:
-                    reason = 'relative L2 error %.1e' % error
-                if error > TOLERANCE:
-                    failed += 1
-                    print('!! %s/%s: %s' % (family, case, reason))
-                else:
-                    passed, exact, largest = passed + 1, exact + (error == 0), max(largest, error)
+        recorded = read(os.path.join(records, family + '.npz'))
+        for name in sorted(os.listdir(os.path.join(folder, family))):
+            case = name[:-len('.h5')]
+            try:
+                error = check(os.path.join(folder, family, name), recorded, case)
+            except Exception as problem:
+                error, reason = np.inf, '%s: %s' % (type(problem).__name__, ' '.join(str(problem).split())[:300])
+            else:
+                reason = 'relative L2 error %.1e' % error
+            if error > TOLERANCE:
+                failed += 1
+                print('!! %s/%s: %s' % (family, case, reason))
+            else:
+                passed, exact, largest = passed + 1, exact + (error == 0), max(largest, error)
         sys.stdout.flush()
     print('Keras %s on %s: %d files load and compute what was recorded (relative L2 error at most %.1e; 0 for %d), '
           '%d do not' % (keras.__version__, BACKEND, passed, largest, exact, failed))

@@ -14,6 +14,7 @@ import theano
 from keras import backend as K
 from keras.applications import resnet50, vgg16
 
+import arrays
 import layers
 import recipe
 import record_layers
@@ -33,13 +34,13 @@ def main(folder, *names):
         if K.floatx() == 'float32':
             found = record_layers.saved(model, None)
             shapes = dict((key[8:], found.pop(key).shape) for key in list(found) if key.startswith('weights/'))
-            arrays = dict(found, shapes=record_layers.as_json(shapes), session=record_layers.as_json(session()))
+            known = dict(found, shapes=arrays.as_json(shapes), session=arrays.as_json(session()))
         else:
-            arrays = record_layers.read(path)
-        arrays.update(record_layers.run(model, [recipe.application_images(ordering)]))
-        outputs = [arrays[key] for key in arrays if key.startswith('outputs')]
+            known = arrays.read(path)
+        known.update(record_layers.run(model, [recipe.application_images(ordering)]))
+        outputs = [known[key] for key in known if key.startswith('outputs')]
         print(path, [(array.dtype, array.argmax(axis=1), array.max(axis=1)) for array in outputs])
-        record_layers.write(path, arrays)
+        arrays.write(path, known)
 
 
 def session():

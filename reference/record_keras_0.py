@@ -17,7 +17,6 @@ import shutil
 import sys
 import tempfile
 import time
-import zipfile
 import zlib
 
 import h5py
@@ -40,6 +39,8 @@ from keras.layers.normalization import BatchNormalization
 from keras.layers.recurrent import GRU, LSTM, SimpleRNN
 from keras.layers.wrappers import TimeDistributed
 from keras.models import Graph, Sequential
+
+from arrays import as_array, as_json, read, write
 
 BATCH = 2
 ACTIVATIONS = ('linear', 'relu', 'tanh', 'sigmoid', 'hard_sigmoid', 'softplus', 'softmax')
@@ -621,33 +622,6 @@ def weights_in(file):
     assert sorted(file) == sorted(groups)
     found['layers'] = as_json(listed)
     return found
-
-
-def as_json(value):
-    return as_array(json.dumps(value, sort_keys=True))
-
-
-def as_array(text):
-    return np.array(text.encode('utf8'))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Files: as record_layers.py writes them
-
-
-def read(path):
-    with np.load(path) as file:
-        return dict((key, file[key]) for key in file.files)
-
-
-def write(path, arrays):
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as file:
-        for key in sorted(arrays):
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asarray(arrays[key], order='C'), allow_pickle=False)
-            entry = zipfile.ZipInfo(key + '.npy', (1980, 1, 1, 0, 0, 0))
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            file.writestr(entry, buffer.getvalue())
 
 
 def record_family(function, folder):

@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 import traceback
-import zipfile
 
 import h5py
 import keras
@@ -25,6 +24,7 @@ import numpy as np
 from keras import backend as K
 
 import layers
+from arrays import as_array, as_json, as_text, read, write
 
 BACKEND = K.backend() if hasattr(K, 'backend') else K._BACKEND  # Keras 1.0 has no function for it
 if BACKEND == 'theano':
@@ -223,38 +223,6 @@ def weights_in(group):
 def attributes_of(group):
     return dict((key, as_text(value)) for key, value in group.attrs.items()
                 if key not in ('layer_names', 'model_config'))
-
-
-def as_text(value):
-    return value.decode('utf8') if isinstance(value, bytes) else value
-
-
-def as_json(value):
-    return as_array(json.dumps(value, sort_keys=True))
-
-
-def as_array(text):
-    """Of bytes: half the size of text."""
-    return np.array(text.encode('utf8'))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Files: an npz is a zip of npy; made here so that the same arrays give the same bytes
-
-
-def read(path):
-    with np.load(path) as file:
-        return dict((key, file[key]) for key in file.files)
-
-
-def write(path, arrays):
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as file:
-        for key in sorted(arrays):
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asarray(arrays[key], order='C'), allow_pickle=False)
-            entry = zipfile.ZipInfo(key + '.npy', (1980, 1, 1, 0, 0, 0))
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            file.writestr(entry, buffer.getvalue())
 
 
 def note(path, family, refused, first):

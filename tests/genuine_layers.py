@@ -129,22 +129,27 @@ def cases(pattern: str = "*") -> list[Case]:
     return [case for case in found if fnmatch(str(case), pattern)]
 
 
+TEXTS = "texts"
+"""The array that all texts of a family lie in, as the JSON of a mapping."""
+
 SERIES = ("inputs", "outputs", "outputs_float64", "outputs_again", "outputs_again_float64")
 
 
 def record(case: Case) -> LayerRecord:
     path = LAYERS / case.stack / f"{case.family}.npz"
-    members = dict(_members(path)[case.name])
+    keys = set(_members(path)[case.name])
 
     def take(key: str) -> np.ndarray:
-        with _archive(path).open(members.pop(key)) as file:
+        keys.remove(key)
+        with _archive(path).open(f"{case.name}/{key}.npy") as file:
             return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
 
     def text(key: str) -> str:
-        return take(key).item().decode()
+        keys.remove(key)
+        return _texts(path)[f"{case.name}/{key}"]
 
     def arrays(key: str) -> tuple[np.ndarray, ...]:
-        return tuple(take(f"{key}/{number}") for number in range(sum(name.startswith(f"{key}/") for name in members)))
+        return tuple(take(f"{key}/{number}") for number in range(sum(name.startswith(f"{key}/") for name in keys)))
 
     listed: list[tuple[str, list[str]]] = json.loads(text("layers"))
     layers = tuple(
@@ -159,16 +164,17 @@ def record(case: Case) -> LayerRecord:
         layers=layers,
         **{key: arrays(key) for key in SERIES},
     )
-    if members:
-        raise ValueError(f"{case}: a record with keys that nobody reads: {', '.join(members)}")
+    if keys:
+        raise ValueError(f"{case}: a record with keys that nobody reads: {', '.join(keys)}")
     return made
 
 
 def application(name: str) -> LayerRecord:
     """One of fixtures/applications: "vgg16-th" … "resnet50-tf", with the weights and inputs that made it."""
     network, ordering = name.split("-")
-    with np.load(FIXTURES / "applications" / f"{name}.npz") as stored:
-        texts = {key: stored[key].item().decode() for key in ("config", "attributes", "session", "layers", "shapes")}
+    path = FIXTURES / "applications" / f"{name}.npz"
+    texts = _texts(path)
+    with np.load(path) as stored:
         outputs = {key: (stored[f"{key}/0"],) for key in ("outputs", "outputs_float64")}
     shapes, recipes = json.loads(texts["shapes"]), recipe()
 
@@ -197,10 +203,20 @@ def _archive(path: Path) -> zipfile.ZipFile:
 
 
 @cache
-def _members(path: Path) -> dict[str, dict[str, str]]:
-    """Case → key → name in the archive."""
-    found: dict[str, dict[str, str]] = {}
-    for member in _archive(path).namelist():
-        case, _, key = member.removesuffix(".npy").partition("/")
-        found.setdefault(case, {})[key] = member
+def _texts(path: Path) -> Mapping[str, str]:
+    """Key → text, of all cases."""
+    with _archive(path).open(f"{TEXTS}.npy") as file:
+        array = np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
+    found: Mapping[str, str] = json.loads(array.item())
+    return found
+
+
+@cache
+def _members(path: Path) -> dict[str, list[str]]:
+    """Case → keys."""
+    found: dict[str, list[str]] = {}
+    arrays = (member.removesuffix(".npy") for member in _archive(path).namelist())
+    for name in (*_texts(path), *(name for name in arrays if name != TEXTS)):
+        case, _, key = name.partition("/")
+        found.setdefault(case, []).append(key)
     return found
