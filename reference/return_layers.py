@@ -1,6 +1,6 @@
 """Takes every record of fixtures/layers to another format and back, for `check_layers.py`. Needs ror-port.
 
-    python reference/return_layers.py STACK FORMAT FOLDER
+    python reference/return_layers.py STACK FORMAT FOLDER [FAMILY ...]
 
 FORMAT is one of ror-port's, or "genuine" for the file as Keras saved it. It writes FOLDER/FAMILY/CASE.h5 for each case of the stack that converts, and prints what is refused on the way back.
 """
@@ -24,10 +24,10 @@ from ror_port.formats.format import BY_NAME
 from ror_port.source.port import load
 
 
-def main(stack: str, format: str, target: str) -> None:
+def main(stack: str, format: str, target: str, *families: str) -> None:
     written = refused = 0
     for case in CASES:
-        if case.stack != stack:
+        if case.stack != stack or (families and case.family not in families):
             continue
         path = Path(target) / case.family / f"{case.name}.h5"
         path.parent.mkdir(parents=True, exist_ok=True)
