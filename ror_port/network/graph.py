@@ -199,12 +199,18 @@ class Graph:
 
     def renamed(self, names: Mapping[str, str]) -> Graph:
         """The same nodes under other names. names: of all of them."""
-        g = GraphBuilder([names[tap] for tap in self.taps])
-        for node in self.nodes:
-            inputs = (names[source] for source in node.inputs)
-            shares = names[node.shares] if node.shares else None
-            g.add(names[node.name], node.layer, *inputs, original_name=node.original_name, shares=shares)
-        return g.finish(*(names[name] for name in self.outputs))
+        nodes = [
+            node._replace(
+                name=names[node.name],
+                inputs=tuple(names[source] for source in node.inputs),
+                parameters=tuple(p._replace(node=names[p.node]) for p in node.parameters),
+                shares=names[node.shares] if node.shares else None,
+                mask=tuple(sorted(names[source] for source in node.mask)),
+            )
+            for node in self.nodes
+        ]
+        ends = (tuple(names[name] for name in ends) for ends in (self.outputs, self.taps))
+        return Graph(tuple(nodes), *ends)
 
     def for_keras(self) -> Graph:
         """The same function in layers that Keras 3 has; parameters keep their order."""

@@ -7,7 +7,7 @@ A layer is an immutable description. It holds no weights and belongs to no frame
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, dataclass_transform
 
 from ror_port.layout import Axes, DataFormat, Layout, PermuteFlattened, Shape
@@ -74,7 +74,7 @@ class Assembly(Protocol):
         """Of the output of a node."""
 
 
-L = TypeVar("L")
+L = TypeVar("L", bound="Layer")
 
 
 class Moved(NamedTuple):
@@ -94,9 +94,16 @@ class Moved(NamedTuple):
 def immutable(kw_only: bool = False) -> Callable[[type[L]], type[L]]:
     """Makes a kind of layer: a dataclass whose fields are its settings.
 
-    Comparing them is left to `Layer`, as code made for each of fifty kinds would be half of what importing them costs.
+    What dataclass would make for each of fifty kinds, `Layer` has once for all: making it takes longer than a small
+    file does.
     """
-    return dataclass(frozen=True, eq=False, repr=False, kw_only=kw_only)
+
+    def made(kind: type[L]) -> type[L]:
+        dataclass(init=False, eq=False, repr=False, kw_only=kw_only)(kind)
+        kind.defaults = {setting.name: setting.default for setting in fields(kind)}
+        return kind
+
+    return made
 
 
 @immutable()
@@ -121,9 +128,26 @@ class Layer:
     passes_masks: ClassVar[bool] = False
     """Whether its output has the mask of its input, as that of an elementwise layer. Keras admits none elsewhere."""
 
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Setting → what it is where it is not given, or dataclasses' MISSING."""
+
+    def __init__(self, *values: Any, **settings: Any) -> None:
+        given = dict(zip(self.__match_args__, values, strict=False)) | settings
+        own = {name: given.get(name, default) for name, default in self.defaults.items()}
+        if len(given) < len(values) + len(settings) or not given.keys() <= own.keys() or MISSING in own.values():
+            raise TypeError(f"{type(self).__name__} takes the settings {', '.join(self.defaults)}")
+        vars(self).update(own)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """Completes the settings."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(name)
+
     @property
     def _values(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, field.name) for field in fields(self))
+        return tuple(getattr(self, name) for name in self.defaults)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -134,7 +158,7 @@ class Layer:
         return hash((type(self), *self._values))
 
     def __repr__(self) -> str:
-        settings = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+        settings = (f"{name}={getattr(self, name)!r}" for name in self.defaults)
         return f"{type(self).__name__}({', '.join(settings)})"
 
     @classmethod
