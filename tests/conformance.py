@@ -117,9 +117,8 @@ def may_refuse(name: str, case: Case, reason: str) -> bool:
         "takes its initial state in another form",
         "order layers with masks",
         "and zeros on Theano, as Keras 3 does",
+        "would not give it; write .keras",
     )
-    if "another mask where several meet" in reason:
-        return case.family == "masks" and case.name.startswith(("apart-", "merged-"))
     if "hard_sigmoid of Keras 1 and 2 in such a place" in reason:  # of the cell, which is no sum
         return case.name == "lstm-hard_sigmoid-sigmoid-th"
     if "for sizes that vary" in reason:

@@ -14,9 +14,10 @@ from ror_port import tolerances
 from ror_port.check.classification import Signature, ends, gives_classes, seeded_of_other_sizes
 from ror_port.check.compare import Difference, compare
 from ror_port.errors import BadValues, quote
-from ror_port.layout import Array
+from ror_port.layout import Array, varies
 from ror_port.network.graph import Graph
-from ror_port.network.layers import BatchNormalization
+from ror_port.network.layers import BatchNormalization, Bidirectional
+from ror_port.network.layers.recurrent import Recurrent
 from ror_port.source.port import Inputs, Port
 
 Tensors = Mapping[str, Mapping[str, Array]]
@@ -27,11 +28,13 @@ Outputs = tuple[NDArray[np.float64], ...]
 
 
 def depth(graph: Graph, output: str) -> int:
-    """Layers with kernels on the longest way to an output."""
+    """Layers with kernels on the longest way to an output; a recurrent one counts once a step. No size may vary."""
     found: dict[str, int] = {}
     for node in graph:
-        found[node.name] = max((found[name] for name in node.inputs), default=0)
-        found[node.name] += any(parameter.role.endswith("kernel") for parameter in node.parameters)
+        passed = int(any("kernel" in parameter.role for parameter in graph[node.owner].parameters))
+        if isinstance(node.layer, Recurrent | Bidirectional):
+            passed = graph[node.inputs[0]].shape[0]
+        found[node.name] = passed + max((found[name] for name in node.inputs), default=0)
     return found[output]
 
 
@@ -196,7 +199,10 @@ class Expectation:
     @cached_property
     def _depths(self) -> tuple[int, ...]:
         """Of each output; 1 where no layer on the way has a kernel."""
-        return tuple(max(1, depth(self.port.graph, name)) for name in self.port.graph.outputs)
+        graph = self.port.graph
+        if any(varies(node.shape) for node in graph.inputs):
+            graph = self.port.sized(self.arrays).graph
+        return tuple(max(1, depth(graph, name)) for name in graph.outputs)
 
     def tolerances(self, exact: bool, softmax: Sequence[bool] | None = None) -> tuple[Tolerance, ...]:
         """One an output. exact: for what computes in float64 with all the bits of the source."""

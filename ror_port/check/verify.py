@@ -31,7 +31,8 @@ from ror_port.source.port import Port
 class LayerErrors:
     """One node of an artifact, relative L2 errors. end_to_end: of what it computes; None where it cannot be observed.
 
-    isolated: of what it makes of the reference's own input; None for nodes without weights, and for stateful ones.
+    isolated: of what it makes of the reference's own input; None for nodes without weights, and for those that depend
+    on more than one input, on a mask, or on a state that they keep.
     """
 
     node: str
@@ -201,7 +202,8 @@ def compare_layers(expectation: Expectation, artifact: Runtime) -> list[LayerErr
     layers = []
     for node in nodes:
         expected = expectation.outputs[node.name]
-        alone = node.parameters and len(node.inputs) == 1 and not getattr(node.layer, "stateful", False)
+        alone = node.parameters and len(node.inputs) == 1 and not graph[node.inputs[0]].mask
+        alone = alone and not getattr(node.layer, "stateful", False)
         isolated = artifact.layer(node.name, expectation.outputs[node.inputs[0]]) if alone else None
         layers.append(LayerErrors(node.name, _error(observed.get(node.name), expected), _error(isolated, expected)))
     return layers

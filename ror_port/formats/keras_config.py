@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from ror_port.formats import keras_masks
 from ror_port.layout import Extent, extent
-from ror_port.mapping.software import KERAS_3
-from ror_port.network.graph import Graph
+from ror_port.mapping.software import KERAS_3, snake_case
+from ror_port.network.graph import Graph, Node
+from ror_port.network.layers import Masking
+from ror_port.network.layers.layer import Mask
 
 
 class Tensor(NamedTuple):
@@ -22,12 +24,15 @@ class Tensor(NamedTuple):
     call: int
     shape: Extent
     result: int = 0
+    is_mask: bool = False
 
 
 class Layer(NamedTuple):
-    """A stock Keras layer. calls: its inputs at each place where it is used. shape: of its output at the first.
+    """A stock Keras layer, or an operation. calls: its inputs at each place where it is used. shape: of its output at
+    the first.
 
     merges: whether its inputs are one list; else those behind the first are the states that it begins with.
+    masks: at each place the mask that it is given as an argument. constants: further arguments of an operation.
     """
 
     class_name: str
@@ -36,19 +41,22 @@ class Layer(NamedTuple):
     calls: list[tuple[Tensor, ...]]
     shape: Extent
     merges: bool
+    masks: list[Tensor | None]
+    constants: tuple[float, ...] = ()
 
 
 class Model(NamedTuple):
-    """layers: in the order of ``model.layers``."""
+    """layers: in the order of ``model.layers``, and behind them the operations that masks are made by."""
 
     layers: list[Layer]
     inputs: list[Tensor]
     outputs: list[Tensor]
+    dtype: str
 
 
 def model(graph: Graph, dtype: str) -> Model:
     """A graph of stock layers as a Keras model."""
-    keras_masks.ensure_same(graph)
+    stated = keras_masks.given(graph)
     names = KERAS_3.names(graph)
     tensors: dict[str, Tensor] = {}
     calls: dict[str, int] = {}
@@ -65,14 +73,68 @@ def model(graph: Graph, dtype: str) -> Model:
         if name not in layers:
             layer = keras_masks.plain_softmax(node) or node.layer.to_keras()
             config = {"name": name, "dtype": dtype, **_within(layer.config, dtype)}
-            layers[name] = Layer(
-                layer.class_name, name, config, [], (graph.batch, *extent(node.shape)), node.layer.merges
-            )
+            shape = (graph.batch, *extent(node.shape))
+            layers[name] = Layer(layer.class_name, name, config, [], shape, node.layer.merges, [])
+    masks = _Masks(graph, tensors, set(names.values()))
     for node in graph:
         if node.inputs and graph.calls[node.name] == node.name:
             layers[names[node.owner]].calls.append(tuple(tensors[source] for source in node.inputs))
+            layers[names[node.owner]].masks.append(masks.of(stated.get(node.name, ())))
     ends = ([tensors[node.name] for node in graph.inputs], [tensors[name] for name in graph.outputs])
-    return Model(list(layers.values()), *ends)
+    return Model([*layers.values(), *masks.operations], *ends, dtype)
+
+
+class _Masks:
+    """The operations by which masks are made that a layer is given as an argument.
+
+    tensors: node → what stands for it. taken: names of layers.
+    """
+
+    def __init__(self, graph: Graph, tensors: Mapping[str, Tensor], taken: set[str]) -> None:
+        self.graph, self.tensors, self.taken = graph, tensors, taken
+        self.operations: list[Layer] = []
+        self.made: dict[Mask, Tensor] = {}
+
+    def of(self, mask: Mask) -> Tensor | None:
+        """The mask of the nodes that make it, all of which must agree; None where there are none."""
+        if mask and mask not in self.made:
+            *others, last = mask
+            joined = self.of(tuple(others))
+            made = self._by(self.graph[last]) if joined is None else self.of((last,))
+            assert made is not None
+            self.made[mask] = (
+                made if joined is None else self._add("LogicalAnd", made.layer, (joined, made), made.shape)
+            )
+        return self.made.get(mask)
+
+    def _by(self, maker: Node) -> Tensor:
+        """As Embedding and Masking make them in Keras."""
+        source, layer = self.tensors[maker.inputs[0]], maker.layer
+        name = self.tensors[maker.name].layer
+        if not isinstance(layer, Masking):
+            return self._add("NotEqual", name, (source,), source.shape, (0,))
+        unequal = self._add("NotEqual", name, (source,), source.shape, (layer.mask_value,))
+        return self._add("Any", name, (unequal,), source.shape[:-1], axis=-1)
+
+    def _add(
+        self,
+        kind: str,
+        name: str,
+        given: tuple[Tensor, ...],
+        shape: Extent,
+        constants: tuple[float, ...] = (),
+        **config: int,
+    ) -> Tensor:
+        name = f"{name}_{snake_case(kind)}"
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        self.operations.append(Layer(kind, name, {"name": name, **config}, [given], shape, False, [None], constants))
+        return Tensor(name, 0, shape, is_mask=True)
+
+
+OPERATIONS = {"Flip", "NotEqual", "Any", "LogicalAnd"}
+"""What is stated as an operation of Keras 3, and is no layer."""
 
 
 def _within(config: Mapping[str, Any], dtype: str) -> Mapping[str, Any]:
@@ -107,8 +169,9 @@ def keras_2(model: Model, name: str) -> dict[str, Any]:
 def keras_3(model: Model, name: str) -> dict[str, Any]:
     """``config.json`` of the ``.keras`` format."""
 
-    def tensor(t: Tensor, dtype: str) -> dict[str, Any]:
-        history = {"shape": list(t.shape), "dtype": dtype, "keras_history": [t.layer, t.call, t.result]}
+    def tensor(t: Tensor) -> dict[str, Any]:
+        kind = "bool" if t.is_mask else model.dtype
+        history = {"shape": list(t.shape), "dtype": kind, "keras_history": [t.layer, t.call, t.result]}
         return {"class_name": "__keras_tensor__", "config": history}
 
     def entry(layer: Layer) -> dict[str, Any]:
@@ -116,10 +179,15 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
         if layer.class_name == "InputLayer":
             config["batch_shape"] = config.pop("batch_input_shape")
         nodes: list[dict[str, Any]] = []
-        for call in layer.calls:
-            tensors = [tensor(t, config["dtype"]) for t in call]
-            states = {"initial_state": tensors[1:]} if len(tensors) > 1 and not layer.merges else {}
-            nodes.append({"args": [tensors] if layer.merges else tensors[:1], "kwargs": states})
+        for call, mask in zip(layer.calls, layer.masks, strict=True):
+            tensors = [tensor(t) for t in call]
+            if layer.class_name in OPERATIONS:
+                nodes.append({"args": [*tensors, *layer.constants], "kwargs": {}})
+                continue
+            more: dict[str, Any] = {"initial_state": tensors[1:]} if len(tensors) > 1 and not layer.merges else {}
+            if mask is not None:
+                more["mask"] = tensor(mask)
+            nodes.append({"args": [tensors] if layer.merges else tensors[:1], "kwargs": more})
         shapes = [list(t.shape) for t in layer.calls[0]] if layer.calls else []
         build = {"build_config": {"input_shape": shapes if layer.merges else shapes[0]}} if shapes else {}
         made = {
@@ -131,7 +199,7 @@ def keras_3(model: Model, name: str) -> dict[str, Any]:
             "name": layer.name,
             "inbound_nodes": nodes,
         }
-        return _operation(made) if layer.class_name == "Flip" else made
+        return _operation(made) if layer.class_name in OPERATIONS else made
 
     inputs, outputs = _ends(model.inputs), _ends(model.outputs)
     shapes = [list(t.shape) for t in model.inputs]

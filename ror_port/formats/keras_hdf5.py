@@ -161,6 +161,10 @@ def _ensure_keras_2_can(model: keras_config.Model, graph: Graph) -> None:
                 f"{layer.name}: Keras 3, which reads this format too, takes its initial state in another form than "
                 "Keras 2; write .keras"
             )
+        if any(layer.masks):
+            raise UnknownNetwork(
+                f"{layer.name}: needs a mask that Keras 3, which reads this format too, would not give it; write .keras"
+            )
         if layer.class_name == "Flip":
             raise UnknownNetwork(f"{layer.name}: Keras 2 has no layer that turns a sequence round; write .keras")
         if "hard_sigmoid" in (config.get("activation"), config.get("recurrent_activation")):

@@ -24,31 +24,34 @@ from ror_port.network.layers import (
     Softmax,
     TimeDistributed,
 )
-from ror_port.network.layers.layer import KerasLayer
+from ror_port.network.layers.layer import KerasLayer, Mask
 from ror_port.network.layers.recurrent import Recurrent
 
 
-def ensure_same(graph: Graph) -> None:
-    """Raises UnknownNetwork where Keras 3 would have another mask than its predecessors.
+def given(graph: Graph) -> dict[str, Mask]:
+    """Node → the mask that it must be given as an argument, as today's Keras would give it another one, or none.
 
-    Where masks meet, a step counts there if any of them says so, and where one is missing there is none. A product has
-    1 for what does not count.
+    Where masks meet, a step counts there if any of them says so, and where one is missing there is none; nor has a
+    layer one that is given its initial state. A product has 1 for what does not count. Raises UnknownNetwork for that,
+    and where a layer takes no mask as an argument.
     """
     found: dict[str, Any] = {}
+    stated: dict[str, Mask] = {}
     for node in graph:
         masks = [found[name] for name in node.inputs]
         if any(masks) and isinstance(node.layer, Multiply) and graph.shows_masked_steps(node.name):
             raise UnknownNetwork(f"{node.name}: today's Keras multiplies masked sequences otherwise")
-        if getattr(node.layer, "has_mask", False) and masks[0] != graph[node.inputs[0]].mask:
-            raise UnknownNetwork(
-                f"{node.name}: today's Keras has another mask where several meet, as before this layer"
-            )
-        if node.mask == (node.name,):
+        if getattr(node.layer, "has_mask", False):
+            wanted = graph[node.inputs[0]].mask
+            if masks[0] != wanted or (len(node.inputs) > 1 and isinstance(node.layer, Recurrent)):
+                stated[node.name] = wanted
+        if node.name in stated or node.mask == (node.name,):
             found[node.name] = node.mask
         elif not node.mask or len(set(masks)) > 1:
             found[node.name] = () if not node.mask or () in masks else tuple(masks)
         else:
             found[node.name] = masks[0]
+    return stated
 
 
 def plain_softmax(node: Node) -> KerasLayer | None:
@@ -65,10 +68,17 @@ def layer_order(graph: Graph) -> tuple[Node, ...]:
 
     Where a layer is given a mask, what that is made of lies as many operations deeper.
     """
+    stated = given(graph)
     masks: dict[str, Made] = {}
+    taken: dict[str, Made] = {}
     for node in graph:
-        masks[node.name] = _mask(node, [masks[name] for name in node.inputs])
-    return graph.ordered({node.name: masks[node.inputs[0]] for node in graph if isinstance(node.layer, TAKE_MASKS)})
+        before = [masks[name] for name in node.inputs]
+        if node.name in stated:
+            before[0] = _joint([_mask(graph[maker], []) for maker in stated[node.name]])
+        masks[node.name] = _mask(node, before)
+        if isinstance(node.layer, TAKE_MASKS):
+            taken[node.name] = before[0]
+    return graph.ordered(taken)
 
 
 TAKE_MASKS = (Recurrent, Bidirectional, TimeDistributed, BatchNormalization, GlobalAveragePooling1D)
@@ -100,6 +110,11 @@ def _mask(node: Node, masks: Sequence[Made]) -> Made:
             return _deeper(_longest(*parts), 2)
     if not all(masks):
         return {}
+    return _joint(masks)
+
+
+def _joint(masks: Sequence[Made]) -> Made:
+    """Of several masks, joined one after the other."""
     made, *others = masks
     for mask in others:
         made = _deeper(_longest(made, mask), 1)

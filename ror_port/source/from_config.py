@@ -16,7 +16,16 @@ from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
 from ror_port.layout import DataFormat, Shape
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
-from ror_port.network.layers import BY_KERAS_CLASS, Activation, Bidirectional, ConvLSTM2D, Input, Layer, Softmax
+from ror_port.network.layers import (
+    BY_KERAS_CLASS,
+    Activation,
+    Bidirectional,
+    ConvLSTM2D,
+    Input,
+    Layer,
+    Masking,
+    Softmax,
+)
 from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.layers.sequence import Reverse
 from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Settings
@@ -160,13 +169,14 @@ class _Place(NamedTuple):
 
 
 class _Use(NamedTuple):
-    """One use of a layer. number: from 0. shared: as of `Assembly.model`."""
+    """One use of a layer. number: from 0. shared: as of `Assembly.model`. masked: whether a mask is an argument."""
 
     name: str
     number: int
     place: _Place
     shared: str | None
     where: str
+    masked: bool = False
 
     def node(self, suffix: str) -> str:
         again = f"@{self.number + 1}" if self.number else ""
@@ -177,6 +187,16 @@ class _Use(NamedTuple):
         if self.number or self.shared:
             return f"{self.shared or self.place.prefix}{self.name}{suffix}"
         return self.node(suffix)
+
+
+Unequal = tuple[str, float, bool]
+"""What makes a mask: a node, what its elements must be other than, and whether any of a step's is enough."""
+
+
+class _MaskValue(NamedTuple):
+    """What an operation of Keras 3 gives that is part of a mask; all of it must agree."""
+
+    made_of: frozenset[Unequal]
 
 
 class Assembly:
@@ -351,9 +371,9 @@ class Assembly:
         loose = {name for name, layer in by_name.items() if layer["class_name"] == "InputLayer"} ^ set(names)
         if loose:
             raise self.broken(f"{quote(min(loose))} is an input, or is called one, and not both")
-        values: dict[tuple[str, int], list[str]] = {}
+        values: dict[tuple[str, int], list[str | _MaskValue]] = {}
         if inputs is None:
-            values |= {(name, 0): self._call(by_name[name], 0, [], place, shared) for name in names}
+            values |= {(name, 0): [*self._call(by_name[name], 0, [], place, shared)] for name in names}
         elif len(inputs) != len(names):
             raise self.broken(f"a nested model of {len(names)} inputs is applied to {len(inputs)}")
         else:
@@ -365,10 +385,53 @@ class Assembly:
         }
         for name, number in self._in_order(sources, values):
             taken = [self._value(source, values) for source in sources[name, number]]
-            values[name, number] = self._call(by_name[name], number, taken, place, shared)
-        return [self._value(end, values) for end in ends]
+            layer, nodes = by_name[name], [value for value in taken if isinstance(value, str)]
+            masks = [value for value in taken if not isinstance(value, str)]
+            if self._is_mask_operation(layer):
+                values[name, number] = [self._mask_value(layer, number, nodes, masks)]
+                continue
+            if masks:
+                self._ensure_own_mask(name, nodes, masks)
+            values[name, number] = [*self._call(layer, number, nodes, place, shared, masked=bool(masks))]
+        found = [self._value(end, values) for end in ends]
+        if not all(isinstance(end, str) for end in found):
+            raise self.refuse("a mask as an output is not supported")
+        return cast(list[str], found)
 
-    def _value(self, tensor: _Tensor, values: Mapping[tuple[str, int], list[str]]) -> str:
+    def _is_mask_operation(self, layer: Json) -> bool:
+        return layer["class_name"] in MASK_OPERATIONS and self.session.version >= (3,)
+
+    def _mask_value(self, layer: Json, number: int, nodes: Sequence[str], masks: Sequence[_MaskValue]) -> _MaskValue:
+        """What an operation gives that is made as Embedding and Masking make masks, or joins such ones."""
+        kind, config = layer["class_name"], layer["config"]
+        match kind, nodes, masks:
+            case "NotEqual", [node], []:
+                constants = [
+                    argument for argument in layer["inbound_nodes"][number]["args"] if type(argument) in (int, float)
+                ]
+                if len(constants) == 1:
+                    return _MaskValue(frozenset({(node, float(constants[0]), False)}))
+            case "Any", [], [_MaskValue(made_of)] if len(made_of) == 1 and config.get("axis") in (-1, [-1]):
+                ((node, constant, over_steps),) = made_of
+                if not over_steps and not config.get("keepdims"):
+                    return _MaskValue(frozenset({(node, constant, True)}))
+            case "LogicalAnd", [], [first, second]:
+                return _MaskValue(first.made_of | second.made_of)
+        raise self.refuse(f"{quote(self.name(layer))}: a {kind} that makes no mask of a layer is not supported")
+
+    def _ensure_own_mask(self, name: str, nodes: Sequence[str], masks: Sequence[_MaskValue]) -> None:
+        """Raises UnknownNetwork where a layer is given another mask than that which its input had in Keras 1 and 2."""
+        makers = [self.g.nodes[maker] for maker in self.g.nodes[nodes[0]].mask] if nodes else []
+        own = {
+            (maker.inputs[0], maker.layer.mask_value, True)
+            if isinstance(maker.layer, Masking)
+            else (maker.inputs[0], 0.0, False)
+            for maker in makers
+        }
+        if len(masks) != 1 or masks[0].made_of != own:
+            raise self.refuse(f"layer {quote(name)} is given a mask that is not its input's, which is not supported")
+
+    def _value(self, tensor: _Tensor, values: Mapping[tuple[str, int], list[str | _MaskValue]]) -> str | _MaskValue:
         outputs = values.get((tensor.layer, tensor.call))
         if outputs is None or tensor.output >= len(outputs):
             raise self.broken(f"there is no output {tensor.output} of call {tensor.call} of {quote(tensor.layer)}")
@@ -415,9 +478,15 @@ class Assembly:
             raise self.broken(f"layer {quote(name)}: its inbound_nodes are no list, or too many")
         if not nodes and layer["class_name"] != "InputLayer":
             raise self.broken(f"layer {quote(name)} has no inputs")
-        states = layer["class_name"] in TAKE_STATES
+        kind = layer["class_name"]
+        states = kind in TAKE_STATES
+        operation = self._is_mask_operation(layer)
         calls = [
-            _keras_3_tensors(node, self.where, name, states) if isinstance(node, dict) else _tensors(node, states)
+            _tensors(node, states)
+            if not isinstance(node, dict)
+            else _operands(node, self.where, name)
+            if operation
+            else _keras_3_tensors(node, self.where, name, states, kind in TAKE_MASKS)
             for node in nodes
         ]
         if any(len(call) > limits.MAX_LAYERS for call in calls):
@@ -438,8 +507,16 @@ class Assembly:
                 raise self.refuse(f"a call of {quote(name)} with arguments is not supported")
         raise self.broken(f"{quote(str(stated))} where a tensor [layer, node, output] is expected")
 
-    def _call(self, layer: Json, number: int, inputs: Sequence[str], place: _Place, shared: str | None) -> list[str]:
-        """Adds one use of a layer or nested model; returns its outputs. number: of the use, from 0."""
+    def _call(
+        self,
+        layer: Json,
+        number: int,
+        inputs: Sequence[str],
+        place: _Place,
+        shared: str | None,
+        masked: bool = False,
+    ) -> list[str]:
+        """Adds one use of a layer or nested model; returns its outputs. number, masked: as of `_Use`."""
         name = self.name(layer)
         frozen = (
             place.frozen or layer["config"].get("trainable", True) is False
@@ -447,7 +524,7 @@ class Assembly:
             else place.frozen
         )
         where = f"{self.where}: layer {quote(name)}"
-        use = _Use(name, number, place._replace(frozen=frozen), shared, where)
+        use = _Use(name, number, place._replace(frozen=frozen), shared, where, masked)
         if self.session.version == KERAS_0:
             self._ensure_masks_hold(layer, inputs, where)
         if layer["class_name"] == "TimeDistributed":
@@ -506,7 +583,8 @@ class Assembly:
             len(sources) not in (1, 1 + states) if not part.merges else len(sources) < 2
         ):
             raise self.broken(f"layer {quote(use.name)} has {len(sources)} inputs")
-        if states and len(sources) > 1 and self.session.version >= (3,) and self.g.nodes[sources[0]].mask:
+        unmasked = states and len(sources) > 1 and self.session.version >= (3,) and not use.masked
+        if unmasked and self.g.nodes[sources[0]].mask:
             raise UnknownNetwork(f"{use.where}: Keras 3 applies no mask in a layer that is given its initial state")
         begins = isinstance(part, Recurrent) and (part.stateful or len(sources) > 1)
         if begins and self.g.nodes[sources[0]].mask and not self.session.theano and self.session.version < (3,):
@@ -637,6 +715,12 @@ class Assembly:
 TAKE_STATES = ("SimpleRNN", "GRU", "LSTM", "RNN")
 """Classes of layers that are called with the argument initial_state."""
 
+TAKE_MASKS = ("SimpleRNN", "GRU", "LSTM", "Bidirectional", "GlobalAveragePooling1D", "BatchNormalization")
+"""Classes of layers of Keras 3 that are called with the argument mask, and make of it what their predecessors did."""
+
+MASK_OPERATIONS = ("NotEqual", "Any", "LogicalAnd")
+"""Operations of Keras 3 that masks are made by."""
+
 UNMASKED_IN_KERAS_0 = ("Merge", "GlobalAveragePooling1D", "TimeDistributed")
 
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
@@ -701,21 +785,33 @@ def _tensors(stated: Any, states: bool) -> list[Any]:
     return tensors
 
 
-def _keras_3_tensors(node: Json, where: str, name: str, states: bool) -> list[Any]:
+def _operands(node: Json, where: str, name: str) -> list[Any]:
+    """The tensors that an operation of Keras 3 reads, without what else it is given."""
+    args = node.get("args")
+    if not isinstance(args, list) or node.get("kwargs") not in ({}, None):
+        raise UnknownNetwork(f"{where}: {quote(name)} is called with arguments that are not supported")
+    return [_history(argument) for argument in args if isinstance(argument, dict)]
+
+
+def _history(tensor: Any) -> Any:
+    """[layer, call, output] of a tensor of Keras 3; None where it is none."""
+    config = tensor.get("config") if isinstance(tensor, dict) else None
+    return config.get("keras_history") if isinstance(config, dict) else None
+
+
+def _keras_3_tensors(node: Json, where: str, name: str, states: bool, masks: bool) -> list[Any]:
+    """The tensors that a call reads: its inputs, the states that it begins with, and the mask that it is given."""
     args, kwargs = node.get("args"), node.get("kwargs")
     given = kwargs.get("initial_state") if isinstance(kwargs, dict) and states else None
+    mask = kwargs.get("mask") if isinstance(kwargs, dict) and masks else None
     idle = kwargs is None or (
         isinstance(kwargs, dict)
         and kwargs.keys() <= {"mask", "training", *(["initial_state"] if states else [])}
-        and kwargs.get("mask") is None
+        and (masks or kwargs.get("mask") is None)
         and kwargs.get("training") in (None, False)
     )
     if not isinstance(args, list) or len(args) != 1 or not idle:
         raise UnknownNetwork(f"{where}: layer {quote(name)} is called with arguments that are not supported")
     tensors = args[0] if isinstance(args[0], list) else args
     tensors = [*tensors, *(given if isinstance(given, list) else [given] if given is not None else [])]
-    histories = []
-    for tensor in tensors:
-        config = tensor.get("config") if isinstance(tensor, dict) else None
-        histories.append(config.get("keras_history") if isinstance(config, dict) else None)
-    return histories
+    return [_history(tensor) for tensor in (*tensors, *([mask] if mask is not None else []))]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from genuine import relative_l2
-from ror_port import tolerances
+from ror_port import frameworks, tolerances
 from ror_port.check.runtimes import open_artifact
 from ror_port.convert.write import write
 from ror_port.errors import UnknownNetwork
-from ror_port.formats import keras_3, keras_masks
+from ror_port.formats import keras_3, keras_config, keras_masks
 from ror_port.formats.format import BY_NAME, Contents
 from ror_port.layout import Arranged
 from ror_port.network import layers as known
@@ -32,10 +33,13 @@ def port_of(graph: Graph, folder: Path) -> Port:
     return load(path)
 
 
-def assert_keras_computes(graph: Graph, folder: Path) -> None:
+def assert_keras_computes(graph: Graph, folder: Path, given: dict[str, np.ndarray] | None = None) -> None:
+    """given: inputs, by default all of them X. What was written is also read again."""
     with port_of(graph, folder) as port:
         write(port, folder / "net.keras", BY_NAME["keras"])
-        inputs = {node.name: X for node in port.graph.inputs}
+        inputs = given or {node.name: X for node in port.graph.inputs}
+        with load(folder / "net.keras") as back:
+            assert sorted(node.mask for node in back.graph) == sorted(node.mask for node in graph.for_keras())
         scores = open_artifact(folder / "net.keras", port).scores(list(inputs.values()))
         ends = [port.graph.before_softmax(name) for name in port.graph.outputs]
         expected = port.outputs(inputs, *ends)
@@ -82,20 +86,70 @@ def test_a_softmax_along_the_steps_of_a_masked_sequence_is_refused(tmp_path: Pat
 def test_a_product_that_shows_masked_steps_is_refused(tmp_path: Path) -> None:
     g, x = masked()
     product = g.add("product", known.Multiply(), g.add("first", lstm(), x), g.add("second", lstm(), x))
-    with (
-        port_of(g.finish(product), tmp_path) as port,
-        pytest.raises(UnknownNetwork, match="multiplies masked sequences otherwise"),
-    ):
-        write(port, tmp_path / "net.keras", BY_NAME["keras"])
+    with pytest.raises(UnknownNetwork, match="multiplies masked sequences otherwise"):
+        keras_config.model(g.finish(product), "float32")
     assert_keras_computes(g.finish(g.add("last", lstm(sequences=False), product)), tmp_path)
 
 
-def test_masks_that_differ_are_refused_before_a_bidirectional(tmp_path: Path) -> None:
+def meeting() -> tuple[GraphBuilder, str]:
+    """A sum of two sequences of which other steps count, so that one in both counts."""
     g, x = masked()
-    total = g.add("sum", known.Add(), x, g.add("other", known.Masking(), g.add("in2", known.Input((6, 3)))))
-    graph = g.finish(g.add("both", known.Bidirectional(lstm(sequences=False)), total))
-    with port_of(graph, tmp_path) as port, pytest.raises(UnknownNetwork, match="another mask where several meet"):
-        write(port, tmp_path / "net.keras", BY_NAME["keras"])
+    return g, g.add("sum", known.Add(), x, g.add("other", known.Masking(0.5), g.add("in2", known.Input((6, 3)))))
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("kind", ["lstm", "bidirectional", "average", "stack", "norm"])
+def test_masks_that_meet_are_given_as_an_argument(kind: str, sequences: bool, tmp_path: Path) -> None:
+    g, x = meeting()
+    if kind == "lstm":
+        x = g.add("last", lstm(sequences=sequences), x)
+    elif kind == "bidirectional":
+        x = g.add("both", known.Bidirectional(lstm(sequences=sequences)), x)
+    elif kind == "average":
+        x = g.add("average", known.GlobalAveragePooling1D(), x)
+    elif kind == "norm":
+        x = g.add("last", lstm(sequences=sequences), g.add("norm", known.BatchNormalization(1e-3, axis=2), x))
+    else:
+        x = g.add("last", lstm(sequences=sequences), g.add("dense", known.Dense(3), g.add("first", lstm(), x)))
+    graph = g.finish(x)
+    in_keras = graph.for_keras()
+    assert keras_masks.given(in_keras)
+    half = X.copy()
+    half[:, 1] = half[0, 2] = 0.5
+    assert_keras_computes(graph, tmp_path, {"in": X, "in2": half})
+
+
+def test_a_mask_that_is_missing_in_one_is_given_too(tmp_path: Path) -> None:
+    g, x = masked()
+    total = g.add("sum", known.Add(), x, g.add("in2", known.Input((6, 3))))
+    assert_keras_computes(g.finish(g.add("last", lstm(), total)), tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy, about TensorFlow
+def test_another_mask_than_the_inputs_is_not_read(tmp_path: Path) -> None:
+    """One of Keras 3 alone: its predecessors had no such argument."""
+    keras = frameworks.keras()
+    x, other = keras.Input((6, 3)), keras.Input((6, 3))
+    mask = keras.ops.any(keras.ops.not_equal(other, 0.0), axis=-1)
+    keras.Model([x, other], keras.layers.LSTM(2)(x, mask=mask)).save(tmp_path / "net.keras")
+    with pytest.raises(UnknownNetwork, match="is given a mask that is not its input's"):
+        load(tmp_path / "net.keras")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("first", ["Embedding", "Masking"])
+def test_what_keras_3_saves_of_masks_is_read(first: str, tmp_path: Path) -> None:
+    """It states the operations that made them."""
+    keras = frameworks.keras()
+    x = keras.Input((6,) if first == "Embedding" else (6, 3))
+    layer = keras.layers.Embedding(5, 3, mask_zero=True) if first == "Embedding" else keras.layers.Masking()
+    y = keras.layers.GRU(2)(keras.layers.LSTM(3, return_sequences=True)(layer(x)))
+    model = keras.Model(x, y)
+    model.save(tmp_path / "net.keras")
+    values = np.random.default_rng(2).integers(0, 5, (2, 6)).astype("float32") if first == "Embedding" else X
+    with load(tmp_path / "net.keras") as port:
+        assert "NotEqual" in json.dumps(port.checkpoint.config)
+        assert relative_l2(port.predict(values), model.predict(values, verbose=0)) <= tolerances.FLOAT32
 
 
 def test_a_masking_sees_what_masked_steps_hold(tmp_path: Path) -> None:

@@ -115,8 +115,6 @@ def inputs_of(port: Port) -> dict[str, np.ndarray]:
 
 def refused(name: str, format: str) -> str | None:
     """Why a format cannot have one of them."""
-    if "masks" in name and format in ("keras", "h5", "weights"):
-        return "today's Keras applies no mask there"
     if format == "h5" and not name.startswith("both ways"):
         return "takes its initial state in another form"
     return "no layer that turns a sequence round" if format == "h5" and "sequences" in name else None

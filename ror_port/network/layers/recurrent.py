@@ -202,10 +202,6 @@ class Recurrent(Layer):
         return frozenset(name for name, value in self._functions().items() if value == "hard_sigmoid")
 
     def for_keras(self, g: Assembly, *inputs: str) -> str:
-        if self.has_mask and len(inputs) > 1:
-            raise UnknownNetwork(
-                f"a {type(self).__name__} with a mask and an initial state: today's Keras applies no mask there"
-            )
         return g.add("", self.of_keras_3, *inputs)
 
     @property
