@@ -22,7 +22,8 @@ from ror_port.network.layers.settings import DATA_FORMATS, MAX_LENGTH
 from ror_port.network.layers.spatial import Spatial
 from ror_port.safety import limits
 from ror_port.source import provenance
-from ror_port.source.from_config import MODELS, Assembly, Json, listed_tensors, stated_name, stored_layers, within
+from ror_port.source.calls import Json, listed_tensors
+from ror_port.source.from_config import MODELS, Assembly, stated_name, stored_layers, within
 from ror_port.source.port import (
     Port,
     attach,

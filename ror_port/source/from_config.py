@@ -23,7 +23,6 @@ from ror_port.network.layers import (
     ConvLSTM2D,
     Input,
     Layer,
-    Masking,
     Softmax,
 )
 from ror_port.network.layers.recurrent import Recurrent
@@ -31,8 +30,7 @@ from ror_port.network.layers.sequence import Reverse
 from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Settings
 from ror_port.network.layers.wrappers import MERGES, MergeMode, over_time
 from ror_port.safety import limits
-
-Json = Mapping[str, Any]
+from ror_port.source.calls import MASK_OPERATIONS, Json, MaskValue, listed_tensors, mask_of, mask_value, read_tensors
 
 Shapes = Mapping[str, Sequence[Shape]]
 """Layer of a file → shapes of its weights."""
@@ -187,16 +185,6 @@ class _Use(NamedTuple):
         if self.number or self.shared:
             return f"{self.shared or self.place.prefix}{self.name}{suffix}"
         return self.node(suffix)
-
-
-Unequal = tuple[str, float, bool]
-"""What makes a mask: a node, what its elements must be other than, and whether any of a step's is enough."""
-
-
-class _MaskValue(NamedTuple):
-    """What an operation of Keras 3 gives that is part of a mask; all of it must agree."""
-
-    made_of: frozenset[Unequal]
 
 
 class Assembly:
@@ -371,7 +359,7 @@ class Assembly:
         loose = {name for name, layer in by_name.items() if layer["class_name"] == "InputLayer"} ^ set(names)
         if loose:
             raise self.broken(f"{quote(min(loose))} is an input, or is called one, and not both")
-        values: dict[tuple[str, int], list[str | _MaskValue]] = {}
+        values: dict[tuple[str, int], list[str | MaskValue]] = {}
         if inputs is None:
             values |= {(name, 0): [*self._call(by_name[name], 0, [], place, shared)] for name in names}
         elif len(inputs) != len(names):
@@ -388,10 +376,17 @@ class Assembly:
             layer, nodes = by_name[name], [value for value in taken if isinstance(value, str)]
             masks = [value for value in taken if not isinstance(value, str)]
             if self._is_mask_operation(layer):
-                values[name, number] = [self._mask_value(layer, number, nodes, masks)]
+                made = mask_value(layer, number, nodes, masks)
+                if made is None:
+                    raise self.refuse(
+                        f"{quote(name)}: a {layer['class_name']} that makes no mask of a layer is not supported"
+                    )
+                values[name, number] = [made]
                 continue
-            if masks:
-                self._ensure_own_mask(name, nodes, masks)
+            if masks and (not nodes or masks != [mask_of(self.g.nodes[n] for n in self.g.nodes[nodes[0]].mask)]):
+                raise self.refuse(
+                    f"layer {quote(name)} is given a mask that is not its input's, which is not supported"
+                )
             values[name, number] = [*self._call(layer, number, nodes, place, shared, masked=bool(masks))]
         found = [self._value(end, values) for end in ends]
         if not all(isinstance(end, str) for end in found):
@@ -399,39 +394,12 @@ class Assembly:
         return cast(list[str], found)
 
     def _is_mask_operation(self, layer: Json) -> bool:
-        return layer["class_name"] in MASK_OPERATIONS and self.session.version >= (3,)
+        if layer["class_name"] not in MASK_OPERATIONS or self.session.version < (3,):
+            return False
+        _ensure_of_keras(layer, f"{self.where}: layer {quote(self.name(layer))}")
+        return True
 
-    def _mask_value(self, layer: Json, number: int, nodes: Sequence[str], masks: Sequence[_MaskValue]) -> _MaskValue:
-        """What an operation gives that is made as Embedding and Masking make masks, or joins such ones."""
-        kind, config = layer["class_name"], layer["config"]
-        match kind, nodes, masks:
-            case "NotEqual", [node], []:
-                constants = [
-                    argument for argument in layer["inbound_nodes"][number]["args"] if type(argument) in (int, float)
-                ]
-                if len(constants) == 1:
-                    return _MaskValue(frozenset({(node, float(constants[0]), False)}))
-            case "Any", [], [_MaskValue(made_of)] if len(made_of) == 1 and config.get("axis") in (-1, [-1]):
-                ((node, constant, over_steps),) = made_of
-                if not over_steps and not config.get("keepdims"):
-                    return _MaskValue(frozenset({(node, constant, True)}))
-            case "LogicalAnd", [], [first, second]:
-                return _MaskValue(first.made_of | second.made_of)
-        raise self.refuse(f"{quote(self.name(layer))}: a {kind} that makes no mask of a layer is not supported")
-
-    def _ensure_own_mask(self, name: str, nodes: Sequence[str], masks: Sequence[_MaskValue]) -> None:
-        """Raises UnknownNetwork where a layer is given another mask than that which its input had in Keras 1 and 2."""
-        makers = [self.g.nodes[maker] for maker in self.g.nodes[nodes[0]].mask] if nodes else []
-        own = {
-            (maker.inputs[0], maker.layer.mask_value, True)
-            if isinstance(maker.layer, Masking)
-            else (maker.inputs[0], 0.0, False)
-            for maker in makers
-        }
-        if len(masks) != 1 or masks[0].made_of != own:
-            raise self.refuse(f"layer {quote(name)} is given a mask that is not its input's, which is not supported")
-
-    def _value(self, tensor: _Tensor, values: Mapping[tuple[str, int], list[str | _MaskValue]]) -> str | _MaskValue:
+    def _value(self, tensor: _Tensor, values: Mapping[tuple[str, int], list[str | MaskValue]]) -> str | MaskValue:
         outputs = values.get((tensor.layer, tensor.call))
         if outputs is None or tensor.output >= len(outputs):
             raise self.broken(f"there is no output {tensor.output} of call {tensor.call} of {quote(tensor.layer)}")
@@ -479,16 +447,7 @@ class Assembly:
         if not nodes and layer["class_name"] != "InputLayer":
             raise self.broken(f"layer {quote(name)} has no inputs")
         kind = layer["class_name"]
-        states = kind in TAKE_STATES
-        operation = self._is_mask_operation(layer)
-        calls = [
-            _tensors(node, states)
-            if not isinstance(node, dict)
-            else _operands(node, self.where, name)
-            if operation
-            else _keras_3_tensors(node, self.where, name, states, kind in TAKE_MASKS)
-            for node in nodes
-        ]
+        calls = [read_tensors(node, kind, f"{self.where}: layer {quote(name)}") for node in nodes]
         if any(len(call) > limits.MAX_LAYERS for call in calls):
             raise UnsafeFile(f"{self.where}: layer {quote(name)} has more than {limits.MAX_LAYERS} inputs")
         return calls
@@ -712,15 +671,6 @@ class Assembly:
         return [Bidirectional(inner, cast(MergeMode | None, mode))]
 
 
-TAKE_STATES = ("SimpleRNN", "GRU", "LSTM", "RNN")
-"""Classes of layers that are called with the argument initial_state."""
-
-TAKE_MASKS = ("SimpleRNN", "GRU", "LSTM", "Bidirectional", "GlobalAveragePooling1D", "BatchNormalization")
-"""Classes of layers of Keras 3 that are called with the argument mask, and make of it what their predecessors did."""
-
-MASK_OPERATIONS = ("NotEqual", "Any", "LogicalAnd")
-"""Operations of Keras 3 that masks are made by."""
-
 UNMASKED_IN_KERAS_0 = ("Merge", "GlobalAveragePooling1D", "TimeDistributed")
 
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
@@ -767,51 +717,3 @@ def stated_name(layer: Json) -> str | None:
 def _part(layer: Layer) -> str:
     """What a further layer is called that one stored layer stands for."""
     return "activation" if isinstance(layer, Activation | Softmax) else snake_case(type(layer).__name__)
-
-
-def listed_tensors(stated: Any) -> list[Any]:
-    """A list of tensors; Keras 3 writes a single one without the list."""
-    if isinstance(stated, list) and stated and isinstance(stated[0], str):
-        return [stated]
-    return stated if isinstance(stated, list) else []
-
-
-def _tensors(stated: Any, states: bool) -> list[Any]:
-    """What a call of Keras 2 reads. states: whether they may be an argument of it, which stands in each tensor."""
-    tensors = listed_tensors(stated)
-    match tensors:
-        case [[layer, node, output, {"initial_state": given, **rest}]] if states and not rest:
-            return [[layer, node, output], *listed_tensors(given)]
-    return tensors
-
-
-def _operands(node: Json, where: str, name: str) -> list[Any]:
-    """The tensors that an operation of Keras 3 reads, without what else it is given."""
-    args = node.get("args")
-    if not isinstance(args, list) or node.get("kwargs") not in ({}, None):
-        raise UnknownNetwork(f"{where}: {quote(name)} is called with arguments that are not supported")
-    return [_history(argument) for argument in args if isinstance(argument, dict)]
-
-
-def _history(tensor: Any) -> Any:
-    """[layer, call, output] of a tensor of Keras 3; None where it is none."""
-    config = tensor.get("config") if isinstance(tensor, dict) else None
-    return config.get("keras_history") if isinstance(config, dict) else None
-
-
-def _keras_3_tensors(node: Json, where: str, name: str, states: bool, masks: bool) -> list[Any]:
-    """The tensors that a call reads: its inputs, the states that it begins with, and the mask that it is given."""
-    args, kwargs = node.get("args"), node.get("kwargs")
-    given = kwargs.get("initial_state") if isinstance(kwargs, dict) and states else None
-    mask = kwargs.get("mask") if isinstance(kwargs, dict) and masks else None
-    idle = kwargs is None or (
-        isinstance(kwargs, dict)
-        and kwargs.keys() <= {"mask", "training", *(["initial_state"] if states else [])}
-        and (masks or kwargs.get("mask") is None)
-        and kwargs.get("training") in (None, False)
-    )
-    if not isinstance(args, list) or len(args) != 1 or not idle:
-        raise UnknownNetwork(f"{where}: layer {quote(name)} is called with arguments that are not supported")
-    tensors = args[0] if isinstance(args[0], list) else args
-    tensors = [*tensors, *(given if isinstance(given, list) else [given] if given is not None else [])]
-    return [_history(tensor) for tensor in (*tensors, *([mask] if mask is not None else []))]
