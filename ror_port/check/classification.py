@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ror_port.errors import UnknownNetwork, UsageError
 from ror_port.layout import VARIES, Array, Shape, varies
 from ror_port.network.graph import Graph, Node
-from ror_port.network.layers import Concatenate, Embedding, Flatten, Permute, RepeatVector, Reshape, Softmax
+from ror_port.network.layers import Concatenate, Embedding, Flatten, Masking, Permute, RepeatVector, Reshape, Softmax
 from ror_port.network.sizes import fitting
 from ror_port.source.port import Port
 
@@ -96,11 +96,21 @@ def _seeded_inputs(port: Port, count: int, seed: int) -> Iterator[dict[str, NDAr
     for shapes in fitting(graph):
         found = True
         yield {
-            node.name: _seeded(shape, count, seed + index, _indices(graph, node))
+            node.name: _with_masked_steps(graph, node, _seeded(shape, count, seed + index, _indices(graph, node)))
             for index, (node, shape) in enumerate(zip(graph.inputs, shapes, strict=True))
         }
     if not found:
         raise UnknownNetwork(f"{port.checkpoint.path}: of all sizes that were tried, its layers take none together")
+
+
+def _with_masked_steps(graph: Graph, node: Node, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+    """With steps that a Masking masks, if one reads them: of one value in front, of the next at the end, or within."""
+    for reader in graph.readers[node.name]:
+        if isinstance(reader.layer, Masking):
+            for number, value in enumerate(drawn):
+                steps = len(value)
+                value[(0, steps - 1, steps // 2)[number % 3]] = reader.layer.mask_value
+    return drawn
 
 
 def _indices(graph: Graph, node: Node) -> int | None:

@@ -97,15 +97,15 @@ class _Masks:
 
     def of(self, mask: Mask) -> Tensor | None:
         """The mask of the nodes that make it, all of which must agree; None where there are none."""
-        if mask and mask not in self.made:
-            *others, last = mask
-            joined = self.of(tuple(others))
-            made = self._by(self.graph[last]) if joined is None else self.of((last,))
-            assert made is not None
-            self.made[mask] = (
-                made if joined is None else self._add("LogicalAnd", made.layer, (joined, made), made.shape)
-            )
-        return self.made.get(mask)
+        joined = None
+        for number, maker in enumerate(mask, 1):
+            if (maker,) not in self.made:
+                self.made[maker,] = self._by(self.graph[maker])
+            made = self.made[maker,]
+            if joined is not None and mask[:number] not in self.made:
+                self.made[mask[:number]] = self._add("LogicalAnd", made.layer, (joined, made), made.shape)
+            joined = self.made[mask[:number]]
+        return joined
 
     def _by(self, maker: Node) -> Tensor:
         """As Embedding and Masking make them in Keras."""

@@ -5,7 +5,7 @@ Source: Keras 3.15, ``compute_mask`` of its layers, layers/layer.py, ops/functio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ror_port.errors import UnknownNetwork
@@ -19,6 +19,8 @@ from ror_port.network.layers import (
     GlobalAveragePooling1D,
     Input,
     Masking,
+    Maximum,
+    Minimum,
     Multiply,
     Reverse,
     Softmax,
@@ -32,15 +34,16 @@ def given(graph: Graph) -> dict[str, Mask]:
     """Node → the mask that it must be given as an argument, as today's Keras would give it another one, or none.
 
     Where masks meet, a step counts there if any of them says so, and where one is missing there is none; nor has a
-    layer one that is given its initial state. A product has 1 for what does not count. Raises UnknownNetwork for that,
-    and where a layer takes no mask as an argument.
+    layer one that is given its initial state. A product has 1 for what does not count, a maximum and a minimum another
+    input's value. Raises UnknownNetwork for these, where it shows.
     """
     found: dict[str, Any] = {}
     stated: dict[str, Mask] = {}
     for node in graph:
         masks = [found[name] for name in node.inputs]
-        if any(masks) and isinstance(node.layer, Multiply) and graph.shows_masked_steps(node.name):
-            raise UnknownNetwork(f"{node.name}: today's Keras multiplies masked sequences otherwise")
+        if any(masks) and isinstance(node.layer, MERGED_OTHERWISE) and graph.shows_masked_steps(node.name):
+            kind = type(node.layer).__name__
+            raise UnknownNetwork(f"{node.name}: a {kind} of masked sequences is another in today's Keras")
         if getattr(node.layer, "has_mask", False):
             wanted = graph[node.inputs[0]].mask
             if masks[0] != wanted or (len(node.inputs) > 1 and isinstance(node.layer, Recurrent)):
@@ -52,6 +55,23 @@ def given(graph: Graph) -> dict[str, Mask]:
         else:
             found[node.name] = masks[0]
     return stated
+
+
+MERGED_OTHERWISE = (Multiply, Maximum, Minimum)
+
+
+def ensure_alike(graph: Graph, given_masks: Collection[str]) -> None:
+    """Raises UnknownNetwork where a network of Keras 3 has other masks than its graph: that has those of Keras 1 and 2.
+
+    given_masks: nodes that are given theirs as an argument.
+    """
+    for name in given(graph):
+        if name not in given_masks:
+            raise UnknownNetwork(f"{name}: where masks meet, or one is missing, Keras 3 has another one; not supported")
+    for node in graph:
+        both = isinstance(node.layer, Bidirectional) and node.layer.has_mask and node.layer.layer.return_sequences
+        if both and graph.shows_masked_steps(node.name):
+            raise UnknownNetwork(f"{node.name}: a masked Bidirectional of Keras 3 gives zeros where no step counts")
 
 
 def plain_softmax(node: Node) -> KerasLayer | None:

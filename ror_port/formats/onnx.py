@@ -29,7 +29,7 @@ from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import ONNX
 from ror_port.network.graph import Graph, Node
 from ror_port.network.layers import Input
-from ror_port.network.layers.layer import OnnxOperator
+from ror_port.network.layers.layer import Mask, OnnxOperator
 from ror_port.network.layers.sequence import MakesMask
 from ror_port.network.relayout import relayout
 from ror_port.safety import limits
@@ -83,7 +83,7 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
     skipped: dict[str, str] = {}  # what does nothing: whoever reads it reads what it reads
     padded: set[str] = set()  # ONNX Runtime 1.31 puts a Pad into the pooling behind it, whose border is another
     nodes = []
-    masks: dict[str, str] = {}  # of what makes one: the value that holds it
+    masks: dict[Mask, str] = {}  # of those that make one: the value that holds it
     made: dict[str, dict[Any, Any]] = {}  # of a call with several results: its operators
     for node in graph:
         inputs = given = [skipped.get(name, name) for name in node.inputs]
@@ -91,8 +91,8 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
             continue
         named = weights.get(node.owner, {})
         if node.mask == (node.name,) and isinstance(node.layer, MakesMask):
-            masks[node.name] = f"{node.name}/mask"
-            nodes += _chain(node.layer.onnx_mask(), masks[node.name], given, named, "", padded)
+            masks[node.mask] = f"{node.name}/mask"
+            nodes += _chain(node.layer.onnx_mask(), masks[node.mask], given, named, "", padded)
         operators = node.layer.to_onnx(*graph.shapes(node))
         if not operators and node.name in graph.outputs:
             operators = [OnnxOperator("Identity")]
@@ -100,10 +100,13 @@ def _nodes(graph: Graph, entries: Iterable[Entry]) -> list[Any]:
             skipped[node.name] = inputs[0]
         mask = ""
         if any("mask" in operator.takes for operator in operators):
-            mask, *others = (masks[name] for name in graph[node.inputs[0]].mask)
-            for number, other in enumerate(others):
-                nodes.append(make("Mul", [mask, other], [f"{node.name}/masks{number}"], f"{node.name}/masks{number}"))
-                mask = f"{node.name}/masks{number}"
+            makers = graph[node.inputs[0]].mask
+            for number in range(2, len(makers) + 1):
+                if makers[:number] not in masks:
+                    both = [masks[makers[: number - 1]], masks[makers[number - 1 : number]]]
+                    masks[makers[:number]] = f"{node.name}/masks{number}"
+                    nodes.append(make("Mul", both, [masks[makers[:number]]], masks[makers[:number]]))
+            mask = masks[makers]
         shared = made.setdefault(graph.calls[node.name], {}) if node.layer.result else None
         nodes += _chain(operators, node.name, given, named, mask, padded, shared)
     return nodes

@@ -16,6 +16,7 @@ from ror_port.layout import VARIES, extent, of_extent
 from ror_port.network.graph import Graph, GraphBuilder
 from ror_port.network.layers import LAYERS, Input, Layer
 from ror_port.network.layers.settings import MAX_LENGTH
+from ror_port.network.sizes import ensure_batches
 
 _BY_NAME = {layer.__name__: layer for layer in LAYERS}
 
@@ -62,7 +63,9 @@ def from_json(stated: Mapping[str, Any], where: str) -> Graph:
         outputs = stated["outputs"]
         if not outputs or any(name not in g.nodes for name in outputs):
             raise ValueError("its outputs are no nodes of it")
-        return g.finish(*outputs)
+        graph = g.finish(*outputs)
+        ensure_batches(graph)
+        return graph
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise NotACheckpoint(f"{where}: not a graph that ror-port wrote ({type(error).__name__}: {error})") from None
 

@@ -94,7 +94,13 @@ class Graph:
     @property
     def batch(self) -> int | None:
         """The size of the batches of a stateful network."""
-        return next((node.layer.batch for node in self.nodes if isinstance(node.layer, Input)), None)
+        sizes = (node.layer.batch for node in self.nodes if isinstance(node.layer, Input))
+        return next((size for size in sizes if size is not None), None)
+
+    @property
+    def stateful(self) -> tuple[Node, ...]:
+        """The nodes that keep states."""
+        return tuple(node for node in self.nodes if getattr(node.layer, "stateful", False))
 
     @property
     def output(self) -> Node:
@@ -228,11 +234,16 @@ class Graph:
 
     def shows_masked_steps(self, name: str) -> bool:
         """Whether what a node gives where a step does not count reaches an output, or a layer that takes no mask."""
-        if name in self.outputs:
-            return True
-        mask = set(self[name].mask)
-        readers = [reader for reader in self.readers[name] if not getattr(reader.layer, "has_mask", False)]
-        return any(not mask <= set(reader.mask) or self.shows_masked_steps(reader.name) for reader in readers)
+        return name in self._showing
+
+    @cached_property
+    def _showing(self) -> set[str]:
+        found = set(self.outputs)
+        for node in reversed(self.nodes):
+            readers = [reader for reader in self.readers[node.name] if not getattr(reader.layer, "has_mask", False)]
+            if any(reader.name in found or not set(node.mask) <= set(reader.mask) for reader in readers):
+                found.add(node.name)
+        return found
 
     def _of_today(self, keras: bool) -> Graph:
         composed = {

@@ -1,4 +1,4 @@
-"""Numbers for the sizes of a network that vary."""
+"""Numbers for the sizes of a network that vary; and the size of the batches of one that keeps states."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 
+from ror_port.errors import quote
 from ror_port.layout import VARIES, Shape, varies
 from ror_port.network.graph import Graph, GraphBuilder
 from ror_port.network.layers import Input
+from ror_port.network.layers.settings import MAX_LENGTH
 
 FIRST = (9, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 """Sizes that are tried: odd and even ones, and such as can be halved several times."""
@@ -59,3 +61,17 @@ def stand_ins(shapes: Sequence[Shape]) -> Iterator[tuple[Shape, ...]]:
 
 def _with(shape: Shape, numbers: Iterator[int]) -> Shape:
     return tuple(next(numbers) if size is VARIES else size for size in shape)
+
+
+def ensure_batches(graph: Graph) -> None:
+    """Raises ValueError where stateful layers have no batches of one known size, or one of them is used twice."""
+    sizes = {node.layer.batch for node in graph.inputs if isinstance(node.layer, Input)}
+    if not graph.stateful:
+        if sizes != {None}:
+            raise ValueError("batches of a size, without layers that keep states of them")
+        return
+    if len(sizes) > 1 or not all(size is not None and 0 < size < MAX_LENGTH for size in sizes):
+        raise ValueError("stateful layers, but no size of the batches that they keep states of")
+    for node in graph.stateful:
+        if node.shares and graph.calls[node.name] == node.name:
+            raise ValueError(f"{quote(node.owner)}, which is stateful, is used at several places")

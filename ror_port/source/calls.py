@@ -24,6 +24,9 @@ TAKE_MASKS = ("SimpleRNN", "GRU", "LSTM", "Bidirectional", "GlobalAveragePooling
 MASK_OPERATIONS = ("NotEqual", "Any", "LogicalAnd")
 """Operations of Keras 3 that masks are made by."""
 
+LARGEST = 3e38
+"""What a mask is made by is no larger: float32 has no such number."""
+
 Unequal = tuple[str, float, bool]
 """What makes a mask: a node, what its elements must be other than, and whether any of a step's is enough."""
 
@@ -34,6 +37,16 @@ class MaskValue(NamedTuple):
     made_of: frozenset[Unequal]
 
 
+class Reads(NamedTuple):
+    """Each as [layer, call, output], where it is as it should be. tensors: inputs, and states that a layer begins with.
+
+    mask: what it is given as one; None where nothing is.
+    """
+
+    tensors: list[Any]
+    mask: Any = None
+
+
 def mask_value(operation: Json, number: int, nodes: Sequence[str], masks: Sequence[MaskValue]) -> MaskValue | None:
     """What a call of an operation gives; None where neither Embedding nor Masking makes such a mask, nor a layer joins.
 
@@ -42,7 +55,7 @@ def mask_value(operation: Json, number: int, nodes: Sequence[str], masks: Sequen
     match operation["class_name"], nodes, masks:
         case "NotEqual", [node], []:
             constants = [c for c in operation["inbound_nodes"][number]["args"] if type(c) in (int, float)]
-            if len(constants) == 1:
+            if len(constants) == 1 and abs(constants[0]) <= LARGEST:
                 return MaskValue(frozenset({(node, float(constants[0]), False)}))
         case "Any", [], [MaskValue(made_of)] if len(made_of) == 1:
             config = operation["config"]
@@ -65,15 +78,15 @@ def mask_of(makers: Iterable[Node]) -> MaskValue:
     return MaskValue(frozenset(map(made, makers)))
 
 
-def read_tensors(node: Any, kind: str, where: str) -> list[Any]:
-    """What a call reads, each as [layer, call, output], where it is as it should be: inputs, states, the mask.
+def read(node: Any, kind: str, where: str) -> Reads:
+    """What a call reads. node: one of the inbound_nodes of a layer of class `kind`.
 
-    node: one of the inbound_nodes of a layer of class `kind`. Raises UnknownNetwork for other arguments.
+    Raises UnknownNetwork for arguments that are not supported.
     """
-    if not isinstance(node, dict):
-        return _of_keras_2(node, kind in TAKE_STATES)
     if kind in MASK_OPERATIONS:
-        return _of_operation(node, where)
+        return Reads(_of_operation(node, where))
+    if not isinstance(node, dict):
+        return Reads(_of_keras_2(node, kind in TAKE_STATES))
     return _of_keras_3(node, where, kind in TAKE_STATES, kind in TAKE_MASKS)
 
 
@@ -93,15 +106,15 @@ def _of_keras_2(node: Any, states: bool) -> list[Any]:
     return tensors
 
 
-def _of_operation(node: Json, where: str) -> list[Any]:
+def _of_operation(node: Any, where: str) -> list[Any]:
     """Without what else it is given."""
-    args = node.get("args")
+    args = node.get("args") if isinstance(node, dict) else None
     if not isinstance(args, list) or node.get("kwargs") not in ({}, None):
         raise _unsupported(where)
     return [_history(argument) for argument in args if isinstance(argument, dict)]
 
 
-def _of_keras_3(node: Json, where: str, states: bool, masks: bool) -> list[Any]:
+def _of_keras_3(node: Json, where: str, states: bool, masks: bool) -> Reads:
     args, kwargs = node.get("args"), node.get("kwargs")
     given = kwargs.get("initial_state") if isinstance(kwargs, dict) and states else None
     mask = kwargs.get("mask") if isinstance(kwargs, dict) and masks else None
@@ -115,7 +128,7 @@ def _of_keras_3(node: Json, where: str, states: bool, masks: bool) -> list[Any]:
         raise _unsupported(where)
     tensors = args[0] if isinstance(args[0], list) else args
     tensors = [*tensors, *(given if isinstance(given, list) else [given] if given is not None else [])]
-    return [_history(tensor) for tensor in (*tensors, *([mask] if mask is not None else []))]
+    return Reads([_history(tensor) for tensor in tensors], None if mask is None else _history(mask) or ())
 
 
 def _history(tensor: Any) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
+from ror_port.formats import keras_masks
 from ror_port.layout import DataFormat, Shape
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
@@ -29,8 +30,9 @@ from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.layers.sequence import Reverse
 from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Settings
 from ror_port.network.layers.wrappers import MERGES, MergeMode, over_time
+from ror_port.network.sizes import ensure_batches
 from ror_port.safety import limits
-from ror_port.source.calls import MASK_OPERATIONS, Json, MaskValue, listed_tensors, mask_of, mask_value, read_tensors
+from ror_port.source.calls import MASK_OPERATIONS, Json, MaskValue, Reads, listed_tensors, mask_of, mask_value, read
 
 Shapes = Mapping[str, Sequence[Shape]]
 """Layer of a file → shapes of its weights."""
@@ -96,6 +98,8 @@ def stated_graph(
     heirs = {node.name: graph[node.name].owner for node in used if node.shares is None}
     used = used.renamed({node.name: heirs.get(node.name, node.name) for node in used})
     used = _with_batches(used, where)
+    if version >= (3,):
+        keras_masks.ensure_alike(used, {heirs.get(name, name) for name in assembly.given_masks})
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
     left_open = assembly.session.data_format if assembly.session.left_open else None
     listed: dict[str, list[str]] = {}
@@ -109,22 +113,14 @@ def stated_graph(
 def _with_batches(graph: Graph, where: str) -> Graph:
     """The graph with a size of its batches where it is stateful, and without one where not: it changes nothing there.
 
-    Raises UnknownNetwork where they are of no known size, or a stateful layer is used at several places.
+    Raises UnknownNetwork as of `ensure_batches`.
     """
-    stateful = [node for node in graph if isinstance(node.layer, Recurrent) and node.layer.stateful]
-    sizes = {node.layer.batch for node in graph.inputs if isinstance(node.layer, Input)}
-    if not stateful:
-        stated = sizes != {None}
-        return (
-            graph.map(lambda layer: replace(layer, batch=None) if isinstance(layer, Input) else layer)
-            if stated
-            else graph
-        )
-    if len(sizes) > 1 or None in sizes:
-        raise UnknownNetwork(f"{where}: stateful layers, but no size of the batches that they keep states of")
-    for node in stateful:
-        if node.shares and graph.calls[node.name] == node.name:
-            raise UnknownNetwork(f"{where}: {quote(node.owner)}, which is stateful, is used at several places")
+    if not graph.stateful and graph.batch is not None:
+        return graph.map(lambda layer: replace(layer, batch=None) if isinstance(layer, Input) else layer)
+    try:
+        ensure_batches(graph)
+    except ValueError as error:
+        raise UnknownNetwork(f"{where}: {error}") from None
     return graph
 
 
@@ -212,6 +208,8 @@ class Assembly:
         self.outputs: dict[str, Shape] = {}
         self.layers: dict[str, str] = {}
         self.frozen: set[str] = set()
+        self.given_masks: set[str] = set()
+        """Nodes that are given their mask as an argument, as Keras 3 has it."""
         self.ends: set[str] = set()
         """Nodes that are outputs of nested models or, in Keras 0.x, of shared layers."""
         self.unnamed: dict[int, str] = {}
@@ -367,31 +365,48 @@ class Assembly:
         else:
             values |= {(name, 0): [node] for name, node in zip(names, inputs, strict=True)}
         sources = {
-            (name, number): [self._tensor(tensor, by_name) for tensor in call]
+            (name, number): [self._tensor(tensor, by_name) for tensor in call.tensors]
             for name, made in calls.items()
             for number, call in enumerate(made)
         }
-        for name, number in self._in_order(sources, values):
+        given = {
+            (name, number): self._tensor(call.mask, by_name)
+            for name, made in calls.items()
+            for number, call in enumerate(made)
+            if call.mask is not None
+        }
+        needed = {key: [*tensors, *([given[key]] if key in given else [])] for key, tensors in sources.items()}
+        for name, number in self._in_order(needed, values):
             taken = [self._value(source, values) for source in sources[name, number]]
             layer, nodes = by_name[name], [value for value in taken if isinstance(value, str)]
-            masks = [value for value in taken if not isinstance(value, str)]
             if self._is_mask_operation(layer):
-                made = mask_value(layer, number, nodes, masks)
-                if made is None:
-                    raise self.refuse(
-                        f"{quote(name)}: a {layer['class_name']} that makes no mask of a layer is not supported"
-                    )
-                values[name, number] = [made]
+                masks = [value for value in taken if not isinstance(value, str)]
+                values[name, number] = [self._mask_value(layer, number, nodes, masks)]
                 continue
-            if masks and (not nodes or masks != [mask_of(self.g.nodes[n] for n in self.g.nodes[nodes[0]].mask)]):
+            if len(nodes) < len(taken):
+                raise self.refuse(f"layer {quote(name)} reads a mask as a value, which is not supported")
+            masked = (name, number) in given
+            if masked and self._value(given[name, number], values) != self._own_mask(nodes):
                 raise self.refuse(
                     f"layer {quote(name)} is given a mask that is not its input's, which is not supported"
                 )
-            values[name, number] = [*self._call(layer, number, nodes, place, shared, masked=bool(masks))]
+            values[name, number] = [*self._call(layer, number, nodes, place, shared, masked=masked)]
         found = [self._value(end, values) for end in ends]
         if not all(isinstance(end, str) for end in found):
             raise self.refuse("a mask as an output is not supported")
         return cast(list[str], found)
+
+    def _mask_value(self, layer: Json, number: int, nodes: Sequence[str], masks: Sequence[MaskValue]) -> MaskValue:
+        made = mask_value(layer, number, nodes, masks)
+        if made is None:
+            raise self.refuse(
+                f"{quote(self.name(layer))}: a mask that is not made as a layer makes it is not supported"
+            )
+        return made
+
+    def _own_mask(self, nodes: Sequence[str]) -> MaskValue | None:
+        """Of the first of them, as Keras 1 and 2 had it."""
+        return mask_of(self.g.nodes[maker] for maker in self.g.nodes[nodes[0]].mask) if nodes else None
 
     def _is_mask_operation(self, layer: Json) -> bool:
         if layer["class_name"] not in MASK_OPERATIONS or self.session.version < (3,):
@@ -439,7 +454,7 @@ class Assembly:
             name, _ = next(key for key in keys if waiting[key])
             raise self.broken(f"layer {quote(name)} depends on itself")
 
-    def _calls(self, layer: Json) -> list[list[Any]]:
+    def _calls(self, layer: Json) -> list[Reads]:
         """The tensors that each use of a layer reads."""
         name, nodes = self.name(layer), layer.get("inbound_nodes", [])
         if not isinstance(nodes, list) or len(nodes) > limits.MAX_LAYERS:
@@ -447,8 +462,8 @@ class Assembly:
         if not nodes and layer["class_name"] != "InputLayer":
             raise self.broken(f"layer {quote(name)} has no inputs")
         kind = layer["class_name"]
-        calls = [read_tensors(node, kind, f"{self.where}: layer {quote(name)}") for node in nodes]
-        if any(len(call) > limits.MAX_LAYERS for call in calls):
+        calls = [read(node, kind, f"{self.where}: layer {quote(name)}") for node in nodes]
+        if any(len(call.tensors) > limits.MAX_LAYERS for call in calls):
             raise UnsafeFile(f"{self.where}: layer {quote(name)} has more than {limits.MAX_LAYERS} inputs")
         return calls
 
@@ -493,6 +508,12 @@ class Assembly:
             ends = self.model(layer, inputs, inside, f"{shared or place.prefix}{name}/" if number or shared else None)
             self.ends.update(ends)
             return self._reached(name, ends, place)
+        if (
+            layer["class_name"] == "Softmax"
+            and self.session.version >= (3,)
+            and any(self.g.nodes[n].mask for n in inputs)
+        ):
+            raise UnknownNetwork(f"{where}: a Softmax of Keras 3, which applies the mask, is not supported")
         stored = self.shapes.get(name, ()) if not place.owner else ()
         ends = list(inputs)
         for index, part in enumerate(self.parts(layer, where)):
@@ -560,6 +581,8 @@ class Assembly:
         except (ValueError, IndexError, KeyError) as error:
             raise UnknownNetwork(f"{use.where}: {str(error)[:300]}") from None
         self.layers[node] = name
+        if use.masked:
+            self.given_masks.add(node)
         if use.place.frozen:
             self.frozen.add(node)
         if len(self.g.nodes) > 4 * limits.MAX_LAYERS:

@@ -25,7 +25,8 @@ def masking(layer: Masking, call: Call) -> Values:
 
 @mask_of(Masking)
 def is_step(layer: Masking, call: Call) -> Values:
-    return np.asarray((call.x != layer.mask_value).any(axis=-1))
+    """Theano makes the value a constant of float32, as the inputs are; of 0.1 that is another number."""
+    return np.asarray((call.x.astype(np.float32) != np.float32(layer.mask_value)).any(axis=-1))
 
 
 @twin(Reverse)

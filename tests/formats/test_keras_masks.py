@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import recurrent_models
 from genuine import relative_l2
-from ror_port import frameworks, tolerances
+from ror_port import frameworks, save, tolerances, verify
 from ror_port.check.runtimes import open_artifact
 from ror_port.convert.write import write
-from ror_port.errors import UnknownNetwork
+from ror_port.errors import NotACheckpoint, UnknownNetwork
 from ror_port.formats import keras_3, keras_config, keras_masks
 from ror_port.formats.format import BY_NAME, Contents
 from ror_port.layout import Arranged
@@ -83,10 +88,12 @@ def test_a_softmax_along_the_steps_of_a_masked_sequence_is_refused(tmp_path: Pat
         write(port, tmp_path / "net.keras", BY_NAME["keras"])
 
 
-def test_a_product_that_shows_masked_steps_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [known.Multiply, known.Maximum, known.Minimum])
+def test_a_product_that_shows_masked_steps_is_refused(kind: type[known.Layer], tmp_path: Path) -> None:
+    """So is a maximum, in the place of which Keras 3 has the input that is not masked."""
     g, x = masked()
-    product = g.add("product", known.Multiply(), g.add("first", lstm(), x), g.add("second", lstm(), x))
-    with pytest.raises(UnknownNetwork, match="multiplies masked sequences otherwise"):
+    product = g.add("product", kind(), g.add("first", lstm(), x), g.add("second", lstm(), x))
+    with pytest.raises(UnknownNetwork, match="of masked sequences is another in today's Keras"):
         keras_config.model(g.finish(product), "float32")
     assert_keras_computes(g.finish(g.add("last", lstm(sequences=False), product)), tmp_path)
 
@@ -165,3 +172,150 @@ def test_a_bidirectional_that_goes_backwards_first(tmp_path: Path) -> None:
     assert_keras_computes(
         g.finish(g.add("both", known.Bidirectional(inner), g.add("in", known.Input((6, 3))))), tmp_path
     )
+
+
+def saved_by_keras(folder: Path, make: Callable[[Any, Any], Any], shape: tuple[int, ...] = (6, 3)) -> Path:
+    """A functional model that Keras 3 saved. make: from keras and its input to its output."""
+    keras = frameworks.keras()
+    x = keras.Input(shape, name="x")
+    keras.Model(*make(keras, x)).save(folder / "saved.keras")
+    return folder / "saved.keras"
+
+
+def meets_none(keras: Any, x: Any) -> Any:
+    y = keras.Input((6, 3))
+    return [x, y], keras.layers.LSTM(2)(keras.layers.Add()([keras.layers.Masking()(x), y]))
+
+
+def meets_in_an_average(keras: Any, x: Any) -> Any:
+    y = keras.Input((6, 3))
+    both = keras.layers.Average()([keras.layers.Masking()(x), y])
+    return [x, y], keras.layers.GlobalAveragePooling1D()(both)
+
+
+def multiplies(keras: Any, x: Any) -> Any:
+    m = keras.layers.Masking()(x)
+    return x, keras.layers.Multiply()([keras.layers.LSTM(3, return_sequences=True)(m), m])
+
+
+def takes_the_least(keras: Any, x: Any) -> Any:
+    y = keras.Input((6, 3))
+    return [x, y], keras.layers.Minimum()([keras.layers.Masking()(x), keras.layers.Masking()(y)])
+
+
+def an_input_as_the_mask(keras: Any, x: Any) -> Any:
+    mask = keras.Input((6,), dtype="bool")
+    return [x, mask], keras.layers.GRU(6, reset_after=False)(x, mask=mask)
+
+
+def a_mask_as_a_state(keras: Any, x: Any) -> Any:
+    mask = keras.ops.any(keras.ops.not_equal(x, 0.0), axis=-1)
+    return x, keras.layers.SimpleRNN(6)(keras.layers.Masking()(x), initial_state=mask)
+
+
+def a_mask_that_is_added(keras: Any, x: Any) -> Any:
+    m = keras.layers.Masking()(x)
+    mask = keras.ops.any(keras.ops.not_equal(x, 0.0), axis=-1)
+    return x, keras.layers.Add()([m, keras.layers.LSTM(6, return_sequences=True)(m), mask])
+
+
+def a_softmax(keras: Any, x: Any) -> Any:
+    return x, keras.layers.Softmax()(keras.layers.LSTM(3, return_sequences=True)(keras.layers.Masking()(x)))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (meets_none, (6, 3)),
+        (meets_in_an_average, (6, 3)),
+        (multiplies, (6, 3)),
+        (takes_the_least, (6, 3)),
+        (an_input_as_the_mask, (6, 3)),
+        (a_mask_as_a_state, (6, 3)),
+        (a_mask_that_is_added, (6, 6)),
+        (a_softmax, (6, 3)),
+    ],
+)
+def test_what_keras_3_makes_of_masks_otherwise_is_not_read(
+    make: Callable[[Any, Any], Any], shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = saved_by_keras(tmp_path, make, shape)
+    with pytest.raises((UnknownNetwork, NotACheckpoint)):
+        load(path)
+
+
+def not_equal(constant: Any, **more: Any) -> dict[str, Any]:
+    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["x", 0, 0]}}
+    return {"args": [tensor, constant], "kwargs": {}, **more}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [not_equal(10**400), not_equal(1e300), not_equal("0"), not_equal(True), [[["x", 0, 0, {}]]], {"args": None}, {}],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_operation_that_is_not_understood_is_refused(node: Any, tmp_path: Path) -> None:
+    path = saved_by_keras(tmp_path, lambda keras, x: (x, keras.layers.LSTM(2)(keras.layers.Masking()(x))))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    (operation,) = (layer for layer in config["config"]["layers"] if layer["class_name"] == "NotEqual")
+    operation["inbound_nodes"] = [node]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, json.dumps(config) if name == "config.json" else content)
+    with pytest.raises((UnknownNetwork, NotACheckpoint)):
+        load(path)
+
+
+def test_a_thousand_masks_that_meet() -> None:
+    g = GraphBuilder()
+    x = g.add("in", known.Input((6, 3)))
+    total = g.add("sum", known.Add(), *(g.add(f"masking{n}", known.Masking(float(n)), x) for n in range(1000)))
+    model = keras_config.model(g.finish(g.add("last", lstm(), total)), "float32")
+    assert sum(layer.class_name == "LogicalAnd" for layer in model.layers) == 999
+
+
+def test_many_products_of_masked_sequences_take_no_time() -> None:
+    g, x = masked()
+    for number in range(60):
+        both = (g.add(f"{name}{number}", known.Activation(name), x) for name in ("tanh", "relu"))
+        x = g.add(f"product{number}", known.Multiply(), *both)
+    graph = g.finish(g.add("last", lstm(sequences=False), x))
+    assert not any(graph.shows_masked_steps(node.name) for node in graph if node.mask)
+
+
+def test_a_mask_value_that_float32_has_not(tmp_path: Path) -> None:
+    """Theano and Keras 3 compare with 0.1 as float32, as the inputs are."""
+    g = GraphBuilder()
+    x = g.add("masking", known.Masking(0.1), g.add("in", known.Input((6, 3))))
+    tenths = X.copy()
+    tenths[:, 2:] = 0.1
+    assert_keras_computes(g.finish(g.add("last", lstm(), x)), tmp_path, {"in": tenths})
+
+
+def test_several_results_of_a_call_with_masks_that_meet_in_onnx(tmp_path: Path) -> None:
+    layers = [
+        recurrent_models.given("x", 5, 3),
+        recurrent_models.layer("Masking", "m", ["x"], mask_value=0.0),
+        recurrent_models.layer("Masking", "k", ["x"], mask_value=1.5),
+        recurrent_models.layer("Add", "s", ["m", "k"]),
+        recurrent_models.recurrent("a", ["s"], return_state=True, return_sequences=True),
+    ]
+    with recurrent_models.port_of(layers, [["a", 0, 1], ["a", 0, 0]], tmp_path) as port:
+        save(port, tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("name", ["keras", "safetensors", "onnx"])
+def test_the_check_sees_a_mask_that_is_lost(name: str, tmp_path: Path) -> None:
+    """Some steps of the seeded inputs are masked."""
+    g, x = masked()
+    with_mask = g.finish(g.add("last", lstm(), x))
+    g = GraphBuilder()
+    without = g.finish(g.add("last", lstm(), g.add("masking", known.Masking(7.0), g.add("in", known.Input((6, 3))))))
+    with port_of(with_mask, tmp_path) as port:
+        for graph in (with_mask, without):
+            target = tmp_path / f"{len(graph.nodes)}{graph is without}{BY_NAME[name].suffix}"
+            write(replace(port, graph=graph), target, BY_NAME[name])
+            assert verify(port, target).passed is (graph is with_mask)

@@ -17,8 +17,11 @@ from genuine_layers import Case, cases, record
 from ror_port import frameworks, save, tolerances, verify
 from ror_port.check.runtimes import open_artifact
 from ror_port.convert.write import write
-from ror_port.errors import UnknownNetwork, UsageError
+from ror_port.errors import NotACheckpoint, UnknownNetwork, UsageError
 from ror_port.formats.format import BY_NAME
+from ror_port.network.as_json import from_json, to_json
+from ror_port.network.layers import Input, Layer
+from ror_port.network.layers.recurrent import Recurrent
 from ror_port.source.port import Port, load
 
 ALL = [*cases("*/stateful/*"), *cases("*-stateful-*"), *cases("*/forecast-*")]
@@ -118,11 +121,17 @@ def test_the_generated_definition_goes_on_and_begins_anew(tmp_path: Path) -> Non
     assert "reset_states" in module.__doc__
 
 
+def forgetful(layer: Layer) -> Layer:
+    if isinstance(layer, Input):
+        return replace(layer, batch=None)
+    return replace(layer, stateful=False) if isinstance(layer, Recurrent) else layer
+
+
 @pytest.mark.parametrize("name", ["keras", "safetensors"])
 def test_the_check_sees_states_that_are_lost(name: str, tmp_path: Path) -> None:
     """It runs several batches."""
     with opened(ONE, tmp_path) as port:
-        graph = port.graph.map(lambda layer: replace(layer, stateful=False) if hasattr(layer, "stateful") else layer)
+        graph = port.graph.map(forgetful)
         for index, each in enumerate((port, replace(port, graph=graph))):
             target = tmp_path / f"out{index}{BY_NAME[name].suffix}"
             write(each, target, BY_NAME[name])
@@ -162,6 +171,16 @@ def test_a_batch_of_no_size_is_refused(batch: object, message: str, tmp_path: Pa
 
     with pytest.raises(UnknownNetwork, match=message):
         changed(tmp_path, change)
+
+
+@pytest.mark.parametrize("batch", [None, 0, -2, 1.5])
+def test_a_graph_of_ours_states_its_batches_too(batch: object, tmp_path: Path) -> None:
+    with opened(ONE, tmp_path) as port:
+        stated = json.loads(json.dumps(to_json(port.graph)))
+    assert from_json(stated, "here").batch == 2
+    stated["nodes"][0]["settings"]["batch"] = batch
+    with pytest.raises(NotACheckpoint, match="here: not a graph"):
+        from_json(stated, "here")
 
 
 def test_the_size_of_a_batch_means_nothing_without_states(tmp_path: Path) -> None:
