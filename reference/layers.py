@@ -1126,6 +1126,13 @@ def padded(seed, shape, number):
     return drawn
 
 
+def tenths(seed, shape, number):
+    """Values, with whole steps of 0.1 as float32 has it: as float64 it is another number."""
+    drawn = values(seed, shape)
+    drawn[0, 3:] = drawn[1, 2] = 0.1
+    return drawn
+
+
 def sentences(seed, shape, number):
     """Words that end with the last step: 0 in front, of each sentence so many."""
     drawn = uniform(seed, shape, 0.6, 6.4, 1.0).astype('int32')
@@ -1379,6 +1386,7 @@ def masks(to):
     """How far a mask reaches."""
     to.line('masking', (5, 3), Spec('Masking'), orderings=TH, inputs=padded)
     to.line('masking-value', (5, 3), Spec('Masking', mask_value=0.5), Spec('GRU', 2), orderings=TH)
+    to.line('masking-tenth', (5, 3), Spec('Masking', mask_value=0.1), Spec('GRU', 2), orderings=TH, inputs=tenths)
     for name, spec in (('dropout', Spec('Dropout', 0.3)), ('activation', Spec('Activation', 'tanh')),
                        ('permute', Spec('Permute', (2, 1))), ('batch-normalization', Spec('BatchNormalization')),
                        ('conv', Spec('Conv1D', 3, 2)), ('leaky', Spec('LeakyReLU')),

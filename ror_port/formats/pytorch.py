@@ -28,7 +28,7 @@ from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.format import Contents
 from ror_port.formats.json_text import json_object
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
-from ror_port.formats.pytorch_recurrent import Packing, unpacked
+from ror_port.formats.pytorch_recurrent import Packing, packed, unpacked
 from ror_port.mapping.convention import PYTORCH_CONVENTION
 from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import PYTORCH, TORCH_IGNORED, torch_names
@@ -153,7 +153,7 @@ def read_safetensors(path: Path, *, trusted: bool = False) -> Checkpoint:
             software=PYTORCH,
             writer="PyTorch",
             stated_where=CONFIG,
-            stated={**network, "source": _mapping(provenance.get("source")), **original},
+            stated={**network, "source": _mapping(provenance.get("source")), **original, "packed": packed(stored)},
             close=file.close,
         )
         on_error.pop_all()
@@ -268,6 +268,7 @@ def read_state_dict(path: Path, *, trusted: bool = False) -> Checkpoint:
         layers(unpacked(tensors, str(path)), ".", path),
         software=PYTORCH,
         writer="PyTorch",
+        stated={"packed": packed(tensor.name for tensor in tensors)},
     )
 
 

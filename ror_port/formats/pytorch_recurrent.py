@@ -97,6 +97,12 @@ def _turned(array: Array, is_gru: bool) -> Array:
     return np.concatenate([gates[number] for number in GRU_GATES], -1)
 
 
+def packed(names: Iterable[str]) -> list[str]:
+    """The modules of a state dict that are PyTorch's own, by the names of its tensors."""
+    parts = (name.rpartition(".") for name in names)
+    return [module for module, _, name in parts if (name,) == NAMES["recurrent_kernel"]]
+
+
 def unpacked(tensors: Iterable[StoredTensor], where: str) -> Iterator[StoredTensor]:
     """Weights of PyTorch's modules as Keras' layers have them; others as they are.
 
@@ -131,7 +137,8 @@ def _unpacked(module: str, members: Mapping[str, StoredTensor], where: str) -> I
         first, second = (_turned(members[name].read(), is_gru) for name in NAMES["bias"])
         if is_gru:
             return np.stack((first, second))
-        return first + second if second.any() else first  # a sum with 0 would lose the sign of -0
+        with np.errstate(over="ignore"):  # an infinity is refused by whoever reads it
+            return first + second if second.any() else first  # a sum with 0 would lose the sign of -0
 
     for role in ("kernel", "recurrent_kernel"):
         (name,) = NAMES[role]

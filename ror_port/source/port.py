@@ -25,6 +25,7 @@ from ror_port.errors import (
 )
 from ror_port.formats import compare_with_graph, open_checkpoint
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint, StoredTensor
+from ror_port.formats.pytorch_recurrent import Packing
 from ror_port.layout import BLOCK_BYTES, SAME, Arranged, Array, DataFormat, Shape, fits, varies
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.software import KERAS_1, KERAS_2, PYTORCH, torch_names
@@ -643,7 +644,11 @@ def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], give
         return stated_graph(**stated_arguments(checkpoint, theano, version, given))
     if "graph" in checkpoint.stated:
         graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
-        names = torch_names(graph) if checkpoint.software is PYTORCH else (checkpoint.software or KERAS_2).names(graph)
+        if checkpoint.software is not PYTORCH:
+            return Stated(graph, (checkpoint.software or KERAS_2).names(graph))
+        names = torch_names(graph)
+        if set(checkpoint.stated.get("packed", ())) != Packing.of(graph, names).layers.keys():
+            raise NotACheckpoint(f"{checkpoint.path}: its recurrent modules are others than those of its network")
         return Stated(graph, names)
     return None
 

@@ -107,6 +107,21 @@ def test_a_layer_is_one_module_at_all_its_uses(masked_too: bool, tmp_path: Path)
         assert verify(port, tmp_path / "net").passed
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_modules_of_another_arithmetic_are_refused(back: bool, tmp_path: Path) -> None:
+    """The weights of an nn.LSTM beside a network whose gates are hard_sigmoid, and the other way round."""
+    for number, gates in enumerate(("sigmoid", "hard_sigmoid")):
+        (tmp_path / str(number)).mkdir()
+        with network("LSTM", tmp_path / str(number), recurrent_activation=gates) as port:
+            write(port, tmp_path / gates, BY_NAME["safetensors"])
+    weights, other = (
+        tmp_path / gates for gates in (("hard_sigmoid", "sigmoid") if back else ("sigmoid", "hard_sigmoid"))
+    )
+    (other / "model.safetensors").write_bytes((weights / "model.safetensors").read_bytes())
+    with pytest.raises(NotACheckpoint, match="its recurrent modules are others"):
+        load(other)
+
+
 def test_a_wrong_order_of_gates_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ror_port.formats.pytorch_recurrent.GRU_GATES", (0, 1, 2))
     with network("GRU", tmp_path, reset_after=True) as port:

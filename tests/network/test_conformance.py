@@ -55,8 +55,10 @@ INEXACT = {
     "advanced_activations/leaky*",
     "advanced_activations/thresholded*",
     "advanced_activations/relu*",
+    "masks/masking-tenth*",
 }
-"""Keras 2.2 on Theano keeps these settings as float32: a float64 session has others than the configuration states."""
+"""Keras 2.2 on Theano keeps these settings as float32: a float64 session has others than the configuration states. A
+mask value of 0.1 is another number in a float64 session, which inputs of float32 are not equal to."""
 
 CERTAIN = 19
 """Theano's sigmoid of float64 is 1 beyond this (of float32, beyond 15), which is up to 6e-9 too much; the reference and
@@ -105,7 +107,7 @@ def as_certain(port: Port, inputs: dict[str, np.ndarray], outputs: list[np.ndarr
     ]
 
 
-@pytest.mark.parametrize("case", some(14), ids=str)
+@pytest.mark.parametrize("case", some(20), ids=str)
 def test_every_format_brings_the_network_back(case: Case, tmp_path: Path) -> None:
     """Written, read again by ror-port, and computed by the reference from there: the same to rounding of float64.
 
@@ -147,7 +149,7 @@ def test_what_tensorflow_padded_goes_to_theano_only_where_theano_pads_alike(case
         assert error(computed(port, given), outputs_of(port, found.outputs)) <= tolerances.FLOAT32
 
 
-@pytest.mark.parametrize("case", some(17), ids=str)
+@pytest.mark.parametrize("case", some(20), ids=str)
 @pytest.mark.parametrize("name", ["keras", "safetensors", "onnx"])
 def test_every_framework_computes_it(case: Case, name: str, tmp_path: Path) -> None:
     """Loaded from disk by Keras on TensorFlow, PyTorch and ONNX Runtime, fed with the recorded inputs."""

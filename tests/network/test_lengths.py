@@ -228,7 +228,7 @@ def test_inputs_that_do_not_fit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("case", some(13), ids=str)
+@pytest.mark.parametrize("case", some(20), ids=str)
 def test_every_target_computes_it_at_any_length(case: Case, target: str, tmp_path: Path) -> None:
     """Those of the record, the two that it is compared at once it is written, and two more."""
     found, path = record(case), tmp_path / f"out{BY_NAME[target].suffix}"
