@@ -293,9 +293,14 @@ class Assembly:
         else:
             current = [self._input(first, place)]
         for layer in rest:
-            current = self._call(layer, 0, current, place, shared)
-        (output,) = current
-        return output
+            current = [self._single(self._call(layer, 0, current, place, shared), layer)]
+        return self._single(current, first)
+
+    def _single(self, outputs: Sequence[str], layer: Json) -> str:
+        """The only output of a layer or model, in a place where Keras takes no other."""
+        if len(outputs) != 1:
+            raise self.broken(f"{quote(self.name(layer))} gives {len(outputs)} outputs where one is taken")
+        return outputs[0]
 
     def _branches(self, merge: Json, inputs: Sequence[str] | None, place: _Place, shared: str | None) -> str:
         """Keras 1's Merge in front of a Sequential holds whole models, each with inputs of its own.
@@ -314,7 +319,7 @@ class Assembly:
             if name in seen:
                 outputs.append(seen[name])
                 continue
-            (output,) = self.model(branch, None, place._replace(depth=place.depth + 1), shared)
+            output = self._single(self.model(branch, None, place._replace(depth=place.depth + 1), shared), branch)
             seen[name] = output
             outputs.append(output)
         plain = {**merge, "config": {k: v for k, v in merge["config"].items() if k != "layers"}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from conformance import computed, error
+from genuine_layers import cases, record
 from recurrent_models import FEATURES, UNITS, Layers, given, layer, port_of, recurrent
 from ror_port import save, tolerances, verify
 from ror_port.check.runtimes import open_artifact
@@ -239,3 +242,19 @@ def test_a_model_of_keras_2_with_an_initial_state_is_refused(tmp_path: Path) -> 
         pytest.raises(UnknownNetwork, match="decoder: Keras 3, which reads this format too, takes its initial state"),
     ):
         write(port, tmp_path / "out.h5", BY_NAME["h5"])
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_layer_of_several_outputs_within_a_sequential_is_refused(last: bool, tmp_path: Path) -> None:
+    """Keras takes none there; its states would be read as those that the next layer begins with."""
+    (case,) = cases("keras-2.2.4-theano-1.0.5/recurrent/lstm-stack-th")
+    found = record(case)
+    config = json.loads(found.config)
+    layers = config["config"]["layers"]
+    recurrent = [layer for layer in layers if layer["class_name"] == "LSTM"]
+    recurrent[-1 if last else 0]["config"]["return_state"] = True
+    if last:
+        del layers[-1]
+    replace(found, config=json.dumps(config)).write(tmp_path / "changed.h5")
+    with pytest.raises(NotACheckpoint, match="gives 3 outputs where one is taken"):
+        load(tmp_path / "changed.h5")
