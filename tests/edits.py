@@ -106,7 +106,7 @@ IDLE_IN: dict[str, set[str]] = {
     "Merge": {"output_shape", "output_mask", "arguments"},  # of a mode that is a function
     "BatchNormalization": {"renorm_clipping", "renorm_momentum"},
     "Embedding": {"dropout"},
-    **{layer: RECURRENT for layer in ("SimpleRNN", "GRU", "LSTM", "ConvLSTM2D")},
+    **{layer: RECURRENT for layer in ("SimpleRNN", "GRU", "LSTM", "ConvLSTM2D", "RNN")},
 }
 
 DEFAULTS = {
@@ -119,6 +119,8 @@ DEFAULTS = {
     **{"epsilon": 1e-3, "momentum": 0.99},
     **{"activation": "linear", "theta": 1.0, "alpha": 1.0, "negative_slope": 0.0, "threshold": 0.0},
     **{"interpolation": "nearest", "depth_multiplier": 1, "normalize": False},
+    **dict.fromkeys(("return_sequences", "return_state", "go_backwards", "stateful", "reset_after"), False),
+    **{"mask_zero": False, "mask_value": 0.0, "merge_mode": "concat"},
 }
 """What Keras takes where a setting is left out."""
 

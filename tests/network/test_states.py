@@ -18,6 +18,7 @@ from ror_port.check.runtimes import open_artifact
 from ror_port.convert.write import write
 from ror_port.errors import NotACheckpoint, RorPortError, UnknownNetwork
 from ror_port.formats.format import BY_NAME
+from ror_port.source.from_config import stated_graph
 from ror_port.source.port import Port, load
 
 
@@ -259,3 +260,24 @@ def test_a_layer_of_several_outputs_within_a_sequential_is_refused(last: bool, t
     replace(found, config=json.dumps(config)).write(tmp_path / "changed.h5")
     with pytest.raises(NotACheckpoint, match="gives 3 outputs where one is taken"):
         load(tmp_path / "changed.h5")
+
+
+def test_a_time_distributed_within_a_bidirectional_is_refused(tmp_path: Path) -> None:
+    inner = {"class_name": "TimeDistributed", "config": {"layer": recurrent("lstm")}}
+    layers = [given("x", 5, FEATURES), layer("Bidirectional", "both", ["x"], layer=inner, merge_mode="concat")]
+    with pytest.raises(UnknownNetwork, match="a TimeDistributed in such a place"):
+        stated_graph(
+            {
+                "class_name": "Model",
+                "config": {
+                    "name": "m",
+                    "layers": layers,
+                    "input_layers": [["x", 0, 0]],
+                    "output_layers": [["both", 0, 0]],
+                },
+            },
+            {},
+            theano=True,
+            version=(2, 2, 4),
+            where="here",
+        )

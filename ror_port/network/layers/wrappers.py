@@ -26,6 +26,7 @@ from ror_port.network.layers.merge import Add, Average, Concatenate, Multiply
 from ror_port.network.layers.normalization import BatchNormalization
 from ror_port.network.layers.recurrent import Recurrent
 from ror_port.network.layers.sequence import Reverse
+from ror_port.network.layers.settings import Settings
 
 
 def over_time(layer: Layer) -> Layer:
@@ -46,6 +47,10 @@ class TimeDistributed(Layer):
     keras = ("TimeDistributed",)
 
     layer: Layer
+
+    @classmethod
+    def from_keras(cls, settings: Settings) -> Sequence[Layer]:
+        raise settings.refuse("a TimeDistributed in such a place is not supported")
 
     @property
     def data_format(self) -> DataFormat:
