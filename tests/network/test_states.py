@@ -262,7 +262,7 @@ def test_a_layer_of_several_outputs_within_a_sequential_is_refused(last: bool, t
         load(tmp_path / "changed.h5")
 
 
-def test_a_time_distributed_within_a_bidirectional_is_refused(tmp_path: Path) -> None:
+def test_a_time_distributed_within_a_bidirectional_is_refused() -> None:
     inner = {"class_name": "TimeDistributed", "config": {"layer": recurrent("lstm")}}
     layers = [given("x", 5, FEATURES), layer("Bidirectional", "both", ["x"], layer=inner, merge_mode="concat")]
     with pytest.raises(UnknownNetwork, match="a TimeDistributed in such a place"):
