@@ -82,6 +82,10 @@ class Edit(NamedTuple):
             value = DEFAULTS.get(self.what, DEFAULTS_IN.get((self.layer, self.what)))
             if "pool" in self.layer.lower() and self.what in ("strides", "stride"):
                 value = self.settings.get("pool_size", self.settings.get("pool_length"))
+        if self.what == "target_shape" and isinstance(value, list):  # any number below 0 is the one that follows
+            return [max(item, -1) if isinstance(item, int) else item for item in value]
+        if self.what == "output_shape" and isinstance(value, list):
+            return value[1:]  # without the batch
         if isinstance(value, list) and value and all(item == value[0] for item in value):
             value = value[0]
         if isinstance(value, str) and value.isdigit():
@@ -106,6 +110,7 @@ IDLE_IN: dict[str, set[str]] = {
     "Merge": {"output_shape", "output_mask", "arguments"},  # of a mode that is a function
     "BatchNormalization": {"renorm_clipping", "renorm_momentum"},
     "Embedding": {"dropout"},
+    "Highway": {"transform_bias"},  # of fresh weights
     **{layer: RECURRENT for layer in ("SimpleRNN", "GRU", "LSTM", "ConvLSTM2D", "RNN")},
 }
 
@@ -120,11 +125,16 @@ DEFAULTS = {
     **{"activation": "linear", "theta": 1.0, "alpha": 1.0, "negative_slope": 0.0, "threshold": 0.0},
     **{"interpolation": "nearest", "depth_multiplier": 1, "normalize": False},
     **dict.fromkeys(("return_sequences", "return_state", "go_backwards", "stateful", "reset_after"), False),
-    **{"mask_zero": False, "mask_value": 0.0, "merge_mode": "concat"},
+    **{"mask_zero": False, "mask_value": 0.0, "merge_mode": "concat", "size": 2, "length": 2, "nb_feature": 4},
 }
 """What Keras takes where a setting is left out."""
 
-DEFAULTS_IN = {("BatchNormalization", "mode"): 0, ("Merge", "mode"): "sum"}
+DEFAULTS_IN = {
+    ("BatchNormalization", "mode"): 0,
+    ("Merge", "mode"): "sum",
+    ("Cropping1D", "cropping"): 1,
+    ("ZeroPadding1D", "padding"): 1,
+}
 
 WORDS_OF_KERAS_2 = {"th": "channels_first", "tf": "channels_last", "default": None}
 

@@ -12,7 +12,7 @@ import pytest
 
 from conformance import computed, error
 from genuine_layers import cases, record
-from recurrent_models import FEATURES, UNITS, Layers, given, layer, port_of, recurrent
+from recurrent_models import FEATURES, GATES, UNITS, Layers, given, layer, port_of, recurrent
 from ror_port import save, tolerances, verify
 from ror_port.check.runtimes import open_artifact
 from ror_port.convert.write import write
@@ -281,3 +281,12 @@ def test_a_time_distributed_within_a_bidirectional_is_refused() -> None:
             version=(2, 2, 4),
             where="here",
         )
+
+
+@pytest.mark.parametrize("kind", GATES)
+def test_a_recurrent_layer_without_an_activation_is_refused(kind: str, tmp_path: Path) -> None:
+    """Keras has a default, another one than for other layers; its files state the activation."""
+    stated = recurrent("cell", ["x"], kind=kind)
+    del stated["config"]["activation"]
+    with pytest.raises(UnknownNetwork, match="its activation is not stated"):
+        port_of([given("x", 5, FEATURES), stated], ["cell"], tmp_path)

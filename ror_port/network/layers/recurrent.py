@@ -77,11 +77,13 @@ class Recurrent(Layer):
         if settings.keras_0 and settings.flag("stateful", default=False):
             raise settings.refuse("stateful is not supported")
         settings.not_before_0_3_2("it skipped steps that are zero, and its masks were others")
+        if "activation" not in settings.config:  # which has a default, but not as other layers have it
+            raise settings.refuse("its activation is not stated")
         usual = "cpu" if settings.keras_0 else "gpu"
         way = settings.choice("consume_less", choices=("cpu", "mem", "gpu"), default=usual)
         return {
             "units": settings.integer(*cls.units_are_called),
-            "activation": function_named(settings, settings.get("activation", default="linear")),
+            "activation": function_named(settings, settings.get("activation")),
             "use_bias": settings.flag("use_bias", default=True),
             "return_sequences": settings.flag("return_sequences", default=False),
             "go_backwards": settings.flag("go_backwards", default=False),
