@@ -122,7 +122,7 @@ def _set_texts(group: h5py.Group, texts: Mapping[str, str]) -> None:
 
 
 def cases(pattern: str = "*") -> list[Case]:
-    """The cases whose ``STACK/FAMILY/NAME`` fits a pattern of `fnmatch`. Reads no array."""
+    """The cases whose ``STACK/FAMILY/NAME`` fits a pattern of `fnmatch`. Reads texts, and no array of a record."""
     found = [
         Case(path.parent.name, path.stem, name) for path in sorted(LAYERS.glob("*/*.npz")) for name in _members(path)
     ]

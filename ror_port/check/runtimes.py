@@ -234,9 +234,8 @@ def _calls(layer: Any) -> Sequence[Any]:
 
 
 def _batches(port: Port, values: Arrays) -> list[Arrays]:
-    """Values as a network is given them: of a stateful one a batch at a time."""
-    size = port.graph.batch or len(values[0])
-    return [[array[at : at + size] for array in values] for at in range(0, len(values[0]), size)]
+    """Values as a network is given them."""
+    return [[array[part] for array in values] for part in port.graph.batches(len(values[0]))]
 
 
 def _single(values: Sequence[Any]) -> Any:

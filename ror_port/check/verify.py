@@ -203,7 +203,7 @@ def compare_layers(expectation: Expectation, artifact: Runtime) -> list[LayerErr
     for node in nodes:
         expected = expectation.outputs[node.name]
         alone = node.parameters and len(node.inputs) == 1 and not graph[node.inputs[0]].mask
-        alone = alone and not getattr(node.layer, "stateful", False)
+        alone = alone and node not in graph.stateful
         isolated = artifact.layer(node.name, expectation.outputs[node.inputs[0]]) if alone else None
         layers.append(LayerErrors(node.name, _error(observed.get(node.name), expected), _error(isolated, expected)))
     return layers

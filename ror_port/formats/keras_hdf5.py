@@ -172,8 +172,8 @@ def _ensure_keras_2_can(model: keras_config.Model, graph: Graph) -> None:
                 f"{layer.name}: its hard_sigmoid is another function in Keras 2 than in Keras 3, which both read this "
                 "format; write .keras"
             )
-    for node in graph:
-        if getattr(node.layer, "stateful", False) and getattr(node.layer, "has_mask", False):
+    for node in graph.stateful:
+        if getattr(node.layer, "has_mask", False):
             raise UnknownNetwork(
                 f"{node.name}: before the first step that counts, Keras 2 gives the states that a batch begins with on "
                 "TensorFlow, and zeros on Theano, as Keras 3 does; write .keras"

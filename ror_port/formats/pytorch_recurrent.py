@@ -36,19 +36,20 @@ GRU_GATES = (1, 0, 2)
 
 
 def codes(graph: Graph) -> dict[str, TorchCode]:
-    """Node → PyTorch source text. Where a module of PyTorch computes every use of a recurrent layer, it is taken."""
-    theirs = {
+    """Node → PyTorch source text."""
+    theirs = _by_modules(graph)
+    return {n.name: theirs.get(n.name) or n.layer.to_torch(*graph.shapes(n)) for n in graph if n.inputs}
+
+
+def _by_modules(graph: Graph) -> dict[str, TorchCode]:
+    """The same of recurrent layers of which a module of PyTorch computes every use."""
+    found = {
         node.name: node.layer.to_torch_module(*graph.shapes(node))
         for node in graph
         if isinstance(node.layer, Recurrent)
     }
-    ours = {graph[name].owner for name, code in theirs.items() if code is None}
-    found = {}
-    for node in graph:
-        code = theirs.get(node.name)
-        if node.inputs:
-            found[node.name] = code if code and node.owner not in ours else node.layer.to_torch(*graph.shapes(node))
-    return found
+    ours = {graph[name].owner for name, code in found.items() if code is None}
+    return {name: code for name, code in found.items() if code and graph[name].owner not in ours}
 
 
 class Packing(NamedTuple):
@@ -59,9 +60,8 @@ class Packing(NamedTuple):
     @classmethod
     def of(cls, graph: Graph, modules: Mapping[str, str]) -> Packing:
         """modules: node → module."""
-        owners = {node.name: node.layer for node in graph if isinstance(node.layer, Recurrent) and not node.shares}
-        found = codes(graph) if owners else {}
-        return cls({modules[name]: layer for name, layer in owners.items() if not found[name].needs})
+        nodes = (graph[name] for name in _by_modules(graph))
+        return cls({modules[n.name]: n.layer for n in nodes if isinstance(n.layer, Recurrent) and not n.shares})
 
     def shapes(self, entries: Iterable[Entry]) -> Iterator[tuple[str, Shape]]:
         """Name → shape, in the order of `tensors`."""

@@ -97,6 +97,11 @@ class Graph:
         sizes = (node.layer.batch for node in self.nodes if isinstance(node.layer, Input))
         return next((size for size in sizes if size is not None), None)
 
+    def batches(self, count: int) -> list[slice]:
+        """Which of so many values the network is given at once: all of them, or of a stateful one a batch each time."""
+        size = self.batch or count
+        return [slice(at, at + size) for at in range(0, count, size)]
+
     @property
     def stateful(self) -> tuple[Node, ...]:
         """The nodes that keep states."""

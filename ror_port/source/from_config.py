@@ -369,17 +369,13 @@ class Assembly:
             raise self.broken(f"a nested model of {len(names)} inputs is applied to {len(inputs)}")
         else:
             values |= {(name, 0): [node] for name, node in zip(names, inputs, strict=True)}
-        sources = {
-            (name, number): [self._tensor(tensor, by_name) for tensor in call.tensors]
-            for name, made in calls.items()
-            for number, call in enumerate(made)
-        }
-        given = {
-            (name, number): self._tensor(call.mask, by_name)
-            for name, made in calls.items()
-            for number, call in enumerate(made)
-            if call.mask is not None
-        }
+        sources: dict[tuple[str, int], list[_Tensor]] = {}
+        given: dict[tuple[str, int], _Tensor] = {}
+        for name, made in calls.items():
+            for number, call in enumerate(made):
+                sources[name, number] = [self._tensor(tensor, by_name) for tensor in call.tensors]
+                if call.mask is not None:
+                    given[name, number] = self._tensor(call.mask, by_name)
         needed = {key: [*tensors, *([given[key]] if key in given else [])] for key, tensors in sources.items()}
         for name, number in self._in_order(needed, values):
             taken = [self._value(source, values) for source in sources[name, number]]

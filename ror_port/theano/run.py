@@ -61,14 +61,10 @@ def run(
     if graph.batch is None:
         yield from of(inputs)
         return
-    for results in zip(*map(of, batches(graph.batch, inputs)), strict=True):  # node by node, each in all of them
+    parts = graph.batches(len(next(iter(inputs.values()))))
+    runs = [of({name: array[part] for name, array in inputs.items()}) for part in parts]
+    for results in zip(*runs, strict=True):  # node by node, each in all of them
         yield results[0][0], np.concatenate([values for _, values in results])
-
-
-def batches(size: int, inputs: Mapping[str, NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
-    """Inputs by the batch."""
-    count = len(next(iter(inputs.values())))
-    return [{name: array[at : at + size] for name, array in inputs.items()} for at in range(0, count, size)]
 
 
 def _run(
