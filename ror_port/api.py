@@ -22,6 +22,12 @@ if TYPE_CHECKING:  # imported where it is needed, so that reading alone starts f
     from ror_port.layout import DataFormat, Extent
 
 
+SCRIPTED = (
+    "a certificate is checked again without running anybody's code; write the architecture with `ror-port "
+    "architecture`, and give it as a file"
+)
+
+
 @contextmanager
 def _system_limits_reported() -> Iterator[None]:
     """Raises SystemLimit where the system refuses memory or open files."""
@@ -80,6 +86,7 @@ def load(
     bad_values: bool = False,
     architecture: Path | str | None = None,
     ordering: Literal["th", "tf"] | None = None,
+    model: str | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is. Use the port as a context manager: tensors are read on demand.
 
@@ -89,12 +96,13 @@ def load(
     BatchNorms. size: height and width of an image in pixels. sha256: of the file, compared before anything in it is
     interpreted. bad_values: admit NaN, infinities and negative variances. ordering: channels first ("th") or last
     ("tf"), of layers for which the file states none. architecture: a file with the model as JSON or YAML, for weights
-    that come without; by default the one beside them that fits.
+    that come without; by default the one beside them that fits. model: instead, the script that built the network,
+    ``train.py`` or ``train.py:build_model``; it is your own code, and it is run, in a process of its own.
 
     Raises UsageError, UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     beside = Path(architecture) if architecture is not None else None
-    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering))
+    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model))
 
 
 def planned(
@@ -104,6 +112,8 @@ def planned(
     from ror_port.convert import stage
     from ror_port.formats.format import chosen
 
+    if certify and port.given.model is not None:
+        raise UsageError(SCRIPTED, "certify")
     target, source_path, written = Path(path), port.checkpoint.path, chosen(Path(path), format)
     written.ensure_names(target)
     written.ensure_writable()

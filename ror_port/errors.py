@@ -32,6 +32,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "sha256": ("sha256=…", "--expect-sha256"),
     "bad_values": ("bad_values=True", "--allow-bad-values"),
     "architecture": ("architecture=…", "--architecture"),
+    "model": ("model=…", "--model"),
     "path": ("another path", "another name with -o"),
     "format": ("format=…", "--format"),
     "fold_bn": ("fold_bn=True", "--fold-bn"),

@@ -148,7 +148,9 @@ class Certificate:
                     "bytes": size(source),
                     "parameters": port.size,
                     "dtype": port.dtype,
-                    "given": {key: value for key, value in asdict(port.given).items() if key != "architecture"},
+                    "given": {
+                        key: value for key, value in asdict(port.given).items() if key not in ("architecture", "model")
+                    },
                     "architecture": _architecture(port, folder),
                 },
                 "inputs": inputs,

@@ -19,7 +19,7 @@ from ror_port import __version__
 from ror_port.cli import streams
 from ror_port.cli.comparing import diagnose, evaluate, verify
 from ror_port.cli.converting import theano_to_tf, to_onnx, to_theano, to_torch
-from ror_port.cli.inspecting import inspect, list_networks
+from ror_port.cli.inspecting import architecture, inspect, list_networks
 from ror_port.errors import OutputError, RorPortError, printable, system_limit
 from ror_port.safety.signals import TERMINATION_SIGNALS
 
@@ -82,7 +82,18 @@ def cli() -> None:
     load as it is, and verifies that it computes what Theano computed."""
 
 
-for command in (inspect, theano_to_tf, to_torch, to_onnx, to_theano, evaluate, verify, diagnose, list_networks):
+for command in (
+    inspect,
+    theano_to_tf,
+    to_torch,
+    to_onnx,
+    to_theano,
+    evaluate,
+    verify,
+    diagnose,
+    architecture,
+    list_networks,
+):
     cli.add_command(command)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ror_port.cli.options import FILES, Reading, reading_options
-from ror_port.cli.running import each
+from ror_port.cli.running import each, single
 from ror_port.cli.streams import show
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
@@ -36,6 +36,40 @@ def inspect(files: Sequence[Path], layers: bool, reading: Reading) -> None:
         return description_text(found, tensors=layers), found.as_json(), 0
 
     each(files, one, reading)
+
+
+@click.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("-o", "--output", "out", type=click.Path(path_type=Path), metavar="JSON", help="Write it there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@reading_options
+def architecture(source: str, out: Path | None, force: bool, reading: Reading) -> None:
+    """Write the architecture of SOURCE as JSON of Keras 1 or 2, to be kept beside the weights.
+
+    SOURCE: SCRIPT.py or SCRIPT.py:NAME, your own script, which is run as with --model; or a file that states its
+    network, or whose network is recognised. Without -o the JSON is printed.
+    """
+
+    def run() -> Result:
+        import json
+
+        from ror_port.convert.stage import atomic_output, validate_target
+        from ror_port.source.statement import architecture
+
+        found = architecture(source, reading.given)
+        text = json.dumps(found.config, indent=1) + "\n"
+        account = {"source": source, "from": found.source, "architecture": found.config}
+        if out is None:
+            click.echo(text, nl=False, err=reading.as_json)
+            return "", account, 0
+        validate_target(out, Path(source.partition(":")[0]), folder=False, force=force)
+        with atomic_output(out) as stage:
+            stage.write_text(text, encoding="utf-8")
+        lines = [f"wrote {out}: {found.source}"]
+        lines += [f"  it states {fact.name} {fact.value}, which is assumed: {fact.evidence}" for fact in found.assumed]
+        return "\n".join(lines), account, 0
+
+    single(Path(source), run, reading)
 
 
 @click.command("list")

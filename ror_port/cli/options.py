@@ -67,6 +67,7 @@ def reading_options(command: Command) -> Command:
         bad_values: bool,
         architecture: Path | None,
         ordering: str | None,
+        model: str | None,
         as_json: bool,
         debug: bool,
         **others: Any,
@@ -75,7 +76,7 @@ def reading_options(command: Command) -> Command:
         from ror_port.source.provenance import Given
 
         try:
-            given = Given(backend, keras, epsilon, size, sha256, bad_values, architecture, ordering)
+            given = Given(backend, keras, epsilon, size, sha256, bad_values, architecture, ordering, model)
         except UsageError as error:
             raise click.UsageError(error.for_command()) from None
         command(reading=Reading(given, as_json, debug), **others)
@@ -121,6 +122,13 @@ def reading_options(command: Command) -> Command:
             type=PATH,
             metavar="FILE",
             help="The model as JSON or YAML, for weights that come without.  [default: the one beside them that fits]",
+        ),
+        click.option(
+            "--model",
+            metavar="SCRIPT.py[:NAME]",
+            help="The Python script that the weights came with. It is your own code and is run, in a process of its "
+            "own, with a stand-in for Keras that trains nothing. NAME: the model in it, or a function that returns it. "
+            " [default: the model whose weights fit]",
         ),
         click.option(
             "--allow-bad-values",

@@ -75,7 +75,8 @@ def _report(path: Path, run: Run, reading: Reading) -> int:
             message, code = f"{path}: defect: {type(error).__name__}: {_line(error)}", 1
         _fail(path, type(error).__name__, message, code, as_json=reading.as_json)
         return code
-    show(text, err=reading.as_json)
+    if text:
+        show(text, err=reading.as_json)
     if reading.as_json:
         click.echo(json.dumps(data))
     return code

@@ -97,3 +97,13 @@ MAX_ARCHIVE_MEMBER_BYTES = 4 << 30
 
 ONNX_COPIES = 6
 """How often a model is in memory while it is parsed and validated: its bytes, what is parsed, and the checker's own."""
+
+MAX_SCRIPT_SECONDS = 60
+"""Of processor time, for a script of the user's that builds models and trains none. Most take less than one; those that
+prepare images of CIFAR-10 take some."""
+
+MAX_SCRIPT_WAIT = 300
+"""The same by the clock."""
+
+MAX_SCRIPT_BYTES = 16 << 30
+"""Of memory for it: CIFAR-10 as float64, several times."""

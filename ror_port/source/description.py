@@ -22,19 +22,10 @@ from ror_port.network.layers.settings import DATA_FORMATS, MAX_LENGTH
 from ror_port.network.layers.spatial import Spatial
 from ror_port.safety import limits
 from ror_port.source import provenance
+from ror_port.source.attaching import attach, beside, needs_architecture
 from ror_port.source.calls import Json, listed_tensors
 from ror_port.source.from_config import MODELS, Assembly, stated_name, stored_layers, within
-from ror_port.source.port import (
-    Port,
-    attach,
-    beside,
-    needs_architecture,
-    opened,
-    ported,
-    source_statement,
-    stated_arguments,
-    stated_version,
-)
+from ror_port.source.port import Port, opened, ported, source_statement, stated_arguments, stated_version, understand
 from ror_port.source.provenance import ORDERING, ORDERINGS, Basis, Fact, Given
 
 Where = Literal["inside", "beside", "given", "recognised", "none"]
@@ -228,7 +219,7 @@ def _found_beside(checkpoint: Checkpoint, given: Given) -> list[str]:
     """Gives weights without an architecture the one beside them that lists their layers; else why none beside does."""
     if not needs_architecture(checkpoint):
         return []
-    tried = beside(checkpoint, given)
+    tried = beside(checkpoint, given, understand)
     listing = [file for file, problem in tried.items() if isinstance(problem, UnknownNetwork)]
     if listing:
         attach(checkpoint, listing[0], "inferred", "the file beside the weights that lists their layers")
@@ -287,7 +278,7 @@ class _Architecture:
         self.weights = {layer.name: _weights(layer.tensors, canonical) for layer in checkpoint.weighted}
         self.where: Where = "inside"
         if checkpoint.config_file:
-            self.where = "given" if given.architecture else "beside"
+            self.where = "given" if given.architecture or given.model else "beside"
         with suppress(NotACheckpoint):
             version = stated_version(checkpoint) or version
         self.assembly = Assembly(**stated_arguments(checkpoint, theano, version, given))

@@ -48,7 +48,7 @@ class Stated(NamedTuple):
     the weights of a nested model lie layer by layer, as in Keras 0.x. format_assumed: whether the data format of some
     layers stands nowhere, and none of their neighbours tells it. strides_assumed: whether the strides of some stand
     nowhere. listed: class → layers, in the order of the architecture. left_open: the data format that layers were given
-    which state none; None where all of them do.
+    which state none; None where all of them do. epsilons_open: how many BatchNormalizations state no epsilon.
     """
 
     graph: Graph
@@ -59,6 +59,7 @@ class Stated(NamedTuple):
     strides_assumed: bool = False
     listed: Mapping[str, Sequence[str]] = {}
     left_open: DataFormat | None = None
+    epsilons_open: int = 0
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
         """Layer of the file → parameters in the order in which Keras keeps them: from 1.0 on first those trained."""
@@ -103,11 +104,14 @@ def stated_graph(
     layers = {n: layer for n, layer in assembly.layers.items() if n in used}
     left_open = assembly.session.data_format if assembly.session.left_open else None
     listed: dict[str, list[str]] = {}
-    for layer in assembly.listed(config):
+    for layer in listed_layers(config):
         listed.setdefault(layer["class_name"], []).append(assembly.name(layer))
     assumed = left_open is not None and assembly.format_unstated
     strides = bool(assembly.session.strides_open)
-    return Stated(used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, strides, listed, left_open)
+    epsilons = len(set(assembly.session.epsilons_open))
+    return Stated(
+        used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, strides, listed, left_open, epsilons
+    )
 
 
 def _with_batches(graph: Graph, where: str) -> Graph:
@@ -129,6 +133,17 @@ def stored_layers(config: Json) -> list[Json]:
     inner = config.get("config")
     listed = inner.get("layers") if isinstance(inner, dict) else inner
     return [layer for layer in listed if _is_layer(layer)] if isinstance(listed, list) else []
+
+
+def listed_layers(model: Json) -> Iterator[Json]:
+    """The layers of the file, in the order of the architecture: a Merge in front stands for those of its models."""
+    inner = model["config"]
+    for layer in inner if isinstance(inner, list) else inner["layers"]:
+        if layer["class_name"] == "Merge" and "layers" in layer["config"]:
+            for branch in layer["config"]["layers"]:
+                yield from listed_layers(branch)
+        else:
+            yield layer
 
 
 def _neighbours_format(config: Json) -> DataFormat | None:
@@ -203,7 +218,7 @@ class Assembly:
         neighbours = _neighbours_format(config)
         usual: DataFormat = "channels_first" if theano or version == KERAS_0 else "channels_last"
         self.format_unstated = neighbours is None and data_format is None
-        self.session = Session(theano, version, data_format or neighbours or usual, [], [])
+        self.session = Session(theano, version, data_format or neighbours or usual, [], [], [])
         self.g = GraphBuilder()
         self.outputs: dict[str, Shape] = {}
         self.layers: dict[str, str] = {}
@@ -246,16 +261,6 @@ class Assembly:
         for layer in layers:
             if stated_name(layer) is None and layer["class_name"] in MODELS and left:
                 self.unnamed[id(layer)] = left.pop(0)
-
-    def listed(self, model: Json) -> Iterator[Json]:
-        """The layers of the file, in the order of the architecture: a Merge in front stands for those of its models."""
-        inner = model["config"]
-        for layer in inner if isinstance(inner, list) else inner["layers"]:
-            if layer["class_name"] == "Merge" and "layers" in layer["config"]:
-                for branch in layer["config"]["layers"]:
-                    yield from self.listed(branch)
-            else:
-                yield layer
 
     def model(self, config: Json, inputs: Sequence[str] | None, place: _Place, shared: str | None) -> list[str]:
         """Adds a model; returns the nodes of its outputs.

@@ -15,7 +15,6 @@ from numpy.typing import DTypeLike
 from ror_port import __version__
 from ror_port.errors import (
     BadValues,
-    MissingExtra,
     NotACheckpoint,
     RorPortError,
     UnknownNetwork,
@@ -39,8 +38,8 @@ from ror_port.network.layers.spatial import Padding
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.network.sizes import sized
 from ror_port.source import original, provenance
-from ror_port.source.architecture import files_beside, read_architecture
-from ror_port.source.from_config import Stated, stated_graph, stated_name, stored_layers
+from ror_port.source.attaching import attach, beside, from_script, needs_architecture
+from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.pairing import (
     Paired,
     as_recognised,
@@ -52,7 +51,7 @@ from ror_port.source.pairing import (
     ensure_unswapped,
     layer_count,
 )
-from ror_port.source.provenance import ORDERINGS, Alternative, Basis, Fact, Given, Settled, alternatives
+from ror_port.source.provenance import ORDERINGS, Alternative, Fact, Given, Settled, alternatives
 from ror_port.source.recognise import Recognition, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
@@ -426,6 +425,7 @@ def load(
     bad_values: bool = False,
     ordering: str | None = None,
     architecture: str | None = None,
+    model: str | None = None,
     graph: Mapping[str, Any] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
@@ -437,7 +437,7 @@ def load(
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     beside = Path(architecture) if architecture is not None else None
-    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering)
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model)
     checkpoint = opened(Path(path), given)
     try:
         if graph is not None:
@@ -454,6 +454,8 @@ def opened(path: Path, given: Given) -> Checkpoint:
     try:
         if given.architecture is not None:
             attach(checkpoint, given.architecture, "given", "--architecture")
+        if given.model is not None:
+            from_script(checkpoint, given, understand)
     except BaseException:
         checkpoint.close()
         raise
@@ -467,7 +469,7 @@ def ported(checkpoint: Checkpoint, given: Given) -> Port:
     except UnknownNetwork as error:
         if not needs_architecture(checkpoint):
             raise
-        tried = beside(checkpoint, given)
+        tried = beside(checkpoint, given, understand)
         fitting = [path for path, problem in tried.items() if problem is None]
         if len(fitting) > 1:
             names = ", ".join(quote(path.name) for path in fitting)
@@ -478,65 +480,14 @@ def ported(checkpoint: Checkpoint, given: Given) -> Port:
             refused = next((problem for problem in tried.values() if isinstance(problem, UnknownNetwork)), None)
             raise (
                 refused
-                or UnknownNetwork(error.message, error.advice or "give it, as JSON or YAML, with {architecture}")
+                or UnknownNetwork(
+                    error.message,
+                    error.advice
+                    or "give it with {architecture}, as JSON or YAML, or with {model}, as the script it came with",
+                )
             ) from None
         attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")
         return understand(checkpoint, given)
-
-
-def needs_architecture(checkpoint: Checkpoint) -> bool:
-    """Whether nothing states the network of a file in which Keras keeps no more than weights."""
-    return checkpoint.config is None and not checkpoint.software and "graph" not in checkpoint.stated
-
-
-def attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
-    """Gives a checkpoint the architecture of a file. Raises NotACheckpoint where it has one already."""
-    if checkpoint.config is not None:
-        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself", "leave {architecture} out")
-    checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
-    checkpoint.config_file = path
-    version = checkpoint.config.get("keras_version")
-    stated = f"; it states Keras {quote(version)}" if isinstance(version, str) else ""
-    checkpoint.config_fact = Fact("architecture", path.name, basis, evidence + stated)
-
-
-def beside(checkpoint: Checkpoint, given: Given) -> dict[Path, RorPortError | None]:
-    """The architectures beside weights that come without: each with None where it fits them, else with why not.
-
-    UnknownNetwork is why one has their layers and cannot be ported.
-    """
-    found: dict[Path, RorPortError | None] = {}
-    for path in files_beside(checkpoint.path):
-        try:
-            attach(checkpoint, path, "inferred", "one of the files beside the weights")
-        except MissingExtra as error:
-            found[path] = error
-            continue
-        except RorPortError:  # no architecture
-            continue
-        try:
-            understand(checkpoint, given)
-            found[path] = None
-        except RorPortError as error:
-            found[path] = _stranger(checkpoint) or error
-        checkpoint.config = checkpoint.config_file = checkpoint.config_fact = None
-    return found
-
-
-def _stranger(checkpoint: Checkpoint) -> NotACheckpoint | None:
-    """Why an architecture is not that of the weights, as far as the names of the layers tell, or how many there are."""
-    assert checkpoint.config is not None
-    listed = {stated_name(layer) for layer in stored_layers(checkpoint.config)}
-    if checkpoint.writer == KERAS_0:
-        try:
-            ensure_as_many(checkpoint)
-        except NotACheckpoint as error:
-            return error
-    missing = next((layer.name for layer in checkpoint.weighted if layer.name not in listed), None)
-    if missing is None or None in listed:  # a model without a name may be any layer
-        return None
-    where = f"{checkpoint.path}: {checkpoint.config_where}"
-    return NotACheckpoint(f"{where}: has no layer {quote(missing)}, whose weights the file holds")
 
 
 def understand(checkpoint: Checkpoint, given: Given) -> Port:
@@ -609,9 +560,16 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
 
     def normed(given: Given) -> Settled:
         return provenance.batch_norm(
-            checkpoint, padding.graph, family, origin, given, stated=stated is not None, by_name=by_name
+            checkpoint,
+            padding.graph,
+            family,
+            origin,
+            given,
+            stated=stated is not None and not stated.epsilons_open,
+            by_name=by_name,
         )
 
+    _ensure_epsilons(checkpoint, understood.graph, stated)
     norm = as_stored = normed(given)
     if given.epsilon is not None:
         as_stored = normed(replace(given, epsilon=None))
@@ -635,6 +593,17 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         *norm.facts,
     )
     return Port(checkpoint, graph, convention, understood.stored, facts, understood.layers, family, given)
+
+
+def _ensure_epsilons(checkpoint: Checkpoint, graph: Graph, stated: Stated | None) -> None:
+    """Raises UnknownNetwork where some BatchNormalizations state an epsilon and some leave it to an unknown Keras."""
+    norms = {node.owner for node in graph if isinstance(node.layer, BatchNormalization)}
+    if stated is not None and 0 < stated.epsilons_open < len(norms):
+        raise UnknownNetwork(
+            f"{checkpoint.path}: {checkpoint.config_where}: some BatchNormalizations state no epsilon, which differs "
+            "between releases of Keras",
+            "state the release with {keras}",
+        )
 
 
 def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], given: Given) -> Stated | None:

@@ -106,6 +106,9 @@ class Given:
     ordering: str | None = None
     """ "th" or "tf", channels first or last, of layers for which the file states none."""
 
+    model: str | None = None
+    """The user's own script that builds the network, ``train.py`` or ``train.py:build_model``, which is run."""
+
     def __post_init__(self) -> None:
         if self.backend not in (None, "theano", "tensorflow"):
             raise UsageError(f"{quote(str(self.backend))} is neither 'theano' nor 'tensorflow'", "backend")
@@ -116,6 +119,8 @@ class Given:
             raise UsageError(f"{self.epsilon}; a number above 0 and up to 1 is expected", "epsilon")
         if self.size is not None and not 8 <= self.size <= 4096:
             raise UsageError(f"{self.size}; an image size from 8 to 4096 is expected", "size")
+        if self.model is not None and self.architecture is not None:
+            raise UsageError("an architecture is given already; one of the two is expected", "model")
         if self.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", self.sha256):
             raise UsageError(f"{quote(self.sha256)}; 64 hexadecimal digits are expected", "sha256")
 
@@ -501,7 +506,9 @@ def batch_norm(
     elif family and family.sets_norm:
         fact = Fact(name, repr(family.epsilon), "inferred", f"the code of {family.family} sets it", option)
     else:
-        settings |= {"epsilon": rule.epsilon, "momentum": rule.momentum}
+        settings |= {"epsilon": rule.epsilon}
+        if checkpoint.config is None:
+            settings["momentum"] = rule.momentum
         evidence = f"default since Keras 1.2.0; {OTHER_EPSILON:g} in 1.0.8 to 1.1.2"
         fact = Fact(name, repr(rule.epsilon), "assumed", evidence, option)
         if known or later or (unknown and by_name):

@@ -153,7 +153,9 @@ def test_weights_without_an_architecture(ordering, tmp_path) -> None:
     assert facts(found)["Keras"] == "inferred 1"
     assert facts(found)["dim ordering"] == f"inferred {ordering}"
     (refusal,) = found.refusals
-    assert refusal.reason.endswith("give it, as JSON or YAML, with --architecture")
+    assert refusal.reason.endswith(
+        "give it with --architecture, as JSON or YAML, or with --model, as the script it came with"
+    )
 
 
 @pytest.mark.parametrize("changed", ["Dense", "no class"])

@@ -88,6 +88,8 @@ class BatchNormalization(Layer):
                 raise settings.refuse(f"{name} is not supported")
         settings.read.update(("renorm_clipping", "renorm_momentum"))  # of renorm
         rule = norm_rule(settings.session.version)
+        if "epsilon" not in settings.config:
+            settings.session.epsilons_open.append(settings.where)
         epsilon = settings.number("epsilon", default=rule.epsilon)
         momentum = settings.number("momentum", default=rule.momentum)
         if not 0 <= epsilon <= 1 or not 0 <= momentum <= 1:

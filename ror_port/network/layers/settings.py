@@ -37,7 +37,7 @@ class Session(NamedTuple):
 
     theano: whether Keras ran on Theano. version: of Keras, as numbers; () where nobody states it.
     data_format: of layers that state none. left_open: collects those layers. strides_open: collects those that state
-    no strides, where their Keras wrote none.
+    no strides, where their Keras wrote none. epsilons_open: collects those that state no epsilon.
     """
 
     theano: bool
@@ -45,6 +45,7 @@ class Session(NamedTuple):
     data_format: DataFormat
     left_open: list[str]
     strides_open: list[str]
+    epsilons_open: list[str]
 
 
 class Settings:

@@ -1,0 +1,298 @@
+"""Giving weights without an architecture theirs: from a file, from one beside them, or from the script they came with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ror_port.errors import MissingExtra, NotACheckpoint, RorPortError, UnknownNetwork, quote
+from ror_port.formats.checkpoint import KERAS_0, Checkpoint
+from ror_port.mapping.software import KERAS_2
+from ror_port.source import provenance
+from ror_port.source.architecture import files_beside, read_architecture
+from ror_port.source.from_config import stated_name, stored_layers
+from ror_port.source.keras_0 import as_keras_1, is_keras_0
+from ror_port.source.pairing import ensure_as_many
+from ror_port.source.provenance import Basis, Fact, Given, releases
+
+if TYPE_CHECKING:
+    from ror_port.source.port import Port
+    from ror_port.source.script.running import Built, BuiltModel, Script, Setting
+
+Understand = Callable[[Checkpoint, Given], "Port"]
+"""What finds out what an opened checkpoint is: `ror_port.source.port.understand`."""
+
+Json = Mapping[str, Any]
+
+
+def needs_architecture(checkpoint: Checkpoint) -> bool:
+    """Whether nothing states the network of a file in which Keras keeps no more than weights."""
+    return checkpoint.config is None and not checkpoint.software and "graph" not in checkpoint.stated
+
+
+def attach(checkpoint: Checkpoint, path: Path, basis: Basis, evidence: str) -> None:
+    """Gives a checkpoint the architecture of a file. Raises NotACheckpoint where it has one already."""
+    _ensure_silent(checkpoint, "{architecture}")
+    checkpoint.config, checkpoint.config_where = read_architecture(path), path.name
+    checkpoint.config_file = path
+    version = checkpoint.config.get("keras_version")
+    stated = f"; it states Keras {quote(version)}" if isinstance(version, str) else ""
+    checkpoint.config_fact = Fact("architecture", path.name, basis, evidence + stated)
+
+
+def detach(checkpoint: Checkpoint) -> None:
+    checkpoint.config = checkpoint.config_file = checkpoint.config_fact = None
+
+
+def _ensure_silent(checkpoint: Checkpoint, option: str) -> None:
+    if checkpoint.config is not None:
+        raise NotACheckpoint(f"{checkpoint.path}: states its architecture itself", f"leave {option} out")
+
+
+def beside(checkpoint: Checkpoint, given: Given, understand: Understand) -> dict[Path, RorPortError | None]:
+    """The architectures beside weights that come without: each with None where it fits them, else with why not.
+
+    UnknownNetwork is why one has their layers and cannot be ported.
+    """
+    found: dict[Path, RorPortError | None] = {}
+    for path in files_beside(checkpoint.path):
+        try:
+            attach(checkpoint, path, "inferred", "one of the files beside the weights")
+        except MissingExtra as error:
+            found[path] = error
+            continue
+        except RorPortError:  # no architecture
+            continue
+        try:
+            understand(checkpoint, given)
+            found[path] = None
+        except RorPortError as error:
+            found[path] = _stranger(checkpoint) or error
+        detach(checkpoint)
+    return found
+
+
+def _stranger(checkpoint: Checkpoint) -> NotACheckpoint | None:
+    """Why an architecture is not that of the weights, as far as the names of the layers tell, or how many there are."""
+    assert checkpoint.config is not None
+    listed = {stated_name(layer) for layer in stored_layers(checkpoint.config)}
+    if checkpoint.writer == KERAS_0:
+        try:
+            ensure_as_many(checkpoint)
+        except NotACheckpoint as error:
+            return error
+    missing = next((layer.name for layer in checkpoint.weighted if layer.name not in listed), None)
+    if missing is None or None in listed:  # a model without a name may be any layer
+        return None
+    where = f"{checkpoint.path}: {checkpoint.config_where}"
+    return NotACheckpoint(f"{where}: has no layer {quote(missing)}, whose weights the file holds")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Scripts
+
+
+class _Fit(NamedTuple):
+    """A model of a script with the weights of the file. port: of what it is."""
+
+    model: BuiltModel
+    config: Json
+    port: Port
+    setting: Setting
+
+
+def from_script(checkpoint: Checkpoint, given: Given, understand: Understand) -> None:
+    """Gives a checkpoint the architecture that the user's script builds: the one model whose weights it has.
+
+    Raises NotACheckpoint where it builds none such, or several that differ.
+    """
+    from ror_port.source.script.running import Script
+
+    assert given.model is not None
+    script = Script.parse(given.model)
+    _ensure_silent(checkpoint, "{model}")
+    problems: list[tuple[BuiltModel, RorPortError]] = []
+    failure: Built | None = None
+    for attempt in _attempts(script, checkpoint, given):
+        fits, misfits = _fitting(attempt.built, attempt.setting, checkpoint, script, given, understand)
+        problems += misfits
+        failure = failure or (attempt.built if attempt.built.error else None)
+        if fits:
+            found = _one(fits, script)
+            _attach_built(checkpoint, script, found.config, _evidence(found, checkpoint))
+            return
+    raise _misfit(script, checkpoint, problems, failure)
+
+
+def _attach_built(checkpoint: Checkpoint, script: Script, config: Json, evidence: str) -> None:
+    checkpoint.config, checkpoint.config_where, checkpoint.config_file = config, script.path.name, script.path
+    checkpoint.config_fact = Fact("architecture", str(script.path.name), "given", evidence)
+
+
+def _evidence(found: _Fit, checkpoint: Checkpoint) -> str:
+    of_keras_2 = found.setting.version[0] == 2 and not checkpoint.keras_version
+    read = ", run as a script of Keras 2" if of_keras_2 else ""
+    return f"--model: {found.model.name}, whose weights these are{read}"
+
+
+class _Attempt(NamedTuple):
+    built: Built
+    setting: Setting
+
+
+def _attempts(script: Script, checkpoint: Checkpoint | None, given: Given) -> Iterator[_Attempt]:
+    """Runs of a script in the sessions of Keras that it may be meant for, the likeliest first.
+
+    Another generation is tried where the script misuses the one before; the other ordering where it asked for it.
+    """
+    from ror_port.source.script.running import Setting, run
+
+    versions, backend = _sessions(checkpoint, given)
+    for version in versions:
+        setting = Setting(version, given.ordering or "th", given.ordering is not None, backend)
+        built = run(script, setting)
+        yield _Attempt(built, setting)
+        if "ordering" in built.asked and given.ordering is None:
+            other = setting.of_ordering("tf")
+            yield _Attempt(run(script, other), other)
+        if not built.misuse:
+            return
+
+
+def _sessions(checkpoint: Checkpoint | None, given: Given) -> tuple[list[tuple[int, ...]], str]:
+    """Versions of Keras that a script may be of, and the backend. A release that nobody states is left open."""
+    backend = given.backend or "theano"
+    if checkpoint is not None:
+        backend = provenance.backend(checkpoint, given).value
+        if checkpoint.writer == KERAS_0:
+            return [(0, 3, 3)], backend
+    if given.keras:
+        stated = releases(given.keras)[-1]
+        return [stated, (3 - stated[0],)], backend
+    if checkpoint is None:
+        return [(1,), (2,), (0, 3, 3)], backend
+    origin = provenance.origin(checkpoint, given)
+    if origin.version and origin.version < (3,):
+        return [origin.version, (3 - origin.version[0],)], backend
+    return ([(2,), (1,)] if origin.software is KERAS_2 else [(1,), (2,)]), backend
+
+
+def _fitting(
+    built: Built, setting: Setting, checkpoint: Checkpoint, script: Script, given: Given, understand: Understand
+) -> tuple[list[_Fit], list[tuple[BuiltModel, RorPortError]]]:
+    """The models of a run that have the weights of a file; and why the others have not."""
+    from ror_port.source.script.fitting import ensure_order, fitted
+
+    fits: list[_Fit] = []
+    misfits: list[tuple[BuiltModel, RorPortError]] = []
+    for model in _whole(built, script):
+        if model.stated is None:
+            misfits.append((model, NotACheckpoint(f"{model.where}: {model.problem}")))
+            continue
+        try:
+            config = as_keras_1(model.stated) if is_keras_0(model.stated) else model.stated
+            config = fitted(config, checkpoint, given, script.path.name)
+            _attach_built(checkpoint, script, config, "")
+            port = understand(checkpoint, given)
+            ensure_order(checkpoint, port, config)
+            fits.append(_Fit(model, config, port, setting))
+        except RorPortError as error:
+            misfits.append((model, error))
+        finally:
+            detach(checkpoint)
+    return fits, misfits
+
+
+def _whole(built: Built, script: Script) -> list[BuiltModel]:
+    """The models that may be meant: the one that is asked for, else all that the script got done with."""
+    if script.name is not None:
+        return [model for model in built.models if model.chosen]
+    return [model for model in built.models if model.finished or built.error is None]
+
+
+def _one(fits: list[_Fit], script: Script) -> _Fit:
+    """The model that fits. Raises NotACheckpoint where several do that are not the same network."""
+    *others, last = fits
+    for other in others:
+        if other.port.graph.nodes != last.port.graph.nodes:
+            variables = [fit.model.variable for fit in (other, last) if fit.model.variable]
+            choice = f"{script.path}:{variables[-1]}" if variables else f"{script.path}:NAME"
+            raise NotACheckpoint(
+                f"{script.path}: builds {other.model.name} and {last.model.name}, which are not the same and both have "
+                "these weights",
+                f"choose one with {{model}}, as in {choice}",
+            )
+    return last
+
+
+def _misfit(
+    script: Script, checkpoint: Checkpoint, problems: list[tuple[BuiltModel, RorPortError]], failure: Built | None
+) -> RorPortError:
+    unsupported = [error for _, error in problems if isinstance(error, UnknownNetwork)]
+    if unsupported:
+        return unsupported[-1]
+    if problems:
+        model, error = problems[-1]
+        count = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        stopped = f"; the script stopped at {failure.error}" if failure else ""
+        reason = error.message.removeprefix(f"{checkpoint.path}: ")
+        return NotACheckpoint(f"{checkpoint.path}: not the weights of {model.name}{count}: {reason}{stopped}")
+    if failure:
+        return NotACheckpoint(f"{failure.error}")
+    return NotACheckpoint(f"{script.path}: builds no model", "name a function that does, as in SCRIPT.py:build_model")
+
+
+def built_architecture(given: Given) -> tuple[Json, str]:
+    """The JSON of the one model that a script builds, without weights to tell; and which it is.
+
+    Raises NotACheckpoint where it builds none, or several.
+    """
+    from ror_port.source.script.running import Script
+
+    assert given.model is not None
+    script = Script.parse(given.model)
+    failure: Built | None = None
+    for built, setting in _attempts(script, None, given):
+        failure = failure or (built if built.error else None)
+        models = [model for model in _whole(built, script) if model.stated is not None]
+        outer = [model for model in models if not _is_within(model, models)]
+        if built.misuse and not any(model.chosen for model in models):
+            continue
+        if len(outer) > 1:
+            names = ", ".join(model.name for model in outer)
+            raise NotACheckpoint(f"{script.path}: builds several models: {names}", "choose one, as in SCRIPT.py:NAME")
+        if outer:
+            read = f"as a script of Keras {setting.version[0]}"
+            return outer[0].stated or {}, f"{outer[0].name}, {read}"
+    raise _misfit_alone(script, failure)
+
+
+def _misfit_alone(script: Script, failure: Built | None) -> NotACheckpoint:
+    if failure:
+        return NotACheckpoint(str(failure.error))
+    return NotACheckpoint(f"{script.path}: builds no model", "name a function that does, as in SCRIPT.py:build_model")
+
+
+def _is_within(model: BuiltModel, models: list[BuiltModel]) -> bool:
+    """Whether a model is a part of another one, or states the same."""
+
+    def parts(stated: Any) -> Iterator[Any]:
+        if isinstance(stated, dict):
+            yield stated.get("config")
+            for value in stated.values():
+                yield from parts(value)
+        elif isinstance(stated, list):
+            for value in stated:
+                yield from parts(value)
+
+    assert model.stated is not None
+    own = model.stated.get("config")
+    place = models.index(model)
+    for number, other in enumerate(models):
+        if other is model or other.stated is None:
+            continue
+        same = other.stated.get("config") == own
+        if (same and number > place) or (not same and any(part == own for part in parts(other.stated))):
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""The architecture in the author's own script."""

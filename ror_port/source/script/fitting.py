@@ -1,0 +1,70 @@
+"""Whether a model that a script builds has the weights of a file: by their names, numbers and order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ror_port.errors import NotACheckpoint, quote
+from ror_port.formats.checkpoint import KERAS_0, Checkpoint
+from ror_port.source import provenance
+from ror_port.source.from_config import listed_layers, stated_graph, stated_name
+from ror_port.source.provenance import Given
+from ror_port.source.script.names import paired, renamed
+
+if TYPE_CHECKING:
+    from ror_port.source.port import Port
+
+Json = Mapping[str, Any]
+
+
+def fitted(config: Json, checkpoint: Checkpoint, given: Given, where: str) -> Json:
+    """The JSON with its layers called as those of the file, where both have the names that Keras gives.
+
+    Raises NotACheckpoint where the file has other layers, UnknownNetwork where the architecture is not supported.
+    """
+    if checkpoint.writer == KERAS_0:
+        return config
+    origin = provenance.origin(checkpoint, given)
+    stated = stated_graph(
+        config,
+        {},
+        theano=provenance.backend(checkpoint, given).value == "theano",
+        version=origin.version,
+        where=f"{checkpoint.path}: {where}",
+    )
+    own = [name for name, parameters in stated.parameters_of_layers().items() if parameters]
+    stored = [layer.name for layer in checkpoint.weighted]
+    names = paired(own, stored)
+    if names is None:
+        raise NotACheckpoint(f"{checkpoint.path}: {where}: {_difference(own, stored)}")
+    return renamed(config, {ours: theirs for ours, theirs in names.items() if ours != theirs})
+
+
+def _difference(own: list[str], stored: list[str]) -> str:
+    if len(own) != len(stored):
+        return f"has {len(own)} layers with weights, the file has {len(stored)}"
+    missing = [name for name in stored if name not in own]
+    return f"has no layer {quote(missing[0])}, whose weights the file holds" if missing else "has other layers"
+
+
+def ensure_order(checkpoint: Checkpoint, port: Port, config: Json) -> None:
+    """Raises NotACheckpoint where the file lists its layers in another order than Keras would those of the script.
+
+    That is the second witness beside their numbers: a script that was changed since builds them in another order.
+    """
+    if checkpoint.writer == KERAS_0:
+        return
+    stored = [layer.name for layer in checkpoint.weighted]
+    listed = [name for layer in listed_layers(config) if (name := stated_name(layer)) in stored]
+    if listed == stored:
+        return
+    depths = {layer: port.graph.depths[node] for node, layer in reversed(list(port.layers.items()))}
+    by_name = sorted(stored, key=lambda name: (-depths.get(name, 0), name))
+    if stored == by_name:  # as up to Keras 1.0.7
+        return
+    ours, theirs = next((a, b) for a, b in zip(listed, stored, strict=False) if a != b)
+    raise NotACheckpoint(
+        f"{checkpoint.path}: the script lists layer {quote(ours)} where the file has {quote(theirs)}; it is not the "
+        "script that made these weights"
+    )

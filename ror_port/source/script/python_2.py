@@ -1,0 +1,77 @@
+"""Scripts of Python 2: their syntax by way of fissix, and what a quotient of whole numbers was."""
+
+from __future__ import annotations
+
+import ast
+from types import CodeType
+from typing import Any
+
+from ror_port.source.script.stand_in import Misuse
+
+
+def compiled(text: str, path: str, problem: SyntaxError) -> CodeType:
+    """A script that Python 3 cannot read, as code of it. Raises Misuse where it is none of Python 2 either."""
+    try:
+        from fissix import pgen2, refactor
+    except ImportError:
+        raise Misuse(
+            f"line {problem.lineno} is no Python 3; to read Python 2, pip install 'ror-port[scripts]'"
+        ) from None
+    fixers = refactor.get_fixers_from_package("fissix.fixes")
+    try:
+        converted = str(refactor.RefactoringTool(fixers).refactor_string(text + "\n", path))
+        tree = ast.parse(converted, path)
+    except (SyntaxError, pgen2.parse.ParseError, pgen2.tokenize.TokenError):
+        raise Misuse(f"line {problem.lineno} is neither Python 3 nor Python 2 ({problem.msg})") from None
+    if not _divides_exactly(tree):
+        tree = ast.fix_missing_locations(_Division().visit(tree))
+        tree.body[_start(tree) : _start(tree)] = [_import()]
+        ast.fix_missing_locations(tree)
+    return compile(tree, path, "exec", dont_inherit=True)
+
+
+def quotient(left: Any, right: Any) -> Any:
+    """What / gave in Python 2: of whole numbers a whole number."""
+    whole = isinstance(left, int) and isinstance(right, int)
+    return left // right if whole else left / right
+
+
+class _Division(ast.NodeTransformer):
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        return _quotient(node.left, node.right, node) if isinstance(node.op, ast.Div) else node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Div) or not isinstance(node.target, ast.Name):
+            return node
+        before = ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
+        return ast.copy_location(ast.Assign([node.target], _quotient(before, node.value, node)), node)
+
+
+def _quotient(left: ast.expr, right: ast.expr, at: ast.AST) -> ast.expr:
+    return ast.copy_location(ast.Call(ast.Name("_quotient", ast.Load()), [left, right], []), at)
+
+
+def _divides_exactly(tree: ast.Module) -> bool:
+    return any(
+        isinstance(node, ast.ImportFrom) and node.module == "__future__" and "division" in {a.name for a in node.names}
+        for node in tree.body
+    )
+
+
+def _start(tree: ast.Module) -> int:
+    """Behind the docstring and what is imported from __future__, which must come first."""
+    return next(
+        (
+            place
+            for place, node in enumerate(tree.body)
+            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+            and not (isinstance(node, ast.ImportFrom) and node.module == "__future__")
+        ),
+        len(tree.body),
+    )
+
+
+def _import() -> ast.stmt:
+    return ast.ImportFrom(__name__, [ast.alias("quotient", "_quotient")], 0)

@@ -1,0 +1,82 @@
+"""What all parts of the stand-in share: one session of Keras, and how a script's mistakes are reported."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ror_port.source.script.stand_in.models import Network
+
+Ordering = Literal["th", "tf"]
+FORMATS = {"th": "channels_first", "tf": "channels_last"}
+
+RECORDED = {0: "keras-0.3.3", 1: "keras-1.2.2", 2: "keras-2.2.4"}
+"""Generation of Keras → whose constructors stand for it."""
+
+
+class Misuse(Exception):
+    """A script asks for what Keras of its time did not have, or what its stand-in has not."""
+
+
+@dataclass
+class Session:
+    """A session of Keras in which a script builds its models.
+
+    version: of Keras; its generation alone, (1,), where the release is not known. ordering: that Keras is set to.
+    ordering_known: whether that is given; else layers that state none are written without, unless the script asked.
+    asked: what the script wanted to know of its session: "ordering", "backend". folder: that the script lies in.
+    """
+
+    version: tuple[int, ...]
+    ordering: Ordering = "th"
+    ordering_known: bool = True
+    backend: str = "theano"
+    floatx: str = "float32"
+    counts: dict[str, int] = field(default_factory=dict)
+    models: list[Network] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+    folder: Path | None = None
+
+    @property
+    def generation(self) -> int:
+        return self.version[0]
+
+    @property
+    def release_known(self) -> bool:
+        return len(self.version) > 1
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        return signatures(self.generation)
+
+    @property
+    def states_ordering(self) -> bool:
+        return self.ordering_known or "ordering" in self.asked
+
+    def place(self) -> tuple[str, int] | None:
+        """File and line of the script that is being run."""
+        frame = sys._getframe(1)
+        while frame is not None and self.folder is not None:
+            if Path(frame.f_code.co_filename).parent == self.folder:
+                return frame.f_code.co_filename, frame.f_lineno
+            frame = frame.f_back  # type: ignore[assignment]
+        return None
+
+    def number(self, prefix: str) -> int:
+        """The next of a name, as Keras counts them."""
+        self.counts[prefix] = self.counts.get(prefix, 0) + 1
+        return self.counts[prefix]
+
+
+@cache
+def signatures(generation: int) -> Mapping[str, Any]:
+    """What constructors take, as recorded from genuine Keras: `reference/record_signatures.py` says how to read it."""
+    folder = resources.files("ror_port.source.script") / "signatures"
+    return json.loads((folder / f"{RECORDED[generation]}.json").read_text())  # type: ignore[no-any-return]

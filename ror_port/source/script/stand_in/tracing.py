@@ -1,0 +1,64 @@
+"""Whether a function is arithmetic on its one argument: it is called on something that notes what is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class _Noted:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    __array_ufunc__ = None  # so that NumPy's numbers leave it to us
+
+    def __neg__(self) -> _Noted:
+        return _Noted(f"(-{self.text})")
+
+
+class _NotArithmetic(Exception):
+    pass
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, _Noted):
+        return value.text
+    if hasattr(value, "item"):  # of NumPy
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _NotArithmetic
+    return repr(value) if value >= 0 else f"({value!r})"
+
+
+def _operation(sign: str, reflected: bool) -> Callable[[Any, Any], _Noted]:
+    def noted(self: _Noted, other: Any) -> _Noted:
+        left, right = (_number(other), self.text) if reflected else (self.text, _number(other))
+        return _Noted(f"({left} {sign} {right})")
+
+    return noted
+
+
+for _name, _sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("pow", "**")):
+    setattr(_Noted, f"__{_name}__", _operation(_sign, False))
+    setattr(_Noted, f"__r{_name}__", _operation(_sign, True))
+
+
+def arithmetic_of(function: Callable[[Any], Any]) -> str | None:
+    """What the function computes of ``x``, as text; None where it is anything but arithmetic."""
+    try:
+        result = function(_Noted("x"))
+    except Exception:
+        return None
+    if not isinstance(result, _Noted):
+        return None
+    text = result.text
+    return text[1:-1] if text.startswith("(") and _closes_at_end(text) else text
+
+
+def _closes_at_end(text: str) -> bool:
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return place == len(text) - 1
+    return False
