@@ -1,14 +1,15 @@
-"""Giving weights without an architecture theirs: from a file, from one beside them, or from the script they came with."""
+"""Giving weights without an architecture theirs: from a file, one beside them, or the script they came with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ror_port.errors import MissingExtra, NotACheckpoint, RorPortError, UnknownNetwork, quote
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint
 from ror_port.mapping.software import KERAS_2
+from ror_port.network.graph import Graph
 from ror_port.source import provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import stated_name, stored_layers
@@ -17,10 +18,20 @@ from ror_port.source.pairing import ensure_as_many
 from ror_port.source.provenance import Basis, Fact, Given, releases
 
 if TYPE_CHECKING:
-    from ror_port.source.port import Port
     from ror_port.source.script.running import Built, BuiltModel, Script, Setting
 
-Understand = Callable[[Checkpoint, Given], "Port"]
+
+class Understood(Protocol):
+    """What is known of a checkpoint that is understood: a `ror_port.source.port.Port`."""
+
+    @property
+    def graph(self) -> Graph: ...
+
+    @property
+    def layers(self) -> Mapping[str, str]: ...
+
+
+Understand = Callable[[Checkpoint, Given], Understood]
 """What finds out what an opened checkpoint is: `ror_port.source.port.understand`."""
 
 Json = Mapping[str, Any]
@@ -98,7 +109,7 @@ class _Fit(NamedTuple):
 
     model: BuiltModel
     config: Json
-    port: Port
+    port: Understood
     setting: Setting
 
 
@@ -195,7 +206,7 @@ def _fitting(
             config = fitted(config, checkpoint, given, script.path.name)
             _attach_built(checkpoint, script, config, "")
             port = understand(checkpoint, given)
-            ensure_order(checkpoint, port, config)
+            ensure_order(checkpoint, config, port.graph, port.layers)
             fits.append(_Fit(model, config, port, setting))
         except RorPortError as error:
             misfits.append((model, error))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ror_port.errors import NotACheckpoint, quote
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint
+from ror_port.network.graph import Graph
 from ror_port.source import provenance
 from ror_port.source.from_config import listed_layers, stated_graph, stated_name
 from ror_port.source.provenance import Given
 from ror_port.source.script.names import paired, renamed
-
-if TYPE_CHECKING:
-    from ror_port.source.port import Port
 
 Json = Mapping[str, Any]
 
@@ -48,10 +46,11 @@ def _difference(own: list[str], stored: list[str]) -> str:
     return f"has no layer {quote(missing[0])}, whose weights the file holds" if missing else "has other layers"
 
 
-def ensure_order(checkpoint: Checkpoint, port: Port, config: Json) -> None:
+def ensure_order(checkpoint: Checkpoint, config: Json, graph: Graph, layers: Mapping[str, str]) -> None:
     """Raises NotACheckpoint where the file lists its layers in another order than Keras would those of the script.
 
     That is the second witness beside their numbers: a script that was changed since builds them in another order.
+    layers: node of the graph → layer of the file.
     """
     if checkpoint.writer == KERAS_0:
         return
@@ -59,7 +58,7 @@ def ensure_order(checkpoint: Checkpoint, port: Port, config: Json) -> None:
     listed = [name for layer in listed_layers(config) if (name := stated_name(layer)) in stored]
     if listed == stored:
         return
-    depths = {layer: port.graph.depths[node] for node, layer in reversed(list(port.layers.items()))}
+    depths = {layer: graph.depths[node] for node, layer in reversed(list(layers.items()))}
     by_name = sorted(stored, key=lambda name: (-depths.get(name, 0), name))
     if stored == by_name:  # as up to Keras 1.0.7
         return

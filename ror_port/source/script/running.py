@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Script:
-    """A script, and what in it is the model: a variable or a function without arguments; None for all that it builds."""
+    """A script, and what in it is the model: a variable, or a function without arguments; None for all it builds."""
 
     path: Path
     name: str | None = None

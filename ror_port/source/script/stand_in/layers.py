@@ -220,7 +220,11 @@ class Layer:
         for own in ("compute_output_shape", "get_output_shape_for"):
             if not self.kind and hasattr(type(self), own):
                 return [tuple(getattr(self, own)(given[0] if len(given) == 1 else given))]
-        return shapes.outputs(self, given, self.output_count())
+        stated = {"class_name": self.kind or type(self).__name__, "name": self.name, "config": self.get_config()}
+        ordering = self.settings.get("dim_ordering")
+        return shapes.outputs(
+            stated, given, self.session, count=self.output_count(), call=self.calls_before, ordering=ordering
+        )
 
     # -----------------------------------------------------------------------------------------------------------------
     # What scripts ask of a layer

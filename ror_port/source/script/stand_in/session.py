@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from ror_port.source.script.stand_in.models import Network
+from ror_port.layout import DataFormat
 
 Ordering = Literal["th", "tf"]
-FORMATS = {"th": "channels_first", "tf": "channels_last"}
+FORMATS: Mapping[str, DataFormat] = {"th": "channels_first", "tf": "channels_last"}
 
 RECORDED = {0: "keras-0.3.3", 1: "keras-1.2.2", 2: "keras-2.2.4"}
 """Generation of Keras → whose constructors stand for it."""
@@ -31,7 +30,8 @@ class Session:
 
     version: of Keras; its generation alone, (1,), where the release is not known. ordering: that Keras is set to.
     ordering_known: whether that is given; else layers that state none are written without, unless the script asked.
-    asked: what the script wanted to know of its session: "ordering", "backend". folder: that the script lies in.
+    models: those that were made, in order. asked: what the script wanted to know of its session: "ordering", "backend".
+    folder: that the script lies in.
     """
 
     version: tuple[int, ...]
@@ -40,7 +40,7 @@ class Session:
     backend: str = "theano"
     floatx: str = "float32"
     counts: dict[str, int] = field(default_factory=dict)
-    models: list[Network] = field(default_factory=list)
+    models: list[Any] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
     folder: Path | None = None
 
