@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ror_port.errors import MissingExtra, NotACheckpoint, RorPortError, UnknownNetwork, quote
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint
-from ror_port.mapping.software import KERAS_2
+from ror_port.mapping.software import KERAS_1, KERAS_2
 from ror_port.network.graph import Graph
 from ror_port.source import provenance
 from ror_port.source.architecture import files_beside, read_architecture
@@ -18,6 +18,7 @@ from ror_port.source.pairing import ensure_as_many
 from ror_port.source.provenance import Basis, Fact, Given, releases
 
 if TYPE_CHECKING:
+    from ror_port.source.famous.table import Famous
     from ror_port.source.script.running import Built, BuiltModel, Script, Setting
 
 
@@ -30,6 +31,9 @@ class Understood(Protocol):
     @property
     def layers(self) -> Mapping[str, str]: ...
 
+
+ORDERING_OF = {True: "th", False: "tf"}
+"""Whether Keras ran on Theano → the ordering of dimensions that it usually had."""
 
 Understand = Callable[[Checkpoint, Given], Understood]
 """What finds out what an opened checkpoint is: `ror_port.source.port.understand`."""
@@ -98,6 +102,73 @@ def _stranger(checkpoint: Checkpoint) -> NotACheckpoint | None:
         return None
     where = f"{checkpoint.path}: {checkpoint.config_where}"
     return NotACheckpoint(f"{where}: has no layer {quote(missing)}, whose weights the file holds")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Famous networks
+
+
+def from_famous(checkpoint: Checkpoint, given: Given, understand: Understand) -> Famous | None:
+    """Gives weights the architecture of the network of keras.applications that they are of; None where there is none.
+
+    Raises NotACheckpoint where an architecture beside them fits too and is another one.
+    """
+    from ror_port.source.famous.recognition import candidates
+    from ror_port.source.script.fitting import ensure_order, fitted
+
+    if checkpoint.writer is not None or not checkpoint.weighted:
+        return None
+    origin, backend = provenance.origin(checkpoint, given), provenance.backend(checkpoint, given).value
+    if origin.version >= (3,):
+        return None
+    old = origin.software is KERAS_1
+    orderings = (given.ordering,) if given.ordering else ("th", "tf") if old else (ORDERING_OF[backend == "theano"],)
+    version = origin.version or ((1,) if old else (2,))
+    for network, made, words in candidates(
+        checkpoint, version, backend, orderings, known=old or given.ordering is not None, size=given.size
+    ):
+        try:
+            config = fitted(made, checkpoint, given, network.name)
+            _attach_famous(checkpoint, config, network, words)
+            port = understand(checkpoint, given)
+            ensure_order(checkpoint, config, port.graph, port.layers)
+        except UnknownNetwork as error:
+            if "varies" in error.message:
+                raise UnknownNetwork(
+                    f"{error.message}; these are the weights of {words}", "state it with {size}"
+                ) from None
+            detach(checkpoint)
+            continue
+        except RorPortError:
+            detach(checkpoint)
+            continue
+        _ensure_alone(checkpoint, network, port.graph, given, understand)
+        _attach_famous(checkpoint, config, network, words)
+        return network
+    return None
+
+
+def _attach_famous(checkpoint: Checkpoint, config: Json, network: Famous, words: str) -> None:
+    checkpoint.config, checkpoint.config_where = config, f"{network.name} of keras.applications"
+    evidence = f"names and shapes of {len(checkpoint.weighted)} layers"
+    checkpoint.config_fact = Fact("architecture", words, "inferred", evidence)
+
+
+def _ensure_alone(checkpoint: Checkpoint, network: Famous, graph: Graph, given: Given, understand: Understand) -> None:
+    """Raises NotACheckpoint where an architecture beside the weights fits them and is another network."""
+    detach(checkpoint)
+    for path, problem in beside(checkpoint, given, understand).items():
+        if problem is not None:
+            continue
+        attach(checkpoint, path, "inferred", "")
+        other = understand(checkpoint, given).graph
+        detach(checkpoint)
+        if other.nodes != graph.nodes:
+            raise NotACheckpoint(
+                f"{checkpoint.path}: the weights of {network.name}, and those of another network in {quote(path.name)} "
+                "beside them",
+                "choose that one with {architecture}, or move it away",
+            )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

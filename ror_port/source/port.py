@@ -38,7 +38,8 @@ from ror_port.network.layers.spatial import Padding
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.network.sizes import sized
 from ror_port.source import original, provenance
-from ror_port.source.attaching import attach, beside, from_script, needs_architecture
+from ror_port.source.attaching import attach, beside, from_famous, from_script, needs_architecture
+from ror_port.source.famous.table import Famous
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.pairing import (
     Paired,
@@ -78,6 +79,8 @@ class Port:
     family: Family | None = None
     given: Given = field(default_factory=Given)
     """What the user stated about the file."""
+    famous: Famous | None = None
+    """The network of keras.applications that was recognised."""
     admitted: dict[str, str] = field(default_factory=dict)
     """Of the tensors read so far, those that hold such values: name → what it holds."""
 
@@ -100,6 +103,8 @@ class Port:
     @property
     def name(self) -> str:
         """Of the network."""
+        if self.famous:
+            return self.famous.name
         return self.family.name if self.family else f"a network of {layer_count(self.checkpoint, self.graph)}"
 
     @property
@@ -469,6 +474,8 @@ def ported(checkpoint: Checkpoint, given: Given) -> Port:
     except UnknownNetwork as error:
         if not needs_architecture(checkpoint):
             raise
+        if famous := from_famous(checkpoint, given, understand):
+            return replace(understand(checkpoint, given), famous=famous)
         tried = beside(checkpoint, given, understand)
         fitting = [path for path, problem in tried.items() if problem is None]
         if len(fitting) > 1:
@@ -542,7 +549,7 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
     theano = backend.value == "theano"
     convention = Convention(origin.software, theano)
     stated = _stated(checkpoint, theano, origin.version, given)
-    if stated is not None and checkpoint.config_file is None:
+    if stated is not None and checkpoint.config_fact is None:
         ensure_listed_alike(checkpoint, stated)
     unstated = _unstated(checkpoint, theano, origin.version, stated, convention, given)
     found, data_format, shapes = best_fit(checkpoint, origin.software, data_formats(stated, origin, theano))

@@ -342,6 +342,9 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
                 "state which it is like with {backend}",
             )
         return Fact(BACKEND, checkpoint.backend.casefold(), "recorded", "attribute backend", option)
+    if published := re.search(r"_(th|tf)_kernels", checkpoint.path.name):
+        value = {"th": "theano", "tf": "tensorflow"}[published[1]]
+        return Fact(BACKEND, value, "inferred", f"the file is called {quote(published[0].strip('_'))}", option)
     if checkpoint.writer == "Keras 3":
         return Fact(BACKEND, "not Theano", "inferred", "Keras 3 never ran on Theano", option)
     if checkpoint.writer == KERAS_0:

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ror_port.layout import DataFormat
 
-Ordering = Literal["th", "tf"]
 FORMATS: Mapping[str, DataFormat] = {"th": "channels_first", "tf": "channels_last"}
 
 RECORDED = {0: "keras-0.3.3", 1: "keras-1.2.2", 2: "keras-2.2.4"}
@@ -35,7 +34,7 @@ class Session:
     """
 
     version: tuple[int, ...]
-    ordering: Ordering = "th"
+    ordering: str = "th"
     ordering_known: bool = True
     backend: str = "theano"
     floatx: str = "float32"

@@ -1,0 +1,1 @@
+"""The networks that Keras itself published with weights: one module each, and `table`, which lists them."""
