@@ -4,6 +4,7 @@ Only ``RandomState.random_sample`` is drawn from (53 bits of the Mersenne Twiste
 ``+ - * / sqrt`` (exactly rounded by IEEE 754) are applied. So a large file need not be stored: the recorder
 notes the sha256 of every tensor that genuine Keras wrote, and a test builds them again from here.
 """
+import re
 import zlib
 
 import numpy as np
@@ -70,15 +71,28 @@ APPLICATION_SEED = 16
 
 
 def application_weight(network, name, shape, ordering):
-    """A tensor of one of Keras' own large networks, stored in a dim ordering.
+    """A tensor of one of Keras' own large networks, stored in a dim ordering; Keras 2 has one order of kernels' axes.
 
-    VGG16 has no BatchNormalization: its kernels have variance 2 / fan_in, or the image would hardly reach the end.
+    Kernels of the networks that add nothing up have variance 2 / fan_in, or the image would hardly reach the end. A
+    depthwise kernel has a fan_in of its own channel. Of a GRU each gate is another one.
     """
-    array = weight(name, shape, APPLICATION_SEED, 'OIHW' if ordering == 'th' else 'HWIO')
-    return array * np.float32(2) if network == 'vgg16' and len(shape) == 4 else array
+    old = re.match('(.*)_([WUb])_([zrh])$', name)
+    if old:
+        layer, role, gate = old.groups()
+        name = '%s/%s/%s_%s' % (gate, role, layer, 'b' if role == 'b' else 'W')
+    array = weight(name, shape, APPLICATION_SEED, 'OIHW' if ordering == 'th' and '/' not in name else 'HWIO')
+    if 'depthwise' in name:
+        array = array * np.float32(np.sqrt(shape[2]))
+    plain = network.startswith(('vgg', 'inception', 'mobilenet'))
+    return array * np.float32(2) if plain and len(shape) == 4 else array
 
 
-def application_images(ordering):
-    """Two, in [-3.5, 4.5]: pixels as these networks were trained on would drive a softmax of random weights to 1."""
-    made = images(APPLICATION_SEED, 2, 3, 224) * np.float32(8) - np.float32(3.5)
+def application_images(ordering, shape=(3, 224, 224)):
+    """Two, in [-3.5, 4.5]: pixels as these networks were trained on would drive a softmax of random weights to 1.
+
+    shape: channels, rows and columns of one.
+    """
+    channels, rows, columns = shape
+    made = images(APPLICATION_SEED, 2, channels, max(rows, columns))[:, :, :rows, :columns]
+    made = made * np.float32(8) - np.float32(3.5)
     return made if ordering == 'th' else made.transpose(0, 2, 3, 1)

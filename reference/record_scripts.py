@@ -9,6 +9,7 @@ builds weights, saves them, and writes what stood in that file, the model's JSON
 from __future__ import print_function
 
 import argparse
+import codecs
 import opcode
 import os
 import shutil
@@ -204,7 +205,7 @@ def executed(script, name):
     module.__file__ = path
     with open(path, 'rb') as file:
         text = file.read()
-    log, out = open('output.txt', 'w'), sys.stdout
+    log, out = codecs.open('output.txt', 'w', 'utf8'), sys.stdout
     sys.stdout = log
     try:
         exec(compile(text, path, 'exec', 0, 1), module.__dict__)
@@ -244,6 +245,9 @@ class Patches(object):
             self.patch(module, 'get_file', lambda name, *args, **kwargs: name)
         if hasattr(keras.utils, 'plot_model'):
             self.patch(keras.utils, 'plot_model', lambda *args, **kwargs: None)
+        if GENERATION:
+            import keras.wrappers.scikit_learn as wrappers
+            self.patch(wrappers.BaseWrapper, 'check_params', lambda *args: None)  # looks at what fit takes
         sys.meta_path.insert(0, Absent())
         return self
 
@@ -321,13 +325,17 @@ class AbsentModule(types.ModuleType):
 
 
 class Absent(object):
-    """Finds modules that are not of Keras, installed or not, so that records do not depend on it."""
+    """Finds modules that are not of Keras for the script, installed or not, so that records do not depend on it."""
 
     NAMES = ('PIL', 'cv2', 'matplotlib', 'pandas', 'seaborn', 'skimage', 'sklearn', 'tensorflow')
 
     def find_module(self, name, path=None):
+        frame = sys._getframe(1)
+        while 'importlib' in frame.f_code.co_filename:
+            frame = frame.f_back
         drawing = name in ('keras.utils.visualize_util', 'keras.utils.vis_utils')
-        return self if drawing or name.split('.')[0] in self.NAMES else None
+        of_script = not os.path.dirname(frame.f_code.co_filename)
+        return self if of_script and (drawing or name.split('.')[0] in self.NAMES) else None
 
     def load_module(self, name):
         module = sys.modules[name] = AbsentModule(name)
@@ -443,8 +451,17 @@ def make_inputs(model, seed, words):
             count = words[number]
             made.append(uniform('%s/input/%d' % (seed, number), shape, 0, count - 1, 1.0).astype('int32'))
         else:
-            made.append(uniform('%s/input/%d' % (seed, number), shape, -2, 2, 16.0))
+            made.append(values('%s/input/%d' % (seed, number), shape))
     return made
+
+
+def values(seed, shape):
+    """Noise, and offsets of each sample, so that networks that take means do not see all of them alike."""
+    found = uniform(seed, shape, -1, 1, 16.0)
+    for axis in set([1, len(shape) - 1]):
+        sizes = [size if place in (0, axis) else 1 for place, size in enumerate(shape)]
+        found = found + uniform('%s/offset/%d' % (seed, axis), tuple(sizes), -1.5, 1.5, 16.0)
+    return found
 
 
 uniform = recorder.layers.uniform if GENERATION else recorder.uniform

@@ -87,6 +87,7 @@ def load(
     architecture: Path | str | None = None,
     ordering: Literal["th", "tf"] | None = None,
     model: str | None = None,
+    lambdas: Mapping[str, str] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is. Use the port as a context manager: tensors are read on demand.
 
@@ -98,11 +99,14 @@ def load(
     ("tf"), of layers for which the file states none. architecture: a file with the model as JSON or YAML, for weights
     that come without; by default the one beside them that fits. model: instead, the script that built the network,
     ``train.py`` or ``train.py:build_model``; it is your own code, and it is run, in a process of its own.
+    lambdas: Lambda layer → its arithmetic on x, as ``{"lambda_1": "x / 127.5 - 1"}``.
 
     Raises UsageError, UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     beside = Path(architecture) if architecture is not None else None
-    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model))
+    return source.load(
+        path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model, lambdas or {})
+    )
 
 
 def planned(

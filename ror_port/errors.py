@@ -33,6 +33,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "bad_values": ("bad_values=True", "--allow-bad-values"),
     "architecture": ("architecture=…", "--architecture"),
     "model": ("model=…", "--model"),
+    "lambdas": ("lambdas={…}", "--lambda"),
     "path": ("another path", "another name with -o"),
     "format": ("format=…", "--format"),
     "fold_bn": ("fold_bn=True", "--fold-bn"),

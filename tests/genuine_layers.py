@@ -170,7 +170,7 @@ def record(case: Case) -> LayerRecord:
 
 
 def application(name: str) -> LayerRecord:
-    """One of fixtures/applications: "vgg16-th" … "resnet50-tf", with the weights and inputs that made it."""
+    """One of fixtures/applications: "vgg16-th" … "xception-tf", with the weights and inputs that made it."""
     network, ordering = name.split("-")
     path = FIXTURES / "applications" / f"{name}.npz"
     texts = _texts(path)
@@ -192,7 +192,7 @@ def application(name: str) -> LayerRecord:
         attributes=json.loads(texts["attributes"]),
         session=json.loads(texts["session"]),
         layers=layers,
-        inputs=(recipes.application_images(ordering),),
+        inputs=(recipes.application_images(ordering, tuple(json.loads(texts.get("image", "[3, 224, 224]")))),),
         **outputs,
     )
 

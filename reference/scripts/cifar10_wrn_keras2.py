@@ -27,7 +27,7 @@ def conv(x, filters, size=3, stride=1):
 
 
 def preact(x):
-    x = BatchNormalization(axis=channel_axis, momentum=0.1, epsilon=1e-5, gamma_initializer="uniform")(x)
+    x = BatchNormalization(axis=channel_axis, momentum=0.1, epsilon=1e-4, gamma_initializer="uniform")(x)
     return Activation("relu")(x)
 
 

@@ -68,6 +68,7 @@ def reading_options(command: Command) -> Command:
         architecture: Path | None,
         ordering: str | None,
         model: str | None,
+        lambdas: tuple[str, ...],
         as_json: bool,
         debug: bool,
         **others: Any,
@@ -76,7 +77,9 @@ def reading_options(command: Command) -> Command:
         from ror_port.source.provenance import Given
 
         try:
-            given = Given(backend, keras, epsilon, size, sha256, bad_values, architecture, ordering, model)
+            given = Given(
+                backend, keras, epsilon, size, sha256, bad_values, architecture, ordering, model, _named(lambdas)
+            )
         except UsageError as error:
             raise click.UsageError(error.for_command()) from None
         command(reading=Reading(given, as_json, debug), **others)
@@ -129,6 +132,13 @@ def reading_options(command: Command) -> Command:
             help="The Python script that the weights came with. It is your own code and is run, in a process of its "
             "own, with a stand-in for Keras that trains nothing. NAME: the model in it, or a function that returns it. "
             " [default: the model whose weights fit]",
+        ),
+        click.option(
+            "--lambda",
+            "lambdas",
+            multiple=True,
+            metavar="NAME='x / 255'",
+            help="What a Lambda layer computes: arithmetic on x. May be given several times.",
         ),
         click.option(
             "--allow-bad-values",
@@ -219,6 +229,17 @@ def input_options(command: Command) -> Command:
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the seeded images."),
         click.option("--count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many images."),
     )
+
+
+def _named(lambdas: tuple[str, ...]) -> dict[str, str]:
+    """NAME=text → name → text."""
+    found = {}
+    for stated in lambdas:
+        name, equals, text = stated.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{stated!r}; NAME='x / 255' is expected", param_hint="--lambda")
+        found[name.strip()] = text
+    return found
 
 
 def _with(command: Command, *options: Callable[[Command], Command]) -> Command:

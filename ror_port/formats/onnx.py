@@ -174,11 +174,10 @@ def _constant(name: str, numbers: Sequence[float], like: str) -> list[Any]:
     make = frameworks.onnx().helper.make_node
     if all(isinstance(number, int) for number in numbers):
         return [make("Constant", [], [name], name, value_ints=list(numbers))]
-    stated = f"{name}/stated"
-    return [
-        make("Constant", [], [stated], stated, value_floats=list(numbers)),
-        make("CastLike", [stated, like], [name], name),
-    ]
+    package, stated = frameworks.onnx(), f"{name}/stated"
+    exact = package.helper.make_tensor(stated, package.TensorProto.DOUBLE, [len(numbers)], list(numbers))
+    value = {"value": exact} if any(np.float32(n) != n for n in numbers) else {"value_floats": list(numbers)}
+    return [make("Constant", [], [stated], stated, **value), make("CastLike", [stated, like], [name], name)]
 
 
 def _check_graph(model: Any, shapes: Mapping[str, Shape], element: int) -> None:

@@ -366,7 +366,7 @@ class _Architecture:
                 where = self.checkpoint.config_where
                 self.refusals.append(Refusal(None, f"{where}: the file has no weights of its layer {quote(owner)}"))
         except UnknownNetwork as error:
-            self.refusals.append(Refusal(path, error.message.removeprefix(": ")))
+            self.refusals.append(Refusal(path, error.for_command().removeprefix(": ")))
         if matters and isinstance(stated, str) and stated in DATA_FORMATS:
             self.formats.add(DATA_FORMATS[stated])
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
-from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, quote
+from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, UsageError, quote
 from ror_port.formats import keras_masks
-from ror_port.layout import DataFormat, Shape
+from ror_port.layout import DataFormat, Shape, extent
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
 from ror_port.network.layers import (
@@ -32,6 +32,7 @@ from ror_port.network.layers.settings import DATA_FORMATS, KERAS_0, Session, Set
 from ror_port.network.layers.wrappers import MERGES, MergeMode, over_time
 from ror_port.network.sizes import ensure_batches
 from ror_port.safety import limits
+from ror_port.source import arithmetic
 from ror_port.source.calls import MASK_OPERATIONS, Json, MaskValue, Reads, listed_tensors, mask_of, mask_value, read
 
 Shapes = Mapping[str, Sequence[Shape]]
@@ -49,6 +50,7 @@ class Stated(NamedTuple):
     layers stands nowhere, and none of their neighbours tells it. strides_assumed: whether the strides of some stand
     nowhere. listed: class → layers, in the order of the architecture. left_open: the data format that layers were given
     which state none; None where all of them do. epsilons_open: how many BatchNormalizations state no epsilon.
+    arithmetic: Lambda layer → what it computes.
     """
 
     graph: Graph
@@ -60,6 +62,7 @@ class Stated(NamedTuple):
     listed: Mapping[str, Sequence[str]] = {}
     left_open: DataFormat | None = None
     epsilons_open: int = 0
+    arithmetic: Mapping[str, str] = {}
 
     def parameters_of_layers(self) -> dict[str, list[Parameter]]:
         """Layer of the file → parameters in the order in which Keras keeps them: from 1.0 on first those trained."""
@@ -79,16 +82,21 @@ def stated_graph(
     version: tuple[int, ...],
     where: str,
     data_format: DataFormat | None = None,
+    lambdas: Mapping[str, str] = {},
 ) -> Stated:
     """The graph of a model's JSON. theano, version: of the Keras session that wrote it. where: how messages call it.
 
     shapes: of the weights in the file, for what a configuration leaves to them. data_format: of layers that state none,
-    where it is given.
+    where it is given. lambdas: Lambda layer → its arithmetic on x, where it is given.
 
     Raises NotACheckpoint where it is no such JSON, UnknownNetwork where it has what is not supported.
     """
-    assembly = Assembly(config, shapes, theano=theano, version=version, where=where, data_format=data_format)
+    assembly = Assembly(
+        config, shapes, theano=theano, version=version, where=where, data_format=data_format, lambdas=lambdas
+    )
     graph = assembly.g.finish(*assembly.assemble())
+    if others := lambdas.keys() - assembly.arithmetic.keys():
+        raise UsageError(f"{where}: has no Lambda layer {quote(min(others))}", "lambdas")
     used = graph.until(*graph.outputs)
     if len(used.inputs) < len(graph.inputs):
         raise NotACheckpoint(f"{where}: an input that leads to no output")
@@ -109,9 +117,8 @@ def stated_graph(
     assumed = left_open is not None and assembly.format_unstated
     strides = bool(assembly.session.strides_open)
     epsilons = len(set(assembly.session.epsilons_open))
-    return Stated(
-        used, layers, frozenset(assembly.frozen), version == KERAS_0, assumed, strides, listed, left_open, epsilons
-    )
+    together, frozen, computed = version == KERAS_0, frozenset(assembly.frozen), assembly.arithmetic
+    return Stated(used, layers, frozen, together, assumed, strides, listed, left_open, epsilons, computed)
 
 
 def _with_batches(graph: Graph, where: str) -> Graph:
@@ -213,7 +220,11 @@ class Assembly:
         version: tuple[int, ...],
         where: str,
         data_format: DataFormat | None = None,
+        lambdas: Mapping[str, str] = {},
     ) -> None:
+        self.lambdas = lambdas
+        self.arithmetic: dict[str, str] = {}
+        """Lambda layers that were read → their arithmetic."""
         self.config, self.shapes, self.where = config, shapes, where
         neighbours = _neighbours_format(config)
         usual: DataFormat = "channels_first" if theano or version == KERAS_0 else "channels_last"
@@ -520,6 +531,8 @@ class Assembly:
             and any(self.g.nodes[n].mask for n in inputs)
         ):
             raise UnknownNetwork(f"{where}: a Softmax of Keras 3, which applies the mask, is not supported")
+        if layer["class_name"] == "Lambda" and (text := self.arithmetic_of(layer)) is not None:
+            return self._reached(name, [self._computed(use, text, layer["config"], inputs)], place)
         stored = self.shapes.get(name, ()) if not place.owner else ()
         ends = list(inputs)
         for index, part in enumerate(self.parts(layer, where)):
@@ -532,6 +545,31 @@ class Assembly:
         if layer.get("shared"):
             self.ends.update(ends)
         return self._reached(name, ends, place)
+
+    def arithmetic_of(self, layer: Json) -> str | None:
+        """The arithmetic of a Lambda, as the user states it or the script that built it; None where neither does."""
+        config = layer["config"]
+        stated = config.get("function") if config.get("function_type") == ARITHMETIC else None
+        text = self.lambdas.get(self.name(layer), stated)
+        return text if isinstance(text, str) else None
+
+    def _computed(self, use: _Use, text: str, config: Json, inputs: Sequence[str]) -> str:
+        """Adds the arithmetic of a Lambda, as layers that Keras has."""
+        self.arithmetic[use.name] = text
+        expression = arithmetic.parse(text)
+        if len(inputs) != 1:
+            raise UnknownNetwork(f"{use.where}: a Lambda of {len(inputs)} inputs is not supported")
+        node = self.g.nodes[inputs[0]]
+        if node.mask:
+            raise UnknownNetwork(f"{use.where}: a Lambda of a masked sequence, which loses the mask, is not supported")
+        stated = config.get("output_shape")
+        if isinstance(stated, list) and tuple(stated) != extent(node.shape):
+            raise UnknownNetwork(f"{use.where}: changes the shape to {quote(str(stated))}, which arithmetic does not")
+        builder = arithmetic.Builder(inputs[0], lambda suffix, layer, sources: self._add(use, suffix, layer, sources))
+        try:
+            return builder.build(expression)
+        except ValueError as error:
+            raise UnknownNetwork(f"{use.where}: {quote(text)}: {error}") from None
 
     def _ensure_masks_hold(self, layer: Json, inputs: Sequence[str], where: str) -> None:
         """Raises UnknownNetwork where Keras 0.x loses a mask, or takes none, that Keras 1 and later know.
@@ -653,8 +691,10 @@ class Assembly:
         if layer["class_name"] == "RNN":
             layer = self._of_cell(layer, where)
         kind = layer["class_name"]
+        if kind == "Lambda" and self.arithmetic_of(layer) is not None:
+            return []
         if kind == "Lambda":
-            raise UnknownNetwork(f"{where}: a Lambda layer, which is Python code; ror-port runs no code from a file")
+            raise UnknownNetwork(*_of_code(layer, self.name(layer), where))
         if kind not in BY_KERAS_CLASS:
             raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported")
         _ensure_of_keras(layer, where)
@@ -698,6 +738,27 @@ class Assembly:
         if mode is not None:
             mode = settings.choice("merge_mode", choices=tuple(MERGES), default="concat")
         return [Bidirectional(inner, cast(MergeMode | None, mode))]
+
+
+ARITHMETIC = "arithmetic"
+"""function_type of a Lambda whose function is stated as arithmetic: what a script's Lambda was found to compute."""
+
+
+def _of_code(layer: Json, name: str, where: str) -> tuple[str, str]:
+    """Why a Lambda is refused: what its code says, as far as that is arithmetic; and what to do about it."""
+    from ror_port.source import bytecode
+
+    refused = f"{where}: a Lambda layer, which is Python code; ror-port runs no code from a file"
+    found = bytecode.read(layer["config"])
+    if found is None:
+        return refused, f"if it is arithmetic on x, say so with {{lambdas}}, as in {name}='x / 255'"
+    if found.text is None:
+        uses = f", using {', '.join(map(quote, found.names))}" if found.names else ""
+        return f"{refused}; its code does more than arithmetic{uses}", ""
+    return (
+        f"{refused}; its code reads {quote(found.text)}, Python {found.python}",
+        f"if that is so, state it with {{lambdas}}, as in {name}={quote(found.text)}",
+    )
 
 
 UNMASKED_IN_KERAS_0 = ("Merge", "GlobalAveragePooling1D", "TimeDistributed")

@@ -24,7 +24,7 @@ from ror_port.source.provenance import ORDERINGS, Given, releases, version_of
 
 Json = Mapping[str, Any]
 
-GIVEN = ("backend", "keras", "epsilon", "size", "ordering")
+GIVEN = ("backend", "keras", "epsilon", "size", "ordering", "lambdas")
 """What the user stated where the file is silent, and what has to be stated again to read it alike."""
 
 
@@ -65,7 +65,7 @@ def _is_deep(value: Any) -> bool:
 
 
 def stated(given: Given) -> Json:
-    return {name: value for name, value in asdict(given).items() if name in GIVEN and value is not None}
+    return {name: value for name, value in asdict(given).items() if name in GIVEN and value not in (None, {})}
 
 
 def words(given: Given) -> str:
@@ -76,12 +76,15 @@ def completed(given: Given, said: Any, where: str) -> Given:
     """What the user states, completed by what was given when a file was converted. Raises NotACheckpoint."""
     if not isinstance(said, dict) or not said.keys() <= set(GIVEN):
         raise NotACheckpoint(f"{where}: {quote(str(said))} where given facts are expected")
-    kinds = {"epsilon": float, "size": int}
+    kinds = {"epsilon": float, "size": int, "lambdas": dict}
     wrong = [name for name, value in said.items() if type(value) is not kinds.get(name, str)]
+    texts = said.get("lambdas", {}) if not wrong else {}
+    if not all(isinstance(text, str) for text in texts.values()):
+        wrong = ["lambdas"]
     if wrong or said.get("ordering", "th") not in ORDERINGS.values():
         raise NotACheckpoint(f"{where}: {quote(str(said))} where given facts are expected")
     try:
-        return replace(given, **{name: value for name, value in said.items() if getattr(given, name) is None})
+        return replace(given, **{name: value for name, value in said.items() if not getattr(given, name)})
     except UsageError as error:
         raise NotACheckpoint(f"{where}: {error}") from None
 

@@ -431,6 +431,7 @@ def load(
     ordering: str | None = None,
     architecture: str | None = None,
     model: str | None = None,
+    lambdas: Mapping[str, str] | None = None,
     graph: Mapping[str, Any] | None = None,
 ) -> Port:
     """Opens a checkpoint and finds out what it is.
@@ -442,7 +443,7 @@ def load(
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     beside = Path(architecture) if architecture is not None else None
-    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model)
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model, lambdas or {})
     checkpoint = opened(Path(path), given)
     try:
         if graph is not None:
@@ -595,6 +596,10 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
         *([provenance.STRIDES] if stated is not None and stated.strides_assumed else []),
         *([checkpoint.config_fact] if checkpoint.config_fact else []),
         *([provenance.states(graph.batch)] if graph.batch else []),
+        *(
+            provenance.arithmetic(layer, text, given, checkpoint.config_where)
+            for layer, text in (stated.arithmetic if stated is not None else {}).items()
+        ),
         *understood.facts,
         *padding.facts,
         *norm.facts,
@@ -644,6 +649,7 @@ def stated_arguments(checkpoint: Checkpoint, theano: bool, version: provenance.V
         "version": version,
         "where": f"{checkpoint.path}: {checkpoint.config_where}",
         "data_format": DATA_FORMATS[given.ordering] if given.ordering else None,
+        "lambdas": given.lambdas,
     }
 
 

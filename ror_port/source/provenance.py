@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +21,7 @@ from ror_port.network.graph import Graph
 from ror_port.network.layers import BatchNormalization, Conv2D, Layer, settings
 from ror_port.network.layers.normalization import LATEST, NORM_RULES, NormRule, norm_rule
 from ror_port.network.layers.spatial import Padding, Spatial
+from ror_port.source.arithmetic import parse
 
 Basis = Literal["recorded", "inferred", "given", "assumed"]
 Version = tuple[int, ...]
@@ -109,12 +110,17 @@ class Given:
     model: str | None = None
     """The user's own script that builds the network, ``train.py`` or ``train.py:build_model``, which is run."""
 
+    lambdas: Mapping[str, str] = field(default_factory=dict)
+    """Lambda layer → what it computes, as arithmetic on x such as "x / 127.5 - 1"."""
+
     def __post_init__(self) -> None:
         if self.backend not in (None, "theano", "tensorflow"):
             raise UsageError(f"{quote(str(self.backend))} is neither 'theano' nor 'tensorflow'", "backend")
         if self.keras is not None and not releases(self.keras):
             series = ", ".join(f"{dotted((*which, 0))} to {last}" for which, last in _LAST.items())
             raise UsageError(f"{quote(self.keras)} is no version of Keras that is read; these are: {series}", "keras")
+        for text in self.lambdas.values():
+            parse(text)
         if self.epsilon is not None and not 0 < self.epsilon <= 1:
             raise UsageError(f"{self.epsilon}; a number above 0 and up to 1 is expected", "epsilon")
         if self.size is not None and not 8 <= self.size <= 4096:
@@ -160,6 +166,12 @@ RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divides by", "BatchNorm epsilon", 
 PADDING, UNSTATED = "padding", "data format of layers that state none"
 
 STRIDES = Fact("strides of ConvLSTM2D", "1", "assumed", "Keras 1 writes none, and takes 1 when it loads such a file")
+
+
+def arithmetic(layer: str, text: str, given: Given, where: str) -> Fact:
+    """What a Lambda layer computes."""
+    by_user = layer in given.lambdas
+    return Fact(f"Lambda {layer}", text, "given" if by_user else "recorded", "--lambda" if by_user else where)
 
 
 def states(batch: int) -> Fact:

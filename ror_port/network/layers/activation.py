@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Self
 
-import numpy as np
-
 from ror_port.errors import UnknownNetwork, shown
 from ror_port.layout import DataFormat, Shape
 from ror_port.network.layers.layer import (
@@ -110,8 +108,6 @@ class Rescaling(Layer):
         return TorchCode(None, f"({self.scale!r} * {{x}} + {self.offset!r})")
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
-        if any(np.float32(number) != number for number in (self.scale, self.offset)):  # as they would be written
-            raise UnknownNetwork("a Rescaling by numbers that float32 rounds cannot be written to ONNX")
         scaled = [OnnxOperator("Mul", constants=[(self.scale,)])]
         return [*scaled, OnnxOperator("Add", constants=[(self.offset,)])] if self.offset else scaled
 

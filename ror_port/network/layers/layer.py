@@ -31,7 +31,7 @@ class KerasLayer(NamedTuple):
 class OnnxOperator(NamedTuple):
     """An ONNX operator. weights: the roles of those that it takes, where the layer has them.
 
-    constants: further inputs that are lists of integers, or of floats that float32 has; an empty one is left out.
+    constants: further inputs that are lists of integers or of floats; an empty one is left out.
     folds: whether the operator takes two inputs and is applied to the first two, then to that and the third, and so on.
     takes: its inputs, where they are not what the operator before it gives, or of the first the node's: "0", "1" … are
     the node's, "#0", "#1" … of the operators before, "mask" is that of the node's first input, a role is a weight, and

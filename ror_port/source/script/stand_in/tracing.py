@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ror_port.errors import UsageError
+from ror_port.source.arithmetic import parse, text
+
 
 class _Noted:
     def __init__(self, text: str) -> None:
@@ -51,14 +54,7 @@ def arithmetic_of(function: Callable[[Any], Any]) -> str | None:
         return None
     if not isinstance(result, _Noted):
         return None
-    text = result.text
-    return text[1:-1] if text.startswith("(") and _closes_at_end(text) else text
-
-
-def _closes_at_end(text: str) -> bool:
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return place == len(text) - 1
-    return False
+    try:
+        return text(parse(result.text))
+    except UsageError:
+        return None
