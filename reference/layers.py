@@ -1735,6 +1735,46 @@ def locally_connected(to):
     to.line('2d-network', Image(5, 4), Spec('LocallyConnected2D', 2, 2), Spec('Flatten'), Spec('Dense', 2))
 
 
+class Scale(L.Layer if hasattr(L, 'Layer') else object):
+    """A layer of one's own, as many networks carried one: gamma * x + beta along one axis."""
+
+    def __init__(self, axis=-1, **settings):
+        self.axis = axis
+        super(Scale, self).__init__(**settings)
+
+    def build(self, input_shape):
+        size = (input_shape[self.axis],)
+        if KERAS_2:
+            self.gamma = self.add_weight(name='gamma', shape=size, initializer='ones')
+            self.beta = self.add_weight(name='beta', shape=size, initializer='zeros')
+        else:
+            self.gamma = self.add_weight(size, 'one', name=self.name + '_gamma')
+            self.beta = self.add_weight(size, 'zero', name=self.name + '_beta')
+        super(Scale, self).build(input_shape)
+
+    def call(self, x, mask=None):
+        shape = [1] * K.ndim(x)
+        shape[self.axis] = -1
+        return K.reshape(self.gamma, shape) * x + K.reshape(self.beta, shape)
+
+    def get_config(self):
+        return dict(super(Scale, self).get_config(), axis=self.axis)
+
+
+@family
+def custom(to):
+    """Layers that are none of Keras' own."""
+    class Own(Spec):
+        def make(self, **more):
+            return Scale(**dict(self.settings, **more))
+
+    to.line('scale-image', Image(4, 3), Spec('Conv2D', 3, 2), Own('Scale', axis=channel_axis()), Spec('Flatten'),
+            Spec('Dense', 2), orderings=TH)
+    to.line('scale-rows', Image(4, 3), Own('Scale', axis=2), Spec('Conv2D', 3, 2), orderings=TH)
+    to.line('scale-vector', (5,), Own('Scale'), Spec('Dense', 3, activation='tanh'), Own('Scale', name='last'),
+            orderings=TH)
+
+
 @family
 def lambdas(to):
     """Their configuration holds marshalled code of the Python that wrote it."""

@@ -160,7 +160,7 @@ def record_model(script, ordering, wanted, words, path, arrays):
 
 def recorded(script, name, how, model, text, ordering, words, known):
     case, found = '%s-%s' % (name, ordering), {}
-    seed = '%s/%s' % (script, name)
+    seed = '%s/%s/%s' % (script, name, ordering)
     set_weights(model, seed)
     if K.floatx() == 'float64':
         count = len([key for key in known if key.startswith(case + '/inputs/')])
@@ -431,7 +431,7 @@ def set_weights(model, seed):
 def weight(variable, shape, seed):
     """As for single layers, but of matrices and kernels the smaller, the more is summed."""
     found = recorder.weight(variable, shape, seed)
-    if found.ndim > 1:
+    if found.ndim > 1 and 'embedding' not in variable:
         summed = shape[0] if found.ndim == 2 else found.size / max(shape[0], shape[-1])
         found = np.rint(found * min(1, 3 / summed ** 0.5) * 64) / 64
     return found.astype('float32')
@@ -471,8 +471,8 @@ def ensure_telling(found):
     """That outputs are neither all alike, nor a softmax or sigmoid that is far in its limits."""
     for key, output in found.items():
         spread = np.abs(output - output.mean(axis=0)).max()
-        if not spread > 0.01 * np.abs(output).max():
-            print('!! %s: much the same for all inputs, %g of %g' % (key, spread, np.abs(output).max()))
+        if not spread > 0.002 * np.abs(output).max():
+            raise Exception('%s is much the same for all inputs: %g of %g' % (key, spread, np.abs(output).max()))
         if not np.unique(np.round(output, 5)).size > 3:
             raise Exception('%s has few different values' % key)
 

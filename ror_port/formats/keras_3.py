@@ -43,6 +43,7 @@ KERAS_VERSION = "3.15.1"
 """The Keras whose file layout is followed; the suite loads every file that is written with it."""
 
 ROLES = {snake_case(kind.keras[0]): tuple(weights.of_layer(kind)) for kind in weights.KINDS}
+ROLES["einsum_dense"] = ("kernel", "bias")  # ours have no bias, those of an extension may
 """Class in a path → roles of its ``vars``, in order; a layer may lack some."""
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"

@@ -6,7 +6,7 @@ Axis letters are those of `ror_port.layout`. A weight's axes in another software
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ror_port.network.layers import (
@@ -148,3 +148,8 @@ for _row in WEIGHTS:
 
 KINDS: tuple[type[Layer], ...] = tuple(_BY_LAYER)
 """The kinds of layers that have weights."""
+
+
+def add(kind: type[Layer], rows: Iterable[Weight]) -> None:
+    """The weights of a kind of layer that another package brings; see `ror_port.extensions`."""
+    _BY_LAYER[kind] = {weight.role: weight for weight in rows}

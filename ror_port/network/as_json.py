@@ -14,11 +14,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from ror_port.errors import NotACheckpoint, quote
 from ror_port.layout import VARIES, extent, of_extent
 from ror_port.network.graph import Graph, GraphBuilder
-from ror_port.network.layers import LAYERS, Input, Layer
+from ror_port.network.layers import BY_NAME, Input, Layer
 from ror_port.network.layers.settings import MAX_LENGTH
 from ror_port.network.sizes import ensure_batches
-
-_BY_NAME = {layer.__name__: layer for layer in LAYERS}
 
 
 def to_json(graph: Graph) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def from_json(stated: Mapping[str, Any], where: str) -> Graph:
     g = GraphBuilder()
     try:
         for node in stated["nodes"]:
-            kind, name = _BY_NAME[node["layer"]], node["name"]
+            kind, name = BY_NAME[node["layer"]], node["name"]
             if not isinstance(name, str) or name in g.nodes:
                 raise ValueError(f"{quote(str(name))} is no name for a node")
             settings = node["settings"]
@@ -81,7 +79,7 @@ def _value(value: Any, hint: Any, where: str) -> Any:
     """A value of the hinted type. Raises ValueError."""
     origin, inner = get_origin(hint), get_args(hint)
     if isinstance(hint, type) and issubclass(hint, Layer):
-        layer = _layer(_BY_NAME[value["layer"]], value["settings"])
+        layer = _layer(BY_NAME[value["layer"]], value["settings"])
         if isinstance(layer, hint):
             return layer
     elif origin is Literal:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
+from ror_port import extensions
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnsafeFile, UsageError, quote
 from ror_port.formats import keras_masks
 from ror_port.layout import DataFormat, Shape, extent
 from ror_port.mapping.software import snake_case
 from ror_port.network.graph import Graph, GraphBuilder, Parameter
 from ror_port.network.layers import (
+    ALSO_BY_KERAS_CLASS,
     BY_KERAS_CLASS,
     Activation,
     Bidirectional,
@@ -34,6 +37,7 @@ from ror_port.network.sizes import ensure_batches
 from ror_port.safety import limits
 from ror_port.source import arithmetic
 from ror_port.source.calls import MASK_OPERATIONS, Json, MaskValue, Reads, listed_tensors, mask_of, mask_value, read
+from ror_port.source.script.signatures import classes
 
 Shapes = Mapping[str, Sequence[Shape]]
 """Layer of a file → shapes of its weights."""
@@ -695,15 +699,18 @@ class Assembly:
             return []
         if kind == "Lambda":
             raise UnknownNetwork(*_of_code(layer, self.name(layer), where))
-        if kind not in BY_KERAS_CLASS:
-            raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported")
+        if kind not in BY_KERAS_CLASS and (not extensions.load() or kind not in BY_KERAS_CLASS):
+            page = (
+                "" if kind in classes() else "an installed package can bring a layer of its author's: docs/extending.md"
+            )
+            raise UnknownNetwork(f"{where}: layers of class {quote(kind)} are not supported", page)
         _ensure_of_keras(layer, where)
         settings = Settings(kind, layer["config"], self.session, where)
-        parts = (
-            self._both_ways(settings) if kind == "Bidirectional" else list(BY_KERAS_CLASS[kind].from_keras(settings))
-        )
-        settings.finish()
-        return parts
+        if kind == "Bidirectional":
+            parts = self._both_ways(settings)
+            settings.finish()
+            return parts
+        return _read(BY_KERAS_CLASS[kind], settings)
 
     def _of_cell(self, layer: Json, where: str) -> Json:
         """An RNN around a single cell of Keras, as the layer that it is."""
@@ -738,6 +745,23 @@ class Assembly:
         if mode is not None:
             mode = settings.choice("merge_mode", choices=tuple(MERGES), default="concat")
         return [Bidirectional(inner, cast(MergeMode | None, mode))]
+
+
+def _read(kind: type[Layer], settings: Settings) -> list[Layer]:
+    """The layers of a configuration, as its kind reads it or, where that refuses, one that another package brings."""
+    try:
+        parts = list(kind.from_keras(settings))
+        settings.finish()
+        return parts
+    except UnknownNetwork:
+        if extensions.load():
+            for other in ALSO_BY_KERAS_CLASS.get(settings.class_name, ()):
+                with suppress(UnknownNetwork):
+                    again = Settings(settings.class_name, settings.config, settings.session, settings.where)
+                    parts = list(other.from_keras(again))
+                    again.finish()
+                    return parts
+        raise
 
 
 ARITHMETIC = "arithmetic"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ror_port import __version__
+from ror_port import __version__, extensions
 from ror_port.errors import (
     BadValues,
     NotACheckpoint,
@@ -624,7 +624,7 @@ def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], give
         version = stated_version(checkpoint) or version
         return stated_graph(**stated_arguments(checkpoint, theano, version, given))
     if "graph" in checkpoint.stated:
-        graph = from_json(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
+        graph = _stated_graph(checkpoint.stated["graph"], f"{checkpoint.path}: {checkpoint.stated_where}")
         if checkpoint.software is not PYTORCH:
             return Stated(graph, (checkpoint.software or KERAS_2).names(graph))
         names = torch_names(graph)
@@ -632,6 +632,15 @@ def _stated(checkpoint: Checkpoint, theano: bool, version: tuple[int, ...], give
             raise NotACheckpoint(f"{checkpoint.path}: its recurrent modules are others than those of its network")
         return Stated(graph, names)
     return None
+
+
+def _stated_graph(stated: Mapping[str, Any], where: str) -> Graph:
+    try:
+        return from_json(stated, where)
+    except NotACheckpoint:
+        if not extensions.load():
+            raise
+        return from_json(stated, where)  # it may have a layer that another package brings
 
 
 def stated_version(checkpoint: Checkpoint) -> provenance.Version:

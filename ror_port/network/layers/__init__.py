@@ -76,5 +76,11 @@ LAYERS: tuple[type[Layer], ...] = (
 )  # fmt: skip
 """Every kind of layer that a stored architecture may hold."""
 
+BY_NAME = {layer.__name__: layer for layer in LAYERS}
+"""Name of a kind of layer → the kind; `ror_port.extensions` may add some, here and below."""
+
 BY_KERAS_CLASS = {name: layer for layer in LAYERS for name in layer.keras}
 """Class name in a stored architecture of Keras 1 to 3 → kind of layer."""
+
+ALSO_BY_KERAS_CLASS: dict[str, list[type[Layer]]] = {}
+"""The same, for kinds that other packages bring and that are written as a layer which Keras has."""

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ror_port.network.layers.normalization import norm_rule
+from ror_port.source.script.signatures import signatures
 from ror_port.source.script.stand_in import penalties, shapes
 from ror_port.source.script.stand_in.inert import Inert
 from ror_port.source.script.stand_in.legacy import in_keras_2
@@ -627,8 +628,6 @@ def classes(session: Session) -> dict[str, Any]:
 
 
 def _of_keras_1(name: str) -> Any:
-    from ror_port.source.script.stand_in.session import signatures
-
     return signatures(1)["layers"][name]
 
 

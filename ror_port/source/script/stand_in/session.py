@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ror_port.layout import DataFormat
+from ror_port.source.script.signatures import signatures
 
 FORMATS: Mapping[str, DataFormat] = {"th": "channels_first", "tf": "channels_last"}
-
-RECORDED = {0: "keras-0.3.3", 1: "keras-1.2.2", 2: "keras-2.2.4"}
-"""Generation of Keras → whose constructors stand for it."""
 
 
 class Misuse(Exception):
@@ -72,10 +67,3 @@ class Session:
         """The next of a name, as Keras counts them."""
         self.counts[prefix] = self.counts.get(prefix, 0) + 1
         return self.counts[prefix]
-
-
-@cache
-def signatures(generation: int) -> Mapping[str, Any]:
-    """What constructors take, as recorded from genuine Keras: `reference/record_signatures.py` says how to read it."""
-    folder = resources.files("ror_port.source.script") / "signatures"
-    return json.loads((folder / f"{RECORDED[generation]}.json").read_text())  # type: ignore[no-any-return]
