@@ -46,6 +46,9 @@ BUILT = ("Dense", "SimpleRNN", "GRU", "LSTM")
 CELLS = ("SimpleRNN", "GRU", "LSTM")
 """Layers that Keras 2 on Theano gives no dropout."""
 
+GATED = ("GRU", "LSTM", "GRUCell", "LSTMCell")
+"""Layers whose recurrent_activation is another by default from Keras 2.3 on."""
+
 ROUNDED = {0: (), 1: ("alpha_init",), 2: ("alpha", "negative_slope", "threshold", "theta")}
 """Settings that each generation of Keras states as the nearest number of float32."""
 
@@ -218,9 +221,9 @@ class Layer:
         given = [tensor._keras_shape for tensor in inputs]
         if self.kind == "BatchNormalization":  # also in the modes that are not supported
             return given
-        for own in ("compute_output_shape", "get_output_shape_for"):
-            if not self.kind and hasattr(type(self), own):
-                return [tuple(getattr(self, own)(given[0] if len(given) == 1 else given))]
+        if not self.kind:
+            own = getattr(type(self), "compute_output_shape", getattr(type(self), "get_output_shape_for", None))
+            return [tuple(own(self, given[0] if len(given) == 1 else given))] if own else given[:1]
         stated = {"class_name": self.kind or type(self).__name__, "name": self.name, "config": self.get_config()}
         ordering = self.settings.get("dim_ordering")
         return shapes.outputs(
@@ -323,7 +326,7 @@ class Layer:
             return not self.session.states_ordering
         if self.session.release_known or key in self.given:
             return False
-        changed = {1: ("epsilon", ("BatchNormalization",)), 2: ("recurrent_activation", ("GRU", "LSTM"))}
+        changed = {1: ("epsilon", ("BatchNormalization",)), 2: ("recurrent_activation", GATED)}
         name, kinds = changed.get(self.session.generation, ("", ()))
         return key == name and self.kind in kinds  # the default is another from 1.0.8, 1.2.0 and 2.3.0 on
 
@@ -360,6 +363,8 @@ def _count(value: Any, name: str, what: str) -> Any:
 def normalised(key: str, value: Any, usual: Any, layer: Layer) -> Any:
     """A setting as get_config gives it. usual: what it gives by default, which shows the form."""
     session = layer.session
+    if key == "recurrent_activation" and layer.kind in GATED and key not in layer.given and session.version >= (2, 3):
+        return "sigmoid"
     if key in ACTIVATIONS:
         return activation_name(value)
     if key.endswith("_initializer"):
@@ -382,8 +387,6 @@ def normalised(key: str, value: Any, usual: Any, layer: Layer) -> Any:
         return 0.0 if session.backend == "theano" else value
     if key == "epsilon" and key not in layer.given and session.generation == 1 and session.release_known:
         return norm_rule(session.version).epsilon
-    if key == "recurrent_activation" and key not in layer.given and session.version >= (2, 3):
-        return "sigmoid"
     if key == "shared_axes" and value is not None:
         return plain(value if isinstance(value, list | tuple) else [value])
     if key in ("padding", "cropping") and session.generation == 2 and isinstance(usual, list):

@@ -314,6 +314,8 @@ class Sequential(Network):
             return {"name": "Sequential", "layers": listed}
         listed = [{"class_name": layer.kind or type(layer).__name__, "config": layer.get_config()}
                   for layer in self.layers if layer.kind != "InputLayer" or self.session.generation == 1]  # fmt: skip
+        if len(listed) < len(self.layers) and listed and self._input is not None:
+            listed[0]["config"].setdefault("batch_input_shape", plain(self._input._keras_shape))  # Keras 2 loses it
         if listed and listed[0]["class_name"] == "Merge" and getattr(self.layers[0], "branches", None):
             listed[0]["config"]["layers"] = [
                 {"class_name": branch.kind or type(branch).__name__, "config": branch.get_config()}
