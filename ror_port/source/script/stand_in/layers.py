@@ -326,9 +326,9 @@ class Layer:
             return not self.session.states_ordering
         if self.session.release_known or key in self.given:
             return False
-        changed = {1: ("epsilon", ("BatchNormalization",)), 2: ("recurrent_activation", GATED)}
-        name, kinds = changed.get(self.session.generation, ("", ()))
-        return key == name and self.kind in kinds  # the default is another from 1.0.8, 1.2.0 and 2.3.0 on
+        changed = {1: (("epsilon", "momentum"), ("BatchNormalization",)), 2: (("recurrent_activation",), GATED)}
+        names, kinds = changed.get(self.session.generation, ((), ()))
+        return key in names and self.kind in kinds  # the default is another from 1.0.7, 1.0.8, 1.2.0 and 2.3.0 on
 
     def _stated(self, key: str, usual: Any) -> Any:
         if key not in self.settings:
@@ -385,8 +385,9 @@ def normalised(key: str, value: Any, usual: Any, layer: Layer) -> Any:
         return float(np.float32(value))
     if key in ("dropout", "recurrent_dropout") and layer.kind in CELLS and session.generation == 2:
         return 0.0 if session.backend == "theano" else value
-    if key == "epsilon" and key not in layer.given and session.generation == 1 and session.release_known:
-        return norm_rule(session.version).epsilon
+    by_release = session.generation == 1 and session.release_known and layer.kind == "BatchNormalization"
+    if key in ("epsilon", "momentum") and key not in layer.given and by_release:
+        return getattr(norm_rule(session.version), key)
     if key == "shared_axes" and value is not None:
         return plain(value if isinstance(value, list | tuple) else [value])
     if key in ("padding", "cropping") and session.generation == 2 and isinstance(usual, list):
@@ -459,6 +460,8 @@ class InputLayer(Layer):
 def _stated_within(layer: Any) -> dict[str, Any]:
     if not isinstance(layer, Layer):
         raise Misuse(f"a wrapper around a {type(layer).__name__}, which is no layer")
+    if not layer.session.generation:
+        return layer.get_config()
     return {"class_name": layer.kind or type(layer).__name__, "config": layer.get_config()}
 
 
