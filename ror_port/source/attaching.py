@@ -297,7 +297,7 @@ def _one(fits: list[_Fit], script: Script) -> _Fit:
     """The model that fits. Raises NotACheckpoint where several do that are not the same network."""
     *others, last = fits
     for other in others:
-        if other.port.graph.nodes != last.port.graph.nodes:
+        if not _alike(other.port.graph, last.port.graph):
             variables = [fit.model.variable for fit in (other, last) if fit.model.variable]
             choice = f"{script.path}:{variables[-1]}" if variables else f"{script.path}:NAME"
             raise NotACheckpoint(
@@ -306,6 +306,17 @@ def _one(fits: list[_Fit], script: Script) -> _Fit:
                 f"choose one with {{model}}, as in {choice}",
             )
     return last
+
+
+def _alike(graph: Graph, other: Graph) -> bool:
+    """Whether two graphs are the same but for what their nodes are called."""
+
+    def plain(of: Graph) -> list[Any]:
+        place = {node.name: number for number, node in enumerate(of.nodes)}
+        nodes = [(node.layer, [place[name] for name in node.inputs], place[node.owner]) for node in of.nodes]
+        return [*nodes, [place[name] for name in of.outputs]]
+
+    return plain(graph) == plain(other)
 
 
 def _misfit(

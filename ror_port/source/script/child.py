@@ -45,7 +45,7 @@ def main(request: dict[str, Any], answer: int) -> NoReturn:
     def end(*_: Any) -> NoReturn:
         raise OutOfTime
 
-    _limit(end)
+    _limit(request["seconds"], end)
     sys.setrecursionlimit(20_000)
     path = Path(request["script"])
     keras = Keras(
@@ -71,14 +71,13 @@ def main(request: dict[str, Any], answer: int) -> NoReturn:
     except BaseException as error:  # also SystemExit, and what the script itself raises of such
         namespace = Running.module.__dict__ if Running.module is not None else {}
         _note(error, path, found)
-    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _relieve()
     variables = {id(value): name for name, value in namespace.items() if isinstance(value, Network)}
     for model in keras.session.models:
         try:
             stated = model.stated()
-        except Misuse as error:
-            found["models"].append(_described(model, variables) | {"error": str(error)})
+        except Exception as error:  # also of the script's own layers, whose get_config is the script's
+            found["models"].append(_described(model, variables) | {"error": " ".join(str(error).split())[:500]})
             continue
         found["models"].append(_described(model, variables) | {"stated": stated})
     found |= {"asked": sorted(keras.session.asked), "ordering": keras.session.ordering}
@@ -88,22 +87,31 @@ def main(request: dict[str, Any], answer: int) -> NoReturn:
     os._exit(0)
 
 
-def _limit(end: Callable[..., NoReturn]) -> None:
+def _limit(seconds: int, end: Callable[..., NoReturn]) -> None:
     """Has the script interrupted when its time is over, and the process ended soon after."""
     import resource
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGXCPU, end)
-    seconds = limits.MAX_SCRIPT_SECONDS
     for which, wanted in (
         (resource.RLIMIT_CORE, (0, 0)),
         (resource.RLIMIT_CPU, (seconds, seconds + limits.MAX_IDLE_SECONDS)),
-        (resource.RLIMIT_AS, (limits.MAX_SCRIPT_BYTES, limits.MAX_SCRIPT_BYTES)),
+        (resource.RLIMIT_AS, (limits.MAX_SCRIPT_BYTES, resource.RLIM_INFINITY)),
     ):
         _, hard = resource.getrlimit(which)
         if hard != resource.RLIM_INFINITY:
-            wanted = min(wanted[0], hard), min(wanted[1], hard)
+            wanted = min(wanted[0], hard), hard if wanted[1] == resource.RLIM_INFINITY else min(wanted[1], hard)
         resource.setrlimit(which, wanted)
+
+
+def _relieve() -> None:
+    """The script is over: what it held must not keep its answer from being written."""
+    import resource
+
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _described(model: Network, variables: dict[int, str]) -> dict[str, Any]:

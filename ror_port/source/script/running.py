@@ -107,6 +107,7 @@ def run(script: Script, setting: Setting) -> Built:
         "ordering": setting.ordering,
         "ordering_known": setting.ordering_known,
         "backend": setting.backend,
+        "seconds": limits.MAX_SCRIPT_SECONDS,
     }
     try:
         answer = _answer(request, script)

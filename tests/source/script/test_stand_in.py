@@ -1,4 +1,4 @@
-"""The stand-in for Keras against genuine Keras: every recorded network, built by the code that genuine Keras built it by.
+"""The stand-in for Keras against genuine Keras: every recorded network, built by the same code as genuine Keras did.
 
 `reference/layers.py` and `reference/record_keras_0.py` build the networks, here with the stand-in in place of Keras.
 """
@@ -61,7 +61,8 @@ def in_place_of_keras(keras: Keras) -> Iterator[None]:
 
 def builders(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"built_by_{name}", ROOT / "reference" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

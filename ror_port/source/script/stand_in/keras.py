@@ -16,7 +16,7 @@ from ror_port.source.script.stand_in.session import FORMATS, Misuse, Session
 
 LAYER_MODULES = (
     "core", "convolutional", "pooling", "recurrent", "normalization", "embeddings", "advanced_activations", "noise",
-    "local", "merge", "wrappers", "convolutional_recurrent", "containers", "extra",
+    "local", "wrappers", "convolutional_recurrent", "containers",
 )  # fmt: skip
 
 INERT = (
@@ -46,6 +46,13 @@ class _Module(ModuleType):
         raise Misuse(f"Keras {self._generation} as it is known here has no {self.__name__}.{name}")
 
 
+class _Merging(_Module):
+    """`keras.layers.merge` of Keras 2: a module, and as in Keras 1 a function."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return vars(self)["merge"](*args, **kwargs)
+
+
 class Keras:
     """One session. modules: full name → module, all that `import keras…` finds."""
 
@@ -58,6 +65,8 @@ class Keras:
         self._add("layers", self.layers | {"Sequential": everything["Sequential"]})
         for name in LAYER_MODULES:
             self._add(f"layers.{name}", everything)
+        if session.generation == 2:
+            self.modules["keras.layers.merge"] = _Merging("keras.layers.merge", 2, everything)
         self._add("models", everything)
         for name in ("engine", "engine.topology", "legacy", "legacy.layers", "engine.base_layer", "engine.network",
                      "engine.input_layer"):  # fmt: skip

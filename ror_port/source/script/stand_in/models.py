@@ -34,7 +34,6 @@ class Network(Layer):
         self.used = -1
         self.made_at = self.session.place()
         self.chosen = False
-        self.session.models.append(self)
 
     @property
     def finished(self) -> bool:
@@ -118,7 +117,7 @@ class Model(Network):
         self.output_names = [tensor.node.layer.name for tensor in self.outputs]
         self.nodes, self.layers = container(self._inputs, self.outputs)
         self.inbound_nodes.append(Node(self, self._inputs, len(self.outputs), {}))
-        self.used = len(self.layers)  # whole from the beginning
+        self.session.models.append(self)
 
     @property
     def finished(self) -> bool:
@@ -237,6 +236,7 @@ class Sequential(Network):
         self.layers = []
         self.outputs: list[Any] = []
         self._input: Tensor | None = None
+        self.session.models.append(self)
         for layer in layers or []:
             self.add(layer)
 
@@ -350,6 +350,7 @@ class Graph(Network):
         self.node_config: list[dict[str, Any]] = []
         self.input_config: list[dict[str, Any]] = []
         self.output_config: list[dict[str, Any]] = []
+        self.session.models.append(self)
 
     def add_input(
         self, name: str, input_shape: Any = None, batch_input_shape: Any = None, dtype: str = "float"
@@ -409,7 +410,8 @@ class Loaded(Network):
 
     def __init__(self, stated: dict[str, Any]) -> None:
         super().__init__()
-        self.kind_of, self.content, self.layers, self.used = stated.get("class_name"), stated, [], 0
+        self.content, self.layers, self.used = stated, [], 0
+        self.session.models.append(self)
 
     @property
     def inputs(self) -> list[Any]:
