@@ -141,13 +141,15 @@ class Keras:
             return session.backend
 
         def int_shape(x: Any) -> Any:
+            if not isinstance(x, Tensor | Inert):
+                raise Misuse(f"the shape of a {type(x).__name__}")
             return x._keras_shape if isinstance(x, Tensor) else None
 
         def clear_session() -> None:
             session.counts.clear()
 
         def ndim(x: Any) -> int:
-            return len(x._keras_shape) if isinstance(x, Tensor) else 0
+            return len(int_shape(x) or ())
 
         old = {"image_dim_ordering": image_dim_ordering, "set_image_dim_ordering": set_ordering,
                "_IMAGE_DIM_ORDERING": session.ordering}  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ror_port.errors import UsageError
 from ror_port.source.arithmetic import parse, text
 
 
@@ -14,6 +13,13 @@ class _Noted:
         self.text = text
 
     __array_ufunc__ = None  # so that NumPy's numbers leave it to us
+
+    def _unknown(self, *_: Any) -> Any:
+        """What depends on a value, or on what kind of thing it is, is not arithmetic."""
+        raise _NotArithmetic
+
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __array__ = __getattr__ = _unknown
+    __hash__ = None  # type: ignore[assignment]
 
     def __neg__(self) -> _Noted:
         return _Noted(f"(-{self.text})")
@@ -47,14 +53,14 @@ for _name, _sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"),
 
 
 def arithmetic_of(function: Callable[[Any], Any]) -> str | None:
-    """What the function computes of ``x``, as text; None where it is anything but arithmetic."""
+    """What the function computes of ``x``, as text; None where it is anything but arithmetic, and always the same."""
+    found = {_of_a_call(function) for _ in range(2)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _of_a_call(function: Callable[[Any], Any]) -> str | None:
     try:
         result = function(_Noted("x"))
+        return text(parse(result.text)) if isinstance(result, _Noted) else None
     except Exception:
-        return None
-    if not isinstance(result, _Noted):
-        return None
-    try:
-        return text(parse(result.text))
-    except UsageError:
         return None
