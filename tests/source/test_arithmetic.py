@@ -1,4 +1,4 @@
-"""Arithmetic on x as text: parsed by our own rules, shown with no more parentheses than it needs, put in as layers.
+"""Arithmetic on x as text: parsed by our own rules, shown with no more parentheses than it needs, put in as layers."""
 
 from __future__ import annotations
 
