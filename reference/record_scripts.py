@@ -67,7 +67,7 @@ SCRIPTS = (
     ('mnist_cnn_1', {K12: 'th tf'}, ('model',), {}),
     ('mnist_cnn_2', {K22: 'th tf'}, ('net',), {}),
     ('multi_io', {K12: 'th'}, ('desk',), {0: 40}),
-    ('named_layers', {K12: 'th tf'}, ('net',), {}),
+    ('named_layers', {K12: 'th tf'}, ('net', 'features'), {}),
     ('nested_models', {K22: 'tf'}, ('model', 'look'), {}),
     ('penalties', {K12: 'th'}, ('model',), {0: 30}),
     ('penalties_keras2', {K22: 'th'}, ('model',), {0: 30}),
@@ -76,6 +76,7 @@ SCRIPTS = (
     ('sequential_list', {K12: 'th'}, ('model',), {}),
     ('siamese', {K12: 'th'}, ('twins',), {}),
     ('stateful_lstm', {K12: 'th'}, ('model',), {}),
+    ('strokes_python2', {K11: 'th'}, ('model',), {}),
     ('text_cnn', {K12: 'th'}, ('question',), {0: 40}),
     ('train_args', {K22: 'th'}, ('build_model()',), {}),
     ('unet', {K12: 'th'}, ('get_unet()',), {}),
@@ -353,6 +354,13 @@ class Past(object):
         self.epoch, self.history = [0], dict((key, [0.5]) for key in ('loss', 'acc', 'val_loss', 'val_acc'))
 
 
+def fitted(model, *args, **kwargs):
+    for callback in kwargs.get('callbacks', []):
+        if not type(callback).__module__.startswith('keras'):
+            callback.on_train_begin()
+    return Past()
+
+
 def scores(model, *args, **kwargs):
     names = getattr(model, 'metrics_names', None) or ['loss'] + ['acc'] * bool(kwargs.get('show_accuracy'))
     return [0.5] * len(names) if len(names) > 1 else 0.5
@@ -374,8 +382,8 @@ def predicted(model, x, *args, **kwargs):
 
 
 METHODS = {
-    'fit': lambda *args, **kwargs: Past(),
-    'fit_generator': lambda *args, **kwargs: Past(),
+    'fit': fitted,
+    'fit_generator': fitted,
     'evaluate': scores,
     'evaluate_generator': scores,
     'train_on_batch': scores,

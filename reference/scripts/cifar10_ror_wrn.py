@@ -60,6 +60,7 @@ def rate(epoch):
 
 
 (train, labels), (test, test_labels) = cifar10.load_data()
+train, labels, test, test_labels = train[:3000], labels[:3000], test[:500], test_labels[:500]
 train, test = train.astype('float32') / 255.0, test.astype('float32') / 255.0
 wanted, test_wanted = kutils.to_categorical(labels, CLASSES), kutils.to_categorical(test_labels, CLASSES)
 

@@ -54,4 +54,6 @@ for layer in net.layers:
     layer.trainable = layer.name.startswith(('high', 'kinds'))
 net.compile('sgd', 'categorical_crossentropy')
 shares = net.predict(pictures([]))
+features = Model(input=net.input, output=net.get_layer('mean').output)
+print(features.predict(pictures([])).reshape(2, -1).shape)
 print('best:', shares.argmax(axis=-1), 'after', net.get_layer('mean').name)

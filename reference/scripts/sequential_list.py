@@ -22,7 +22,7 @@ model.compile(optimizer='rmsprop', loss='sparse_categorical_crossentropy', metri
 plot(model, to_file='wine.png', show_shapes=True)
 
 data = np.random.normal(size=(178, len(names)))
-growers = np.random.randint(3, size=(178, 1))
+growers = np.floor(3 * np.random.random((178, 1))).astype(np.int)
 model.fit(data, growers, nb_epoch=100, batch_size=16, validation_split=.25, verbose=2)
 
 json_string = model.to_json()

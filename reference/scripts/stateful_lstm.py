@@ -11,7 +11,7 @@ rounds = 2
 
 
 def tide(count, moon=12.42, sun=12.0):
-    t = np.arange(count)
+    t = np.arange(count).astype(np.float)
     return np.sin(2 * np.pi * t / moon) + 0.4 * np.sin(2 * np.pi * t / sun)
 
 

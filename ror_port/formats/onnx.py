@@ -176,7 +176,7 @@ def _constant(name: str, numbers: Sequence[float], like: str) -> list[Any]:
         return [make("Constant", [], [name], name, value_ints=list(numbers))]
     package, stated = frameworks.onnx(), f"{name}/stated"
     exact = package.helper.make_tensor(stated, package.TensorProto.DOUBLE, [len(numbers)], list(numbers))
-    value = {"value": exact} if any(np.float32(n) != n for n in numbers) else {"value_floats": list(numbers)}
+    value = {"value": exact} if any(float(np.float32(n)) != n for n in numbers) else {"value_floats": list(numbers)}
     return [make("Constant", [], [stated], stated, **value), make("CastLike", [stated, like], [name], name)]
 
 
