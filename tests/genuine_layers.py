@@ -169,6 +169,11 @@ def record(case: Case) -> LayerRecord:
     return made
 
 
+def application_texts(name: str) -> Mapping[str, str]:
+    """The texts of one of them: "config", "session" and others."""
+    return _texts(APPLICATIONS / f"{name}.npz")
+
+
 def application(name: str) -> LayerRecord:
     """One of fixtures/applications: "vgg16-th" … "xception-tf", with the weights and inputs that made it."""
     network, ordering = name.split("-")

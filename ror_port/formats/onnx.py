@@ -170,14 +170,27 @@ def _output(node: Any, position: int, name: str) -> str:
 
 
 def _constant(name: str, numbers: Sequence[float], like: str) -> list[Any]:
-    """A list of integers, or of floats in the precision of another value."""
+    """A list of integers, or of floats in the precision of another value.
+
+    ONNX states lists of floats as float32. What that rounds is a sum of two, so that double precision has it.
+    """
     make = frameworks.onnx().helper.make_node
     if all(isinstance(number, int) for number in numbers):
         return [make("Constant", [], [name], name, value_ints=list(numbers))]
-    package, stated = frameworks.onnx(), f"{name}/stated"
-    exact = package.helper.make_tensor(stated, package.TensorProto.DOUBLE, [len(numbers)], list(numbers))
-    value = {"value": exact} if any(float(np.float32(n)) != n for n in numbers) else {"value_floats": list(numbers)}
-    return [make("Constant", [], [stated], stated, **value), make("CastLike", [stated, like], [name], name)]
+    high = [float(np.float32(number)) for number in numbers]
+    low = [number - rounded for number, rounded in zip(numbers, high, strict=True)]
+    if not any(low):
+        return _stated(name, high, like)
+    parts = [*_stated(f"{name}/high", high, like), *_stated(f"{name}/low", low, like)]
+    return [*parts, make("Add", [f"{name}/high", f"{name}/low"], [name], name)]
+
+
+def _stated(name: str, numbers: Sequence[float], like: str) -> list[Any]:
+    make, stated = frameworks.onnx().helper.make_node, f"{name}/stated"
+    return [
+        make("Constant", [], [stated], stated, value_floats=list(numbers)),
+        make("CastLike", [stated, like], [name], name),
+    ]
 
 
 def _check_graph(model: Any, shapes: Mapping[str, Shape], element: int) -> None:

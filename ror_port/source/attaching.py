@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -129,7 +129,7 @@ def from_famous(checkpoint: Checkpoint, given: Given, understand: Understand) ->
     ):
         try:
             config = fitted(made, checkpoint, given, network.name)
-            _attach_famous(checkpoint, config, network, words)
+            _attach_famous(checkpoint, config, network, words, given.size)
             port = understand(checkpoint, given)
             ensure_order(checkpoint, config, port.graph, port.layers)
         except UnknownNetwork as error:
@@ -143,15 +143,22 @@ def from_famous(checkpoint: Checkpoint, given: Given, understand: Understand) ->
             detach(checkpoint)
             continue
         _ensure_alone(checkpoint, network, port.graph, given, understand)
-        _attach_famous(checkpoint, config, network, words)
+        _attach_famous(checkpoint, config, network, words, given.size)
         return network
     return None
 
 
-def _attach_famous(checkpoint: Checkpoint, config: Json, network: Famous, words: str) -> None:
+def _attach_famous(checkpoint: Checkpoint, config: Json, network: Famous, words: str, size: int | None) -> None:
     checkpoint.config, checkpoint.config_where = config, f"{network.name} of keras.applications"
     evidence = f"names and shapes of {len(checkpoint.weighted)} layers"
+    begin = stored_layers(config)[0]["config"]["batch_input_shape"]
+    if None not in begin[1:] and size is None:
+        evidence += f"; {_image(begin)} as published, unless --input-size says otherwise"
     checkpoint.config_fact = Fact("architecture", words, "inferred", evidence)
+
+
+def _image(batched: Sequence[int]) -> str:
+    return f"images of {'×'.join(map(str, batched[1:]))}"
 
 
 def _ensure_alone(checkpoint: Checkpoint, network: Famous, graph: Graph, given: Given, understand: Understand) -> None:

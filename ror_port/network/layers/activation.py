@@ -162,10 +162,10 @@ class ReLU(Layer):
         return TorchCode(None, f"torch.where({{x}} {edge} {self.threshold!r}, {above}, {below})")
 
     def to_onnx(self, *inputs: Shape) -> Sequence[OnnxOperator]:
-        if self.max_value is None and not self.threshold:
-            if not self.negative_slope:
-                return [OnnxOperator("Relu")]
-            return [OnnxOperator("LeakyRelu", {"alpha": self.negative_slope})]
+        if not self.threshold and (self.max_value is None or self.max_value >= 0):
+            slope = self.negative_slope
+            below = OnnxOperator("LeakyRelu", {"alpha": slope}) if slope else OnnxOperator("Relu")
+            return [below] if self.max_value is None else [below, OnnxOperator("Min", constants=[(self.max_value,)])]
         if self.max_value is None and not self.negative_slope and self.threshold >= 0:
             return [OnnxOperator("ThresholdedRelu", {"alpha": self.threshold})]
         raise UnknownNetwork(f"{self} cannot be written to ONNX")
