@@ -75,6 +75,7 @@ def architecture(source: str, out: Path | None, force: bool, reading: Reading) -
 @click.command("list")
 def list_networks() -> None:
     """The networks that ror-port knows, with what was published of them."""
-    from ror_port.network.families.published import table
+    from ror_port.network.families import published
+    from ror_port.source.famous import table
 
-    show(table())
+    show(f"{published.table()}\n\n{table.table()}")

@@ -89,13 +89,21 @@ def write_folder(folder: Path, contents: Contents) -> None:
         source = stated["source"]
         origin = f"{printable(source['file'])} (sha256 {source['sha256']})"
         definition_text = definition(graph, names, title=network["name"].capitalize(), origin=origin)
-    config |= {"dtype": contents.dtype, "preprocessing": PREPROCESSING, "provenance": provenance}
+    config |= {"dtype": contents.dtype, **_preprocessing(contents), "provenance": provenance}
     folder.mkdir()
     with (folder / safetensors.WEIGHTS).open("wb") as file:
         _write_safetensors(file, contents)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (folder / DEFINITION).write_text(definition_text, encoding="utf-8")
     (folder / "README.md").write_text(_card(config, graph), encoding="utf-8")
+
+
+def _preprocessing(contents: Contents) -> dict[str, Any]:
+    """What is known of how the images of a network are to be prepared; nothing of a network that nobody knows."""
+    if contents.family:
+        return {"preprocessing": PREPROCESSING}
+    stated = contents.stated["network"].get("preprocessing")
+    return {"preprocessing": {"images": stated, "basis": "inferred: what keras.applications does"}} if stated else {}
 
 
 def _hand_written() -> str:
@@ -320,6 +328,9 @@ def _card(config: Mapping[str, Any], graph: Graph) -> str:
 Images are (batch, {sizes}), RGB, pixels / 255. The file does not record this preprocessing; it
 is that of the code which trained the published weights.
 """
+    prepared = config.get("preprocessing", {}).get("images")
+    if prepared:
+        preprocessing = f"\nImages: {prepared}. That is how keras.applications prepares them.\n"
     return f"""---
 library_name: pytorch
 tags: {tags}
@@ -337,7 +348,7 @@ from {DEFINITION.removesuffix(".py")} import {class_name}
 model = {class_name}.from_pretrained(".")
 {"logits" if classifier else "outputs"} = model({inputs})  # (batch, {results})
 ```
-{preprocessing if classifier else ""}
+{preprocessing if classifier or prepared else ""}
 ## Where the numbers come from
 
 | fact | value | basis | evidence |

@@ -152,7 +152,7 @@ def _attach_famous(checkpoint: Checkpoint, config: Json, network: Famous, words:
     checkpoint.config, checkpoint.config_where = config, f"{network.name} of keras.applications"
     evidence = f"names and shapes of {len(checkpoint.weighted)} layers"
     begin = stored_layers(config)[0]["config"]["batch_input_shape"]
-    if None not in begin[1:] and size is None:
+    if None not in begin[1:] and size is None and not network.sized:
         evidence += f"; {_image(begin)} as published, unless --input-size says otherwise"
     checkpoint.config_fact = Fact("architecture", words, "inferred", evidence)
 

@@ -343,7 +343,8 @@ class Port:
     def network_statement(self) -> dict[str, Any]:
         """What outputs state of the network: its family and settings."""
         if self.family is None:
-            return {"family": None, "name": self.name}
+            prepared = {"preprocessing": self.famous.preprocessing} if self.famous else {}
+            return {"family": None, "name": self.name, **prepared}
         settings = self.family.settings(self.canonical_graph)
         return {"family": self.family.family, "name": self.family.name, **settings}
 
@@ -476,7 +477,13 @@ def ported(checkpoint: Checkpoint, given: Given) -> Port:
         if not needs_architecture(checkpoint):
             raise
         if famous := from_famous(checkpoint, given, understand):
-            return replace(understand(checkpoint, given), famous=famous)
+            port = understand(checkpoint, given)
+            prepared = Fact("preprocessing", famous.preprocessing, "inferred", "what keras.applications does to images")
+            told = (  # nothing is recorded of it
+                fact._replace(basis="inferred") if fact.evidence == checkpoint.config_where else fact
+                for fact in port.facts
+            )
+            return replace(port, famous=famous, facts=(*told, prepared))
         tried = beside(checkpoint, given, understand)
         fitting = [path for path, problem in tried.items() if problem is None]
         if len(fitting) > 1:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ror_port.source.famous import inception, mobilenet, music_tagger, resnet, vgg, xception
 from ror_port.source.famous.parts import Parts
 
-CAFFE = "channels in the order BGR, minus the means 103.939, 116.779, 123.68 of ImageNet; pixels from 0 to 255"
+CAFFE = "BGR, minus 103.939, 116.779, 123.68"
 SCALED = "pixels / 127.5 - 1"
 MEL = "the logarithm of 96 mel bands of 29.12 s at 12 kHz, hops of 256"
 
@@ -21,7 +21,7 @@ class Famous(NamedTuple):
 
     build: adds it behind an image; with classes None without its top. size: height, width and channels of its images.
     weighted: generation of Keras → layers with weights, with the top and without. by_alpha: whether `build` takes the
-    width multiplier alpha. classes: of the published weights.
+    width multiplier alpha. sized: whether its weights tell the size of its images. classes: of the published weights.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Famous(NamedTuple):
     weighted: Mapping[int, tuple[int, int]]
     preprocessing: str
     by_alpha: bool = False
+    sized: bool = False
     classes: int = 1000
 
     def model(self, keras: Any, classes: int | None, size: int | None = None, alpha: float | None = None) -> Any:
@@ -52,11 +53,27 @@ class Famous(NamedTuple):
 
 
 FAMOUS = (
-    Famous("VGG16", vgg.vgg16, (224, 224, 3), {1: (16, 13), 2: (16, 13)}, CAFFE),
-    Famous("VGG19", vgg.vgg19, (224, 224, 3), {1: (19, 16), 2: (19, 16)}, CAFFE),
+    Famous("VGG16", vgg.vgg16, (224, 224, 3), {1: (16, 13), 2: (16, 13)}, CAFFE, sized=True),
+    Famous("VGG19", vgg.vgg19, (224, 224, 3), {1: (19, 16), 2: (19, 16)}, CAFFE, sized=True),
     Famous("ResNet50", resnet.resnet50, (224, 224, 3), {1: (107, 106), 2: (107, 106)}, CAFFE),
     Famous("InceptionV3", inception.inception_v3, (299, 299, 3), {1: (189, 188), 2: (189, 188)}, SCALED),
     Famous("Xception", xception.xception, (299, 299, 3), {1: (81, 80), 2: (81, 80)}, SCALED),
     Famous("MobileNet", mobilenet.mobilenet, (224, 224, 3), {2: (55, 54)}, SCALED, by_alpha=True),
-    Famous("MusicTaggerCRNN", music_tagger.music_tagger_crnn, (96, 1366, 1), {1: (12, 11)}, MEL, classes=50),
+    Famous(
+        "MusicTaggerCRNN", music_tagger.music_tagger_crnn, (96, 1366, 1), {1: (12, 11)}, MEL, sized=True, classes=50
+    ),
 )
+
+
+def table() -> str:
+    """What is known of them, for ``ror-port list``."""
+    rows = [("network of keras.applications", "Keras", "images", "classes", "prepared by")]
+    for network in FAMOUS:
+        generations = " and ".join(map(str, network.weighted))
+        size = "×".join(map(str, network.size))
+        rows.append((network.name, generations, size, f"{network.classes:,}", network.preprocessing))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows
+    ]
+    return "\n".join([*lines, "", "With and without their top, and with any number of classes."])
