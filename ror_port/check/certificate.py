@@ -149,7 +149,9 @@ class Certificate:
                     "parameters": port.size,
                     "dtype": port.dtype,
                     "given": {
-                        key: value for key, value in asdict(port.given).items() if key not in ("architecture", "model")
+                        key: value
+                        for key, value in asdict(port.given).items()
+                        if key not in ("architecture", "model") and value != {}
                     },
                     "architecture": _architecture(port, folder),
                 },

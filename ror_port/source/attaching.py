@@ -209,7 +209,7 @@ def from_script(checkpoint: Checkpoint, given: Given, understand: Understand) ->
         failure = failure or (attempt.built if attempt.built.error else None)
         if fits:
             found = _one(fits, script)
-            _attach_built(checkpoint, script, found.config, _evidence(found, checkpoint))
+            _attach_built(checkpoint, script, found.config, _evidence(found, checkpoint, given))
             return
     raise _misfit(script, checkpoint, problems, failure)
 
@@ -219,9 +219,11 @@ def _attach_built(checkpoint: Checkpoint, script: Script, config: Json, evidence
     checkpoint.config_fact = Fact("architecture", str(script.path.name), "given", evidence)
 
 
-def _evidence(found: _Fit, checkpoint: Checkpoint) -> str:
+def _evidence(found: _Fit, checkpoint: Checkpoint, given: Given) -> str:
     of_keras_2 = found.setting.version[0] == 2 and not checkpoint.keras_version
     read = ", run as a script of Keras 2" if of_keras_2 else ""
+    if found.setting.ordering_known and given.ordering is None:
+        read += f"; they fit in the dim ordering {found.setting.ordering} alone"
     return f"--model: {found.model.name}, whose weights these are{read}"
 
 
@@ -233,17 +235,20 @@ class _Attempt(NamedTuple):
 def _attempts(script: Script, checkpoint: Checkpoint | None, given: Given) -> Iterator[_Attempt]:
     """Runs of a script in the sessions of Keras that it may be meant for, the likeliest first.
 
-    Another generation is tried where the script misuses the one before; the other ordering where it asked for it.
+    Another generation is tried where the script misuses the one before; the other ordering where it asked for one, or
+    else last, as that of all layers that state none.
     """
     from ror_port.source.script.running import Setting, run
 
     versions, backend = _sessions(checkpoint, given)
     for version in versions:
-        setting = Setting(version, given.ordering or "th", given.ordering is not None, backend)
+        usual = ORDERING_OF[backend == "theano"]
+        setting = Setting(version, given.ordering or usual, given.ordering is not None, backend)
         built = run(script, setting)
         yield _Attempt(built, setting)
-        if "ordering" in built.asked and given.ordering is None:
-            other = setting.of_ordering("tf")
+        if given.ordering is None and not (built.misuse and not built.models):
+            asked = "ordering" in built.asked
+            other = setting.of_ordering("tf" if usual == "th" else "th", known=not asked)
             yield _Attempt(run(script, other), other)
         if not built.misuse:
             return

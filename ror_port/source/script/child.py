@@ -7,6 +7,7 @@ Nothing of the program's own is entrusted to this process: all that comes back i
 
 from __future__ import annotations
 
+import ast
 import importlib.abc
 import importlib.machinery
 import json
@@ -21,6 +22,7 @@ from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from ror_port.safety import limits
+from ror_port.source.script import older
 from ror_port.source.script.stand_in import Keras, Misuse, Session
 from ror_port.source.script.stand_in.inert import InertModule
 from ror_port.source.script.stand_in.models import Network
@@ -48,6 +50,7 @@ def main(request: dict[str, Any], answer: int) -> NoReturn:
     _limit(request["seconds"], end)
     sys.setrecursionlimit(20_000)
     path = Path(request["script"])
+    older.install()
     keras = Keras(
         Session(
             tuple(request["version"]),
@@ -164,12 +167,15 @@ def compiled(path: Path) -> CodeType:
     except (SyntaxError, UnicodeDecodeError):
         text = path.read_bytes().decode("latin-1")
     text = text.replace("\r\n", "\n").lstrip("\ufeff")
-    try:
-        return compile(text, str(path), "exec", dont_inherit=True)
-    except SyntaxError as problem:
-        from ror_port.source.script import python_2
+    from ror_port.source.script import python_2
 
+    try:
+        tree = ast.parse(text, str(path))
+    except SyntaxError as problem:
         return python_2.compiled(text, str(path), problem)
+    if python_2.is_meant(tree):
+        return python_2.compiled(text, str(path), None)
+    return compile(text, str(path), "exec", dont_inherit=True)
 
 
 def _note(error: BaseException, path: Path, found: dict[str, Any]) -> None:

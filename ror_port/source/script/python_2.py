@@ -8,21 +8,49 @@ from typing import Any
 
 from ror_port.source.script.stand_in import Misuse
 
+NAMES = {"xrange", "raw_input", "unicode", "unichr", "basestring", "long", "execfile", "reduce", "file", "cmp"}
+"""Built-in functions of Python 2 that Python 3 has no more, or not under that name."""
 
-def compiled(text: str, path: str, problem: SyntaxError) -> CodeType:
-    """A script that Python 3 cannot read, as code of it. Raises Misuse where it is none of Python 2 either."""
+METHODS = {"has_key", "iteritems", "itervalues", "iterkeys", "izip", "imap"}
+
+MODULES = {"cPickle", "urllib2", "ConfigParser", "StringIO", "cStringIO", "Queue", "__builtin__"}
+
+
+def is_meant(tree: ast.Module) -> bool:
+    """Whether a script that Python 3 can read is one of Python 2, by names that it uses and does not give itself."""
+    used: set[str] = set()
+    given: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                used.add(name)
+            case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
+                given.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                given |= {alias.asname or alias.name.partition(".")[0] for alias in names}
+            case ast.Attribute(attr=name) if name in METHODS:
+                return True
+    at_top = (alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names)
+    return bool((used - given) & NAMES) or any(name in MODULES for name in at_top)
+
+
+def compiled(text: str, path: str, problem: SyntaxError | None) -> CodeType:
+    """A script of Python 2 as code of Python 3. Raises Misuse where it is none.
+
+    problem: why Python 3 cannot read it; None where it can, and means something else.
+    """
     try:
         from fissix import pgen2, refactor
     except ImportError:
-        raise Misuse(
-            f"line {problem.lineno} is no Python 3; to read Python 2, pip install 'ror-port[scripts]'"
-        ) from None
+        where = f"line {problem.lineno} is no Python 3" if problem else "it is written in Python 2"
+        raise Misuse(f"{where}; to read Python 2, pip install 'ror-port[scripts]'") from None
     fixers = refactor.get_fixers_from_package("fissix.fixes")
     try:
         converted = str(refactor.RefactoringTool(fixers).refactor_string(text + "\n", path))
         tree = ast.parse(converted, path)
     except (SyntaxError, pgen2.parse.ParseError, pgen2.tokenize.TokenError):
-        raise Misuse(f"line {problem.lineno} is neither Python 3 nor Python 2 ({problem.msg})") from None
+        where = f"line {problem.lineno} is" if problem else "it is"
+        raise Misuse(f"{where} neither Python 3 nor Python 2 ({problem.msg if problem else 'in part'})") from None
     if not _divides_exactly(tree):
         tree = ast.fix_missing_locations(_Division().visit(tree))
         tree.body[_start(tree) : _start(tree)] = [_import()]

@@ -94,8 +94,8 @@ class Setting:
     ordering_known: bool = False
     backend: str = "theano"
 
-    def of_ordering(self, ordering: str) -> Setting:
-        return replace(self, ordering=ordering)
+    def of_ordering(self, ordering: str, known: bool) -> Setting:
+        return replace(self, ordering=ordering, ordering_known=known)
 
 
 def run(script: Script, setting: Setting) -> Built:

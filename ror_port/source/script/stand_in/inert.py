@@ -6,8 +6,10 @@ is 0, as a condition false, as a sequence empty.
 
 from __future__ import annotations
 
+import dis
+import sys
 from collections.abc import Iterator
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,8 @@ class Inert(metaclass=_Names):
         pass
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(())
+        """Nothing; or, where a script takes it apart into so many names, as many."""
+        return iter([Inert() for _ in range(_unpacked(sys._getframe(1)))])
 
     def __next__(self) -> Any:
         raise StopIteration
@@ -78,6 +81,16 @@ class Inert(metaclass=_Names):
 
     def __format__(self, specification: str) -> str:
         return ""
+
+
+def _unpacked(frame: FrameType) -> int:
+    """Into how many names the value is taken apart that a frame has just asked to be iterated; 0 where it is not."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    name, count = dis.opname[code[at]], code[at + 1]
+    if name == "UNPACK_EX":  # first, *rest = …
+        behind = code[at - 1] if dis.opname[code[at - 2]] == "EXTENDED_ARG" else 0
+        return count + behind
+    return count if name == "UNPACK_SEQUENCE" else 0
 
 
 def _operator(self: Any, *others: Any) -> Any:

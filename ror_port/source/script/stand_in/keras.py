@@ -80,11 +80,11 @@ class Keras:
         for name in ("backend.theano_backend", "backend.tensorflow_backend"):
             self._add_inert(name, **self._backend())
         self._add("activations", {name: self._activation(name) for name in ACTIVATIONS} | {"get": lambda name: name})
-        self._add_inert("regularizers", **penalties.regularizers(session))
-        self._add_inert("constraints", **penalties.constraints(session))
+        self._add_inert("regularizers", **penalties.regularizers(session), get=penalties.found)
+        self._add_inert("constraints", **penalties.constraints(session), get=penalties.found)
         self._add_inert("initializations")
         if session.generation == 2:
-            self._add_inert("initializers", **penalties.initializers(session))
+            self._add_inert("initializers", **penalties.initializers(session), get=penalties.found)
         sets = data.datasets(session)
         for name, load in sets.items():
             self._add(f"datasets.{name}", {"load_data": load, "get_word_index": lambda *args, **kwargs: {}})

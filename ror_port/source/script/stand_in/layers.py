@@ -475,6 +475,21 @@ class Wrapper(Layer):
     def layer(self) -> Layer:
         return self.settings["layer"]  # type: ignore[no-any-return]
 
+    @property
+    def trainable(self) -> Any:
+        """In Keras 2 that of the layer, which a new wrapper sets."""
+        return self.layer.trainable if self._of_layer else self._trainable
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        self._trainable = value
+        if self._of_layer and isinstance(self.layer, Layer):
+            self.layer.trainable = value
+
+    @property
+    def _of_layer(self) -> bool:
+        return self.session.generation == 2 and self.kind != "Bidirectional"
+
 
 class _Step(Tensor):
     """One step of a sequence, which the layer in a TimeDistributed is applied to."""

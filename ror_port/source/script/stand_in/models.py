@@ -66,9 +66,10 @@ class Network(Layer):
         """Numbers of the right shape, all alike, as nothing is computed."""
         self.used = len(self.layers)
         try:
-            (shape,) = self.output_shapes(self.inputs, {})
+            shapes = self.output_shapes(self.inputs, {})
             count = len(x[0] if isinstance(x, list) else x)
-            return np.full((count, *(size or 1 for size in shape[1:])), 1 / (shape[-1] or 1))
+            found = [np.full((count, *(size or 1 for size in shape[1:])), 1 / (shape[-1] or 1)) for shape in shapes]
+            return found[0] if len(found) == 1 else found
         except (Misuse, TypeError, ValueError):
             return Inert()
 

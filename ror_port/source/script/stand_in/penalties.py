@@ -23,10 +23,11 @@ _CONSTRAINTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "maxnorm": ("MaxNorm", {"m": 2, "axis": 0}),
     "nonneg": ("NonNeg", {}),
     "unitnorm": ("UnitNorm", {"axis": 0}),
+    "minmaxnorm": ("MinMaxNorm", {"min_value": 0.0, "max_value": 1.0, "rate": 1.0, "axis": 0}),
 }
 """Function of Keras 1 → its class, and its settings there."""
 
-_ALSO = {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm"}
+_ALSO = {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm", "minmaxnorm": "min_max_norm"}
 _IN_KERAS_2 = {"m": "max_value"}
 
 
@@ -44,8 +45,8 @@ class Configured:
 
 
 def regularizers(session: Session) -> dict[str, Callable[..., Configured]]:
-    def maker(names: tuple[str, ...]) -> Callable[..., Configured]:
-        usual = dict.fromkeys(names, 0.0 if len(names) > 1 else 0.01)
+    def maker(function: str, names: tuple[str, ...]) -> Callable[..., Configured]:
+        usual = dict.fromkeys(names, 0.0 if function == "WeightRegularizer" else 0.01)
 
         def regularizer(*args: float, **kwargs: float) -> Configured:
             given = {**usual, **dict(zip(names, args, strict=False)), **kwargs}
@@ -60,7 +61,7 @@ def regularizers(session: Session) -> dict[str, Callable[..., Configured]]:
 
         return regularizer
 
-    return {name: maker(names) for name, names in _FACTORS.items()}
+    return {name: maker(name, names) for name, names in _FACTORS.items()}
 
 
 def constraints(session: Session) -> dict[str, Callable[..., Configured]]:
@@ -97,6 +98,11 @@ def initializers(session: Session) -> dict[str, Callable[..., Configured]]:
         return initializer
 
     return {name: maker(name, known) for name, known in session.signatures["initializers"].items()}
+
+
+def found(value: Any) -> Any:
+    """What `get` of their modules gives: the same, which a layer takes by its name as well."""
+    return value
 
 
 def serialized(
