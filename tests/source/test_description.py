@@ -125,7 +125,10 @@ def test_every_unsupported_layer_is_named_and_shapes_are_known_before_the_first(
     found = describe(path)
     refused = [layer.name for layer in before if layer.class_name in ("Flatten", "Dense")]
     assert [refusal.layer for refusal in found.refusals] == refused
-    assert {refusal.reason for refusal in found.refusals} == {"layers of class 'Foreign' are not supported"}
+    assert {refusal.reason for refusal in found.refusals} == {
+        "layers of class 'Foreign' are not supported; an installed package can bring a layer of its author's: "
+        "docs/extending.md"
+    }
     first = [layer.name for layer in before].index(refused[0])
     assert [layer.shape for layer in found.layers[:first]] == [layer.shape for layer in before[:first]]
     assert {layer.shape for layer in found.layers[first:]} == {None}
