@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 
+from ror_port.errors import UsageError, quote
 from ror_port.mapping import weights
 from ror_port.mapping.weights import Weight
 from ror_port.network import layers
@@ -43,8 +44,14 @@ def add_family(family: type[Family]) -> None:
 
 @cache
 def load() -> bool:
-    """Has every installed package add what it brings. Returns whether there was any."""
+    """Has every installed package add what it brings. Returns whether there was any; UsageError where one fails."""
     found = metadata.entry_points(group=GROUP)
     for entry in found:
-        entry.load()()
+        try:
+            entry.load()()
+        except Exception as error:  # of whatever kind it is, it is that package's
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise UsageError(
+                f"the installed extension {quote(entry.name)} ({quote(entry.value)}) fails: {reason}"
+            ) from None
     return bool(found)

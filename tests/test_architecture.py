@@ -23,7 +23,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "network": BASE,
     "theano": {"network", "layout"},
     "mapping": BASE | {"network"},
-    "extensions": {"network", "theano", "mapping"},
+    "extensions": {"errors", "network", "theano", "mapping"},
     "formats": BASE | {"frameworks", "safety", "network", "mapping"},
     "source": BASE | {"extensions", "frameworks", "safety", "network", "theano", "mapping", "formats"},
     "convert": BASE | {"frameworks", "safety", "network", "mapping", "formats", "source"},

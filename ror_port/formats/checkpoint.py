@@ -93,6 +93,8 @@ class Checkpoint:
     config_file: Path | None = None
     """Where the architecture lies, if that is a file of its own."""
     config_fact: Any = None
+    ordering_inferred: bool = False
+    """Whether the data format that its layers state is the one that fits, and nobody's statement."""
     """Where the architecture came from, if not from the file: a `ror_port.source.provenance.Fact`."""
     operators: Mapping[str, Any] | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)

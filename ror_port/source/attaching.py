@@ -114,7 +114,7 @@ def from_famous(checkpoint: Checkpoint, given: Given, understand: Understand) ->
     Raises NotACheckpoint where an architecture beside them fits too and is another one.
     """
     from ror_port.source.famous.recognition import candidates
-    from ror_port.source.script.fitting import ensure_order, fitted
+    from ror_port.source.script.fitting import ensure_order, fitted, more_listed
 
     if checkpoint.writer is not None or not checkpoint.weighted:
         return None
@@ -128,10 +128,10 @@ def from_famous(checkpoint: Checkpoint, given: Given, understand: Understand) ->
         checkpoint, version, backend, orderings, known=old or given.ordering is not None, size=given.size
     ):
         try:
-            config = fitted(made, checkpoint, given, network.name)
+            config = fitted(made, checkpoint, given, network.name, all_listed=False)
             _attach_famous(checkpoint, config, network, words, given.size)
             port = understand(checkpoint, given)
-            ensure_order(checkpoint, config, port.graph, port.layers)
+            ensure_order(checkpoint, config, port.graph, port.layers, _release(checkpoint, given))
         except UnknownNetwork as error:
             if "varies" in error.message:
                 raise UnknownNetwork(
@@ -142,10 +142,21 @@ def from_famous(checkpoint: Checkpoint, given: Given, understand: Understand) ->
         except RorPortError:
             detach(checkpoint)
             continue
+        if more := more_listed(config, checkpoint):
+            detach(checkpoint)
+            names = ", ".join(map(quote, more[:3]))
+            raise UnknownNetwork(
+                f"{checkpoint.path}: the weights of {words}, in a network that has other layers: {names}",
+                "give it with {architecture}, or with {model}",
+            )
         _ensure_alone(checkpoint, network, port.graph, given, understand)
         _attach_famous(checkpoint, config, network, words, given.size)
         return network
     return None
+
+
+def _release(checkpoint: Checkpoint, given: Given) -> tuple[int, ...]:
+    return provenance.origin(checkpoint, given).version
 
 
 def _attach_famous(checkpoint: Checkpoint, config: Json, network: Famous, words: str, size: int | None) -> None:
@@ -189,6 +200,12 @@ class _Fit(NamedTuple):
     config: Json
     port: Understood
     setting: Setting
+    built: Built
+
+    @property
+    def by_ordering(self) -> bool:
+        """Whether its layers state an ordering that is that of the session, and not the script's."""
+        return self.setting.ordering_known or "ordering" in self.built.asked
 
 
 def from_script(checkpoint: Checkpoint, given: Given, understand: Understand) -> None:
@@ -203,15 +220,31 @@ def from_script(checkpoint: Checkpoint, given: Given, understand: Understand) ->
     _ensure_silent(checkpoint, "{model}")
     problems: list[tuple[BuiltModel, RorPortError]] = []
     failure: Built | None = None
+    found: list[_Fit] = []
     for attempt in _attempts(script, checkpoint, given):
         fits, misfits = _fitting(attempt.built, attempt.setting, checkpoint, script, given, understand)
         problems += misfits
         failure = failure or (attempt.built if attempt.built.error else None)
-        if fits:
-            found = _one(fits, script)
-            _attach_built(checkpoint, script, found.config, _evidence(found, checkpoint, given))
-            return
+        found += [_one(fits, script)] if fits else []
+        if found and "ordering" not in attempt.built.asked:
+            break
+    if found:
+        _ensure_one_ordering(found, script)
+        _attach_built(checkpoint, script, found[0].config, _evidence(found[0], checkpoint, given))
+        checkpoint.ordering_inferred = found[0].by_ordering and given.ordering is None
+        return
     raise _misfit(script, checkpoint, problems, failure)
+
+
+def _ensure_one_ordering(found: list[_Fit], script: Script) -> None:
+    """Raises NotACheckpoint where a script that asks for the ordering gives two networks with these weights."""
+    for other in found[1:]:
+        if not _alike(found[0].port.graph, other.port.graph):
+            raise NotACheckpoint(
+                f"{script.path}: builds one network where Keras is set to th and another one where it is set to tf, and "
+                "both have these weights",
+                "state it with {ordering}",
+            )
 
 
 def _attach_built(checkpoint: Checkpoint, script: Script, config: Json, evidence: str) -> None:
@@ -224,6 +257,10 @@ def _evidence(found: _Fit, checkpoint: Checkpoint, given: Given) -> str:
     read = ", run as a script of Keras 2" if of_keras_2 else ""
     if found.setting.ordering_known and given.ordering is None:
         read += f"; they fit in the dim ordering {found.setting.ordering} alone"
+    if "version" in found.built.asked:
+        read += f"; it asks for the version of Keras, which is taken for the last of Keras {found.setting.version[0]}"
+    if found.built.missing:
+        read += f"; not installed, and so without effect: {', '.join(map(quote, found.built.missing[:3]))}"
     return f"--model: {found.model.name}, whose weights these are{read}"
 
 
@@ -246,6 +283,8 @@ def _attempts(script: Script, checkpoint: Checkpoint | None, given: Given) -> It
         setting = Setting(version, given.ordering or usual, given.ordering is not None, backend)
         built = run(script, setting)
         yield _Attempt(built, setting)
+        if built.timed_out:
+            return
         if given.ordering is None and not (built.misuse and not built.models):
             asked = "ordering" in built.asked
             other = setting.of_ordering("tf" if usual == "th" else "th", known=not asked)
@@ -289,8 +328,8 @@ def _fitting(
             config = fitted(config, checkpoint, given, script.path.name)
             _attach_built(checkpoint, script, config, "")
             port = understand(checkpoint, given)
-            ensure_order(checkpoint, config, port.graph, port.layers)
-            fits.append(_Fit(model, config, port, setting))
+            ensure_order(checkpoint, config, port.graph, port.layers, _release(checkpoint, given))
+            fits.append(_Fit(model, config, port, setting, built))
         except RorPortError as error:
             misfits.append((model, error))
         finally:

@@ -112,24 +112,31 @@ def _of_python(code: bytes, version: str, magic: int) -> list[Any] | None:
 
 
 def _expression(instructions: Iterator[Any], arguments: int) -> str | None:
-    """What is returned, as arithmetic on the one argument."""
-    stack: list[str] = []
+    """What is returned, as arithmetic on the one argument; numbers are computed as that Python did."""
+    stack: list[str | int | float] = []
     for instruction in instructions:
         name, value = instruction.opname, instruction.argval
         if name == "LOAD_FAST" and instruction.arg == 0 and arguments == 1:
             stack.append("x")
         elif name == "LOAD_CONST" and isinstance(value, int | float) and not isinstance(value, bool):
-            stack.append(repr(value) if value >= 0 else f"({value!r})")
+            stack.append(value)
         elif name in SIGNS and len(stack) > 1:
             right, left = stack.pop(), stack.pop()
-            stack.append(f"({left} {SIGNS[name]} {right})")
+            if name == "BINARY_DIVIDE" and isinstance(left, int) and isinstance(right, int):
+                stack.append(left // right)  # of Python 2
+            else:
+                stack.append(f"({_shown(left)} {SIGNS[name]} {_shown(right)})")
         elif name == "UNARY_NEGATIVE" and stack:
-            stack.append(f"(-{stack.pop()})")
+            stack.append(f"(-{_shown(stack.pop())})")
         elif name == "RETURN_VALUE" and len(stack) == 1:
-            return _plain(stack[0])
+            return _plain(_shown(stack[0]))
         else:
             return None
     return None
+
+
+def _shown(value: str | float) -> str:
+    return value if isinstance(value, str) else repr(value) if value >= 0 else f"({value!r})"
 
 
 def _plain(found: str) -> str | None:

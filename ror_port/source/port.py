@@ -594,6 +594,8 @@ def _understood(checkpoint: Checkpoint, given: Given, padded: Padding | None = N
     ordering = provenance.ordering(
         checkpoint, graph, origin, theano, states, stated is not None and stated.format_assumed, given
     )
+    if ordering and checkpoint.ordering_inferred and ordering.basis == "recorded":
+        ordering = ordering._replace(basis="inferred", evidence="the weights fit in no other")
     facts = (
         Fact("format", checkpoint.format, "recorded", "content of the file"),
         *([origin.fact] if origin.fact else []),

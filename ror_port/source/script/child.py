@@ -17,6 +17,7 @@ import sys
 import tokenize
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
@@ -65,7 +66,7 @@ def main(request: dict[str, Any], answer: int) -> NoReturn:
     sys.meta_path.append(finder)
     sys.path.insert(0, str(path.parent))
     sys.argv = [str(path)]
-    found: dict[str, Any] = {"models": [], "error": None, "misuse": False}
+    found: dict[str, Any] = {"models": [], "error": None, "misuse": False, "timed_out": False}
     namespace: dict[str, Any] = {}
     try:
         namespace = _run(path, request["name"])
@@ -82,8 +83,15 @@ def main(request: dict[str, Any], answer: int) -> NoReturn:
         except Exception as error:  # also of the script's own layers, whose get_config is the script's
             found["models"].append(_described(model, variables) | {"error": " ".join(str(error).split())[:500]})
             continue
-        found["models"].append(_described(model, variables) | {"stated": stated})
-    found |= {"asked": sorted(keras.session.asked), "ordering": keras.session.ordering}
+        described = _described(model, variables)
+        states = [state for state in model.saved if state != stated]
+        found["models"] += [described | {"stated": state, "finished": True} for state in states]
+        found["models"].append(described | {"stated": stated})
+    found |= {
+        "asked": sorted(keras.session.asked),
+        "ordering": keras.session.ordering,
+        "missing": sorted(finder.missing),
+    }
     content = json.dumps(found).encode()
     while content:
         content = content[os.write(answer, content) :]
@@ -171,6 +179,10 @@ def compiled(path: Path) -> CodeType:
 
     try:
         tree = ast.parse(text, str(path))
+    except TabError:
+        return python_2.compiled(text.expandtabs(8), str(path), None)  # as Python 2 counts them
+    except (ValueError, MemoryError, RecursionError):
+        raise Misuse("is no Python") from None
     except SyntaxError as problem:
         return python_2.compiled(text, str(path), problem)
     if python_2.is_meant(tree):
@@ -188,13 +200,15 @@ def _note(error: BaseException, path: Path, found: dict[str, Any]) -> None:
     line = lines[-1] if lines else getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     match error:
         case OutOfTime():
-            text = "takes longer than it is given"
+            text, found["timed_out"] = "takes longer than it is given", True
         case SystemExit():
             text = f"ends with exit code {error.code}"
         case Misuse():
             text = str(error)
         case _:
-            text = f"{type(error).__name__}: {error}"
+            text = type(error).__name__
+            with suppress(Exception):  # its text is the script's
+                text = f"{text}: {error}" if str(error) else text
     found |= {"error": " ".join(text.split())[:500], "line": line, "misuse": isinstance(error, Misuse)}
 
 
@@ -206,6 +220,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self, keras: Keras, folder: Path) -> None:
         self.keras, self.folder = keras, folder
+        self.missing: set[str] = set()
+        """Packages that the script imports and that are not installed."""
 
     def first(self) -> _First:
         return _First(self)
@@ -215,6 +231,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         if name.partition(".")[0] in OF_PYTHON_2 or not self._is_of_script():
             return None
+        self.missing.add(name.partition(".")[0])
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def _is_of_script(self) -> bool:

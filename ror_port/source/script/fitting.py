@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,15 +12,16 @@ from ror_port.network.graph import Graph
 from ror_port.source import provenance
 from ror_port.source.from_config import listed_layers, stated_graph, stated_name
 from ror_port.source.provenance import Given
-from ror_port.source.script.names import paired, renamed
+from ror_port.source.script.names import automatic, differently_listed, paired, renamed
 
 Json = Mapping[str, Any]
 
 
-def fitted(config: Json, checkpoint: Checkpoint, given: Given, where: str) -> Json:
+def fitted(config: Json, checkpoint: Checkpoint, given: Given, where: str, all_listed: bool = True) -> Json:
     """The JSON with its layers called as those of the file, where both have the names that Keras gives.
 
-    Raises NotACheckpoint where the file has other layers, UnknownNetwork where the architecture is not supported.
+    all_listed: whether its layers without weights must be those of the file, too. Raises NotACheckpoint where the file
+    has other layers, UnknownNetwork where the architecture is not supported.
     """
     if checkpoint.writer == KERAS_0:
         return config
@@ -36,7 +38,47 @@ def fitted(config: Json, checkpoint: Checkpoint, given: Given, where: str) -> Js
     names = paired(own, stored)
     if names is None:
         raise NotACheckpoint(f"{checkpoint.path}: {where}: {_difference(own, stored)}")
+    if all_listed:
+        _ensure_all_listed(config, checkpoint, where)
     return renamed(config, {ours: theirs for ours, theirs in names.items() if ours != theirs})
+
+
+def _ensure_all_listed(config: Json, checkpoint: Checkpoint, where: str) -> None:
+    """Raises NotACheckpoint where the file lists layers without weights that the architecture has not, or not as many.
+
+    Keras lists all layers of a model; other software may list those alone that have weights.
+    """
+    listed = [layer.name for layer in checkpoint.layers]
+    if len(listed) == len(checkpoint.weighted):
+        return
+    difference = differently_listed(*(_without_inputs(names, config) for names in (_listed(config), listed)))
+    if difference:
+        raise NotACheckpoint(f"{checkpoint.path}: {where}: {difference}")
+
+
+def more_listed(config: Json, checkpoint: Checkpoint) -> list[str]:
+    """Layers without weights that the file lists and the architecture has not, or not as many of."""
+    own = Counter((automatic(name) and automatic(name)[0]) or name for name in _without_inputs(_listed(config), config))
+    found = []
+    for layer in checkpoint.layers:
+        if layer.tensors or not _without_inputs([layer.name], config):
+            continue
+        told = automatic(layer.name)
+        key = told[0] if told else layer.name
+        if not own[key]:
+            found.append(layer.name)
+        own[key] -= 1
+    return found
+
+
+def _listed(config: Json) -> list[str]:
+    return [stated_name(layer) or "" for layer in listed_layers(config)]
+
+
+def _without_inputs(names: list[str], config: Json) -> list[str]:
+    """Keras 2 does not list the input of a Sequential."""
+    inputs = {stated_name(layer) for layer in listed_layers(config) if layer["class_name"] == "InputLayer"}
+    return [name for name in names if name not in inputs and (automatic(name) or ("", 0))[0] != "input"]
 
 
 def _difference(own: list[str], stored: list[str]) -> str:
@@ -46,11 +88,13 @@ def _difference(own: list[str], stored: list[str]) -> str:
     return f"has no layer {quote(missing[0])}, whose weights the file holds" if missing else "has other layers"
 
 
-def ensure_order(checkpoint: Checkpoint, config: Json, graph: Graph, layers: Mapping[str, str]) -> None:
+def ensure_order(
+    checkpoint: Checkpoint, config: Json, graph: Graph, layers: Mapping[str, str], version: tuple[int, ...]
+) -> None:
     """Raises NotACheckpoint where the file lists its layers in another order than Keras would those of the script.
 
     That is the second witness beside their numbers: a script that was changed since builds them in another order.
-    layers: node of the graph → layer of the file.
+    layers: node of the graph → layer of the file. version: of the Keras that wrote it, () where nobody states it.
     """
     if checkpoint.writer == KERAS_0:
         return
@@ -60,10 +104,11 @@ def ensure_order(checkpoint: Checkpoint, config: Json, graph: Graph, layers: Map
         return
     depths = {layer: graph.depths[node] for node, layer in reversed(list(layers.items()))}
     by_name = sorted(stored, key=lambda name: (-depths.get(name, 0), name))
-    if stored == by_name:  # as up to Keras 1.0.7
+    if stored == by_name and (1,) <= version < (1, 0, 8):
         return
     ours, theirs = next((a, b) for a, b in zip(listed, stored, strict=False) if a != b)
     raise NotACheckpoint(
         f"{checkpoint.path}: the script lists layer {quote(ours)} where the file has {quote(theirs)}; it is not the "
-        "script that made these weights"
+        "script that made these weights",
+        "if Keras up to 1.0.7 saved them, say so with {keras}" if stored == by_name and not version else "",
     )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
+from ror_port.errors import quote
 from ror_port.source.from_config import MODELS
+from ror_port.source.script.signatures import classes, in_snake_case
 
 Json = Mapping[str, Any]
 
@@ -14,7 +18,33 @@ Json = Mapping[str, Any]
 def automatic(name: str) -> tuple[str, int] | None:
     """What Keras called a layer, and its number; None for a name that somebody gave."""
     found = re.fullmatch(r"(.+?)_(\d{1,9})", name)
-    return (found[1], int(found[2])) if found else None
+    return (found[1], int(found[2])) if found and found[1] in _prefixes() else None
+
+
+@cache
+def _prefixes() -> frozenset[str]:
+    """What Keras calls the layers of its classes, in every generation."""
+    names = {*classes(), "Sequential", "Model", "Graph", "Input", "Functional"}
+    return frozenset({name.lower() for name in names} | {in_snake_case(name) for name in names})
+
+
+def differently_listed(own: Sequence[str], stored: Sequence[str]) -> str | None:
+    """A layer that one side lists and the other does not, of each automatic name as many; None where there is none."""
+    counts = Counter(map(_key, own)), Counter(map(_key, stored))
+    if more := next(iter(counts[1] - counts[0]), None):
+        return f"the file lists {_of(more, counts[1])}, the script builds {_of(more, counts[0])}"
+    if more := next(iter(counts[0] - counts[1]), None):
+        return f"the script builds {_of(more, counts[0])}, the file lists {_of(more, counts[1])}"
+    return None
+
+
+def _key(name: str) -> str:
+    found = automatic(name)
+    return f"{found[0]}_…" if found else name
+
+
+def _of(key: str, counts: Mapping[str, int]) -> str:
+    return f"{counts[key]} layer{'' if counts[key] == 1 else 's'} {quote(key)}" if key in counts else "none"
 
 
 def paired(own: Sequence[str], stored: Sequence[str]) -> dict[str, str] | None:

@@ -6,6 +6,8 @@ import ast
 from types import CodeType
 from typing import Any
 
+import numpy as np
+
 from ror_port.source.script.stand_in import Misuse
 
 NAMES = {"xrange", "raw_input", "unicode", "unichr", "basestring", "long", "execfile", "reduce", "file", "cmp"}
@@ -60,7 +62,7 @@ def compiled(text: str, path: str, problem: SyntaxError | None) -> CodeType:
 
 def quotient(left: Any, right: Any) -> Any:
     """What / gave in Python 2: of whole numbers a whole number."""
-    whole = isinstance(left, int) and isinstance(right, int)
+    whole = isinstance(left, int | np.integer) and isinstance(right, int | np.integer)
     return left // right if whole else left / right
 
 
@@ -71,9 +73,9 @@ class _Division(ast.NodeTransformer):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         self.generic_visit(node)
-        if not isinstance(node.op, ast.Div) or not isinstance(node.target, ast.Name):
+        if not isinstance(node.op, ast.Div):
             return node
-        before = ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
+        before = ast.parse(ast.unparse(node.target), mode="eval").body
         return ast.copy_location(ast.Assign([node.target], _quotient(before, node.value, node)), node)
 
 

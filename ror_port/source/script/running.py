@@ -35,7 +35,7 @@ class Script:
     def parse(cls, text: str) -> Script:
         """``train.py`` or ``train.py:build_model``. Raises UsageError where there is no such file."""
         path, colon, name = text.rpartition(":")
-        if colon and name.isidentifier() and not Path(text).exists():
+        if colon and name.isidentifier() and not os.path.lexists(text[:4096]):
             return cls(_existing(path), name)
         return cls(_existing(text))
 
@@ -44,10 +44,12 @@ class Script:
 
 
 def _existing(path: str) -> Path:
-    found = Path(path)
-    if not found.is_file():
-        raise UsageError(f"{quote(path)}: there is no such script", "model")
-    return found
+    try:
+        if Path(path).is_file():
+            return Path(path)
+    except (OSError, ValueError):  # a name too long, or none at all
+        pass
+    raise UsageError(f"{quote(path[:200])}: there is no such script", "model")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class BuiltModel:
 class Built:
     """What a run of a script gave. error: what stopped it, with the line. misuse: whether that is what its Keras lacks.
 
-    asked: what the script asked of its session: "ordering", "backend". ordering: "th" or "tf", when it ended.
+    asked: what the script asked of its session: "ordering", "version". ordering: "th" or "tf", when it ended. timed_out:
+    whether it took too long. missing: packages that it imports and that are not installed.
     """
 
     models: Sequence[BuiltModel]
@@ -81,6 +84,8 @@ class Built:
     misuse: bool
     asked: frozenset[str]
     ordering: str
+    timed_out: bool = False
+    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def run(script: Script, setting: Setting) -> Built:
     try:
         found = json.loads(answer)
         return _built(found, script)
-    except (ValueError, RecursionError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise NotACheckpoint(f"{script.path}: ends its process before it has built anything") from None
 
 
@@ -136,7 +141,8 @@ def _built(found: Json, script: Script) -> Built:
     if error is not None:
         line = f":{found['line']}" if found.get("line") else ""
         error = f"{script.path}{line}: {error}"
-    return Built(models, error, bool(found["misuse"]), frozenset(found["asked"]), str(found["ordering"]))
+    asked, missing = frozenset(map(str, found["asked"])), tuple(map(str, found["missing"]))
+    return Built(models, error, bool(found["misuse"]), asked, str(found["ordering"]), bool(found["timed_out"]), missing)
 
 
 def _answer(request: Json, script: Script) -> bytes:

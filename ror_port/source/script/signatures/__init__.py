@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -21,3 +22,9 @@ def signatures(generation: int) -> Mapping[str, Any]:
 def classes() -> frozenset[str]:
     """Every class of layers that Keras itself had."""
     return frozenset(name for generation in RECORDED for name in signatures(generation)["layers"])
+
+
+def in_snake_case(class_name: str) -> str:
+    """Of a class, as Keras 2 names its layers: conv_lst_m2d for ConvLSTM2D, other than Keras 3."""
+    words = re.sub(r"(?<=.)(?=[A-Z][a-z0-9])", "_", class_name)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", words).lower()

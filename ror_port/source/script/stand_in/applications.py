@@ -34,8 +34,22 @@ def modules(keras: Any) -> dict[str, dict[str, Any]]:
         for network in FAMOUS
         if generation in network.weighted
     }
-    inert = {"preprocess_input": lambda x, *args, **kwargs: x, "decode_predictions": lambda *args, **kwargs: Inert()}
+    inert = {
+        "preprocess_input": lambda x, *args, **kwargs: x,
+        "decode_predictions": lambda *args, **kwargs: Inert(),
+        "_obtain_input_shape": lambda *args, **kwargs: _input_shape(keras, *args, **kwargs),
+    }
     return {**found, "imagenet_utils": inert} if generation else {}
+
+
+def _input_shape(keras: Any, input_shape: Any, default_size: int, *args: Any, **kwargs: Any) -> Any:
+    """What scripts that were copied from keras.applications ask it for: the shape of an image, without the batch."""
+    keras.session.asked.add("ordering")
+    if input_shape is not None:
+        return tuple(input_shape)
+    whole = kwargs.get("include_top", kwargs.get("require_flatten", args[2] if len(args) > 2 else True))
+    size = default_size if whole else None
+    return (3, size, size) if keras.session.ordering == "th" else (size, size, 3)
 
 
 def _maker(network: Famous, keras: Any) -> Callable[..., Any]:
@@ -63,12 +77,12 @@ def _maker(network: Famous, keras: Any) -> Callable[..., Any]:
         if pooling in ("avg", "max") and not include_top:
             kind = "GlobalAveragePooling2D" if pooling == "avg" else "GlobalMaxPooling2D"
             output = keras.layers[kind]()(output)
-        return parts.model(_source(image), output, network.name.lower())
+        return parts.model(source_inputs(image), output, network.name.lower())
 
     return made
 
 
-def _source(image: Tensor) -> Any:
+def source_inputs(image: Tensor) -> list[Tensor]:
     """What a tensor is made of: the inputs of the network that it is the output of."""
     found: list[Tensor] = []
     waiting, seen = [image], set()
@@ -80,4 +94,4 @@ def _source(image: Tensor) -> Any:
         if not tensor.node.inputs:
             found.append(tensor)
         waiting += tensor.node.inputs
-    return found[0] if len(found) == 1 else found
+    return found

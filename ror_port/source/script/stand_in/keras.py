@@ -53,6 +53,21 @@ class _Merging(_Module):
         return vars(self)["merge"](*args, **kwargs)
 
 
+class _Top(InertModule):
+    """The package itself."""
+
+    session: Session
+
+    @property
+    def __version__(self) -> str:
+        """Of an unknown release the last of its generation, or nearly; that it was asked for is noted."""
+        version = self.session.version
+        if not self.session.release_known:
+            self.session.asked.add("version")
+            version = {0: (0, 3, 3), 1: (1, 2, 2), 2: (2, 2, 4)}[version[0]]
+        return ".".join(map(str, version))
+
+
 class Keras:
     """One session. modules: full name → module, all that `import keras…` finds."""
 
@@ -70,7 +85,8 @@ class Keras:
         self._add("models", everything)
         for name in ("engine", "engine.topology", "legacy", "legacy.layers", "engine.base_layer", "engine.network",
                      "engine.input_layer"):  # fmt: skip
-            self._add(name, everything | {"Container": everything.get("Model"), "Network": everything.get("Model")})
+            more = {"Container": everything.get("Model"), "Network": everything.get("Model")}
+            self._add(name, everything | more | {"get_source_inputs": applications.source_inputs})
         self._add_inert("engine.training", Model=everything.get("Model"))
         for name in INERT:
             if name != "engine.training":
@@ -109,9 +125,9 @@ class Keras:
 
     def _add_top(self, everything: dict[str, Any]) -> None:
         """The package itself, and in each module the modules below it."""
-        version = ".".join(map(str, self.session.version))
         own = {name: everything[name] for name in ("Sequential", "Model", "Input") if name in everything}
-        top = InertModule("keras", __version__=version if self.session.release_known else f"{version}.0.0", **own)
+        top = _Top("keras", **own)
+        top.session = self.session
         for full, module in self.modules.items():
             above, _, name = full.rpartition(".")
             parent = top if above == "keras" else self.modules.get(above)
@@ -160,6 +176,7 @@ class Keras:
             "backend": backend,
             "_BACKEND": session.backend,
             "int_shape": int_shape,
+            "is_keras_tensor": lambda x: isinstance(x, Tensor),
             "shape": int_shape,
             "ndim": ndim,
             "clear_session": clear_session,
@@ -176,6 +193,7 @@ class Keras:
             return Inert()
 
         activation.__name__ = name
+        activation.of_keras = True  # type: ignore[attr-defined]
         return activation
 
     def _add_preparation(self) -> None:

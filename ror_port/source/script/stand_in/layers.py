@@ -6,14 +6,13 @@ here. Source: Keras 0.3.3, 1.2.2 and 2.2.4 (engine/topology.py, layers/*.py).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ror_port.network.layers.normalization import norm_rule
-from ror_port.source.script.signatures import signatures
+from ror_port.source.script.signatures import in_snake_case, signatures
 from ror_port.source.script.stand_in import penalties, shapes
 from ror_port.source.script.stand_in.inert import Inert
 from ror_port.source.script.stand_in.legacy import in_keras_2
@@ -140,8 +139,8 @@ class Layer:
             given, kwargs = in_keras_2(self.kind, self.signature, args, kwargs)
             args = tuple(given)
         self.settings: dict[str, Any] = self._bound(args, kwargs)
-        prefix = type(self).__name__ if not self.kind else self.kind
-        prefix = _in_snake_case(prefix) if self.session.generation == 2 else prefix.lower()
+        prefix = self.class_name
+        prefix = in_snake_case(prefix) if self.session.generation == 2 else prefix.lower()
         name = kwargs.get("name") or self.settings.get("name")
         self.inbound_nodes: list[Node] = []
         self.outbound_nodes: list[Node] = []
@@ -152,10 +151,25 @@ class Layer:
         self.input_dtype = kwargs.get("input_dtype") or kwargs.get("dtype") or self.session.floatx
         self._set_input_shape(kwargs)
 
+    @property
+    def class_name(self) -> str:
+        """As a model states it: of a class that the script derives from one of Keras, its own."""
+        return self.kind if "kind" in vars(type(self)) else type(self).__name__
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A setting that is changed after the layer was made counts as given, until the layer is called."""
+        settings = vars(self).get("settings", {})
+        if name in settings and name not in ("name", "weights", "layer"):
+            if self.inbound_nodes:
+                raise Misuse(f"{name} of {self.name} is changed after it was called")
+            settings[name] = value
+            self.given.add(name)
+        super().__setattr__(name, value)
+
     def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Argument → value. Raises Misuse for what the constructor does not take."""
         arguments, keywords = self.signature["arguments"], self.signature.get("keywords", [])
-        what = f"{self.kind or type(self).__name__} of Keras {self.session.generation}"
+        what = f"{self.class_name} of Keras {self.session.generation}"
         names = [argument[0] for argument in arguments]
         if len(args) > len(names):
             raise Misuse(f"{what} takes {len(names)} arguments, {len(args)} are given")
@@ -195,9 +209,14 @@ class Layer:
     # -----------------------------------------------------------------------------------------------------------------
     # Calls
 
-    def __call__(self, inputs: Any, mask: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         tensors = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
         states = kwargs.pop("initial_state", None)
+        kwargs.pop("mask", None)
+        if args and self.session.generation == 2 and self.kind in (*CELLS, "ConvLSTM2D", "RNN", "Bidirectional"):
+            states, *args = args  # type: ignore[assignment]
+        if any(argument is not None for argument in args):
+            raise Misuse(f"{self.name} is called with further arguments by their place")
         if states is not None:
             tensors += list(states) if isinstance(states, list | tuple) else [states]
         for tensor in tensors:
@@ -224,7 +243,7 @@ class Layer:
         if not self.kind:
             own = getattr(type(self), "compute_output_shape", getattr(type(self), "get_output_shape_for", None))
             return [tuple(own(self, given[0] if len(given) == 1 else given))] if own else given[:1]
-        stated = {"class_name": self.kind or type(self).__name__, "name": self.name, "config": self.get_config()}
+        stated = {"class_name": self.class_name, "name": self.name, "config": self.get_config()}
         ordering = self.settings.get("dim_ordering")
         return shapes.outputs(
             stated, given, self.session, count=self.output_count(), call=self.calls_before, ordering=ordering
@@ -288,7 +307,7 @@ class Layer:
         return config | self.own_config()
 
     def _config_of_keras_0(self) -> dict[str, Any]:
-        config = {"name": self.kind or type(self).__name__, "trainable": bool(self.trainable), **self.own_config()}
+        config = {"name": self.class_name, "trainable": bool(self.trainable), **self.own_config()}
         config |= {"cache_enabled": True, "custom_name": self.name} if self.states_its_name else {}
         if self.batch_input_shape is not None and self.batch_input_shape[0] is not None:
             config["batch_input_shape"] = plain(self.batch_input_shape)
@@ -343,12 +362,6 @@ class Layer:
             return self.inbound_nodes[0].inputs[0]._keras_shape[-1]
         except Misuse:
             return given
-
-
-def _in_snake_case(name: str) -> str:
-    """Of a class, as Keras 2 names its layers: conv_lst_m2d for ConvLSTM2D, other than Keras 3."""
-    words = re.sub(r"(?<=.)(?=[A-Z][a-z0-9])", "_", name)
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", words).lower()
 
 
 def _count(value: Any, name: str, what: str) -> Any:
@@ -419,9 +432,9 @@ def plain(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if callable(value):
+    if callable(value) and not isinstance(value, Inert):
         return _called(value)
-    raise Misuse(f"a {type(value).__name__} as the setting of a layer")
+    raise Misuse(f"something that nobody knows ({type(value).__name__}) as the setting of a layer")
 
 
 def _called(function: Any) -> str:
@@ -429,9 +442,13 @@ def _called(function: Any) -> str:
 
 
 def activation_name(value: Any) -> str:
+    """As Keras states it; of a function of the script's own a name that none of Keras' has."""
     if isinstance(value, Layer):
         raise Misuse(f"the layer {value.name} as an activation, which Keras cannot save")
-    return "linear" if value is None else value if isinstance(value, str) else _called(value)
+    if value is None or isinstance(value, str):
+        return value or "linear"
+    of_keras = getattr(value, "of_keras", False) is True or (isinstance(value, type) and issubclass(value, Inert))
+    return _called(value) if of_keras else f"{_called(value)} (of the script)"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -462,7 +479,7 @@ def _stated_within(layer: Any) -> dict[str, Any]:
         raise Misuse(f"a wrapper around a {type(layer).__name__}, which is no layer")
     if not layer.session.generation:
         return layer.get_config()
-    return {"class_name": layer.kind or type(layer).__name__, "config": layer.get_config()}
+    return {"class_name": layer.class_name, "config": layer.get_config()}
 
 
 class Wrapper(Layer):
@@ -539,11 +556,22 @@ class RNN(Layer):
 
 
 class Lambda(Layer):
-    """A function. Where it is arithmetic on its input, that is stated, as ``ror_port.source.arithmetic`` reads it."""
+    """A function. Where it is arithmetic on its input, that is stated, as ``ror_port.source.arithmetic`` reads it.
+
+    It is looked at when the layer is called, as Keras calls it then: what it uses may change afterwards.
+    """
+
+    def called(self, tensors: Sequence[Tensor], arguments: Mapping[str, Any]) -> Any:
+        self.texts = {*vars(self).get("texts", ()), self._text()}
+        return super().called(tensors, arguments)
+
+    def _text(self) -> str | None:
+        function, arguments = self.settings["function"], self.settings.get("arguments") or {}
+        return arithmetic_of(lambda x: function(x, **arguments))
 
     def own_config(self) -> dict[str, Any]:
-        function, arguments = self.settings["function"], self.settings.get("arguments") or {}
-        text = arithmetic_of(lambda x: function(x, **arguments))
+        function, texts = self.settings["function"], vars(self).get("texts") or {self._text()}
+        text = next(iter(texts)) if len(texts) == 1 else None
         kind = "arithmetic" if text is not None else "lambda" if _called(function) == "<lambda>" else "function"
         shape = self.settings.get("output_shape")
         return {
@@ -645,11 +673,22 @@ def classes(session: Session) -> dict[str, Any]:
         found["InputSpec"] = Inert
     if session.generation == 2:
         found |= {name.lower(): _function(found[name]) for name in MERGES}
+        for rank in (1, 2):
+            found[f"AtrousConv{rank}D"] = found[f"AtrousConvolution{rank}D"] = _atrous(found[f"Conv{rank}D"])
     return found
 
 
 def _of_keras_1(name: str) -> Any:
     return signatures(1)["layers"][name]
+
+
+def _atrous(kind: type[Layer]) -> Callable[..., Any]:
+    """Of Keras 1, in Keras 2 another name of a convolution whose rate is called otherwise."""
+
+    def convolution(*args: Any, atrous_rate: Any = 1, **kwargs: Any) -> Any:
+        return kind(*args, dilation_rate=atrous_rate, **kwargs)
+
+    return convolution
 
 
 def _function(kind: type[Layer]) -> Callable[..., Any]:
@@ -680,8 +719,3 @@ def _input(session: Session, kind: type[Layer]) -> Callable[..., Tensor]:
         return kind(batch_input_shape=batch_shape, name=name, dtype=dtype).output  # type: ignore[no-any-return]
 
     return Input
-
-
-def automatic(name: str) -> bool:
-    """Whether a name may be one that Keras gave."""
-    return re.fullmatch(r"[a-z0-9_]+_\d+", name) is not None

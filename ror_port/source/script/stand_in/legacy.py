@@ -23,6 +23,10 @@ CONSUMES = {"cpu": 0, "mem": 1, "gpu": 2}
 ORDERINGS = {"th": "channels_first", "tf": "channels_last", "default": None}
 
 
+def _is_batched(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 4
+
+
 def in_keras_2(
     kind: str, signature: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[Sequence[Any], dict[str, Any]]:
@@ -32,6 +36,9 @@ def in_keras_2(
     rank = {"Conv2D": 2, "Conv3D": 3, "SeparableConv2D": 2, "Conv2DTranspose": 2, "LocallyConnected2D": 2}.get(kind, 0)
     if rank and len(given) > rank and all(isinstance(size, int) for size in given[: rank + 1]):
         given = [given[0], tuple(given[1 : rank + 1]), *given[rank + 1 :]]
+    if kind == "Conv2DTranspose":  # what Keras 1 took as the shape of its output, Keras 2 finds out
+        given = [size for number, size in enumerate(given) if number < 2 or not _is_batched(size)]
+        found.pop("output_shape", None)
     for names in KERNELS:
         if set(names) <= found.keys():
             found["kernel_size"] = tuple(found.pop(name) for name in names)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
@@ -34,6 +36,8 @@ class Network(Layer):
         self.used = -1
         self.made_at = self.session.place()
         self.chosen = False
+        self.saved: list[dict[str, Any]] = []
+        """What the model was when the script saved it."""
 
     @property
     def finished(self) -> bool:
@@ -89,6 +93,9 @@ class Network(Layer):
 def _using(name: str) -> Callable[..., Any]:
     def method(self: Network, *args: Any, **kwargs: Any) -> Any:
         self.used = len(self.layers)
+        if name in ("save_weights", "save"):
+            with suppress(Misuse):
+                self.saved.append(self.stated())
         return Inert()
 
     method.__name__ = name
@@ -117,6 +124,7 @@ class Model(Network):
         self.input_names = [tensor.node.layer.name for tensor in self._inputs]
         self.output_names = [tensor.node.layer.name for tensor in self.outputs]
         self.nodes, self.layers = container(self._inputs, self.outputs)
+        self._made = tuple(self.layers), tuple(self.outputs)
         self.inbound_nodes.append(Node(self, self._inputs, len(self.outputs), {}))
         self.session.models.append(self)
 
@@ -134,12 +142,15 @@ class Model(Network):
 
     @property
     def output(self) -> Any:
-        return self.outputs[0] if len(self.outputs) == 1 else self.outputs
+        outputs = list(self._made[1])  # whatever the script puts in its place
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def output_count(self) -> int:
-        return len(self.outputs)
+        return len(self._made[1])
 
     def get_config(self) -> dict[str, Any]:
+        if (tuple(self.layers), tuple(self.outputs)) != self._made:
+            raise Misuse(f"the layers or outputs of {self.name} were changed by hand, which Keras follows in part")
         places = {
             node: place
             for layer in self.layers
@@ -157,7 +168,7 @@ class Model(Network):
             listed.append(
                 {
                     "name": layer.name,
-                    "class_name": layer.kind or type(layer).__name__,
+                    "class_name": layer.class_name,
                     "config": layer.get_config(),
                     "inbound_nodes": calls,
                 }
@@ -170,6 +181,8 @@ class Model(Network):
         }
 
     def _tensor(self, tensor: Tensor, places: Mapping[Node, int], of: Node | None = None) -> list[Any]:
+        if tensor.node not in places:
+            raise Misuse(f"{self.name} reads what {tensor.node.layer.name} gave somewhere else")
         found: list[Any] = [tensor.node.layer.name, places[tensor.node], tensor.number]
         if of is not None and self.session.generation == 2:
             found.append(_as_json(of.arguments))
@@ -235,6 +248,7 @@ class Sequential(Network):
     def __init__(self, layers: Any = None, name: str | None = None) -> None:
         super().__init__(name)
         self.layers = []
+        self._added: list[Layer] = []
         self.outputs: list[Any] = []
         self._input: Tensor | None = None
         self.session.models.append(self)
@@ -252,8 +266,26 @@ class Sequential(Network):
         elif self.outputs:
             self.outputs = [layer(self.outputs[0])]
         self.layers.append(layer)
+        self._added = list(self.layers)
         if self.inbound_nodes:
             self.inbound_nodes[0].outputs = self._own_node().outputs
+
+    def _ensure_chain(self) -> None:
+        """Raises Misuse where the list of layers was changed by hand, and is not what leads to the output."""
+        layers = list(self.layers)
+        if layers == self._added and (not self.outputs or self._end(layers[-1]) == list(self.outputs)):
+            return
+        for before, layer in pairwise(layers):
+            if not any(before is source for node in layer.inbound_nodes for source in node.inbound_layers):
+                break
+        else:
+            if layers and self.outputs and self._end(layers[-1]) == list(self.outputs):
+                return
+        raise Misuse(f"the layers of {self.name} were changed by hand, which Keras follows in part; use pop and add")
+
+    @staticmethod
+    def _end(layer: Layer) -> list[Tensor]:
+        return layer.inbound_nodes[-1].outputs[:1] if layer.inbound_nodes else []
 
     def _begin(self, layer: Layer) -> None:
         if layer.inbound_nodes and not isinstance(layer, Network):
@@ -274,6 +306,7 @@ class Sequential(Network):
 
     def pop(self) -> None:
         self.layers.pop()
+        self._added = list(self.layers)
         last = self.layers[-1] if self.layers else None
         self.outputs = last.inbound_nodes[-1].outputs[:1] if last is not None and last.inbound_nodes else []
 
@@ -313,14 +346,14 @@ class Sequential(Network):
         if not self.session.generation:
             listed = [layer.get_config() for layer in self.layers]
             return {"name": "Sequential", "layers": listed}
-        listed = [{"class_name": layer.kind or type(layer).__name__, "config": layer.get_config()}
+        self._ensure_chain()
+        listed = [{"class_name": layer.class_name, "config": layer.get_config()}
                   for layer in self.layers if layer.kind != "InputLayer" or self.session.generation == 1]  # fmt: skip
         if len(listed) < len(self.layers) and listed and self._input is not None:
             listed[0]["config"].setdefault("batch_input_shape", plain(self._input._keras_shape))  # Keras 2 loses it
         if listed and listed[0]["class_name"] == "Merge" and getattr(self.layers[0], "branches", None):
             listed[0]["config"]["layers"] = [
-                {"class_name": branch.kind or type(branch).__name__, "config": branch.get_config()}
-                for branch in self.layers[0].branches
+                {"class_name": branch.class_name, "config": branch.get_config()} for branch in self.layers[0].branches
             ]
         if self.session.version >= (2, 2, 3):
             return {"name": self.name, "layers": listed}
@@ -407,19 +440,51 @@ class Graph(Network):
 
 
 class Loaded(Network):
-    """A model that a script reads from JSON of its own."""
+    """A model that a script reads from JSON of its own. It is what it is: nothing is known of its layers."""
 
     def __init__(self, stated: dict[str, Any]) -> None:
         super().__init__()
         self.content, self.layers, self.used = stated, [], 0
         self.session.models.append(self)
 
+    def _unknown(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise Misuse(f"{self.name} was made of JSON, and is changed or taken apart here; give that JSON itself")
+
+    add = pop = get_layer = called = _unknown
+    inputs = property(_unknown)
+    output = input = inputs
+
     @property
-    def inputs(self) -> list[Any]:
-        return []
+    def finished(self) -> bool:
+        return True
+
+    @property
+    def layers(self) -> Any:
+        return _Unlisted(self._unknown)
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        if value != []:
+            self._unknown()
 
     def stated(self) -> dict[str, Any]:
         return self.content
+
+
+class _Unlisted:
+    """Layers that nobody may ask for, but how many there are."""
+
+    def __init__(self, refuse: Callable[..., NoReturn]) -> None:
+        self.refuse = refuse
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, key: Any) -> NoReturn:
+        self.refuse()
+
+    def __iter__(self) -> NoReturn:
+        self.refuse()
 
 
 def classes(session: Session, layers: Mapping[str, Any]) -> dict[str, Any]:
