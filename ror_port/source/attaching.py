@@ -10,6 +10,7 @@ from ror_port.errors import MissingExtra, NotACheckpoint, RorPortError, UnknownN
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint
 from ror_port.mapping.software import KERAS_1, KERAS_2
 from ror_port.network.graph import Graph
+from ror_port.network.relayout import relayout
 from ror_port.source import provenance
 from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import stated_name, stored_layers
@@ -239,9 +240,10 @@ def from_script(checkpoint: Checkpoint, given: Given, understand: Understand) ->
 def _ensure_one_ordering(found: list[_Fit], script: Script) -> None:
     """Raises NotACheckpoint where a script that asks for the ordering gives two networks with these weights."""
     for other in found[1:]:
-        if not _alike(found[0].port.graph, other.port.graph):
+        one, another = (relayout(fit.port.graph, "channels_last") for fit in (found[0], other))
+        if not _alike(one.graph, another.graph) or [*one.weights.values()] != [*another.weights.values()]:
             raise NotACheckpoint(
-                f"{script.path}: builds one network where Keras is set to th and another one where it is set to tf, and "
+                f"{script.path}: builds one network where Keras is set to th, another where it is set to tf, and "
                 "both have these weights",
                 "state it with {ordering}",
             )

@@ -58,13 +58,12 @@ def _ensure_all_listed(config: Json, checkpoint: Checkpoint, where: str) -> None
 
 def more_listed(config: Json, checkpoint: Checkpoint) -> list[str]:
     """Layers without weights that the file lists and the architecture has not, or not as many of."""
-    own = Counter((automatic(name) and automatic(name)[0]) or name for name in _without_inputs(_listed(config), config))
+    own = Counter((automatic(name) or (name, 0))[0] for name in _without_inputs(_listed(config), config))
     found = []
     for layer in checkpoint.layers:
         if layer.tensors or not _without_inputs([layer.name], config):
             continue
-        told = automatic(layer.name)
-        key = told[0] if told else layer.name
+        key, _ = automatic(layer.name) or (layer.name, 0)
         if not own[key]:
             found.append(layer.name)
         own[key] -= 1

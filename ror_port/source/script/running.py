@@ -75,8 +75,8 @@ class BuiltModel:
 class Built:
     """What a run of a script gave. error: what stopped it, with the line. misuse: whether that is what its Keras lacks.
 
-    asked: what the script asked of its session: "ordering", "version". ordering: "th" or "tf", when it ended. timed_out:
-    whether it took too long. missing: packages that it imports and that are not installed.
+    asked: what the script asked of its session: "ordering", "version". ordering: "th" or "tf", when it ended.
+    timed_out: whether it took too long. missing: packages that it imports and that are not installed.
     """
 
     models: Sequence[BuiltModel]
