@@ -46,11 +46,9 @@ def fitted(config: Json, checkpoint: Checkpoint, given: Given, where: str, all_l
 def _ensure_all_listed(config: Json, checkpoint: Checkpoint, where: str) -> None:
     """Raises NotACheckpoint where the file lists layers without weights that the architecture has not, or not as many.
 
-    Keras lists all layers of a model; other software may list those alone that have weights.
+    Keras lists all layers of a model.
     """
     listed = [layer.name for layer in checkpoint.layers]
-    if len(listed) == len(checkpoint.weighted):
-        return
     difference = differently_listed(*(_without_inputs(names, config) for names in (_listed(config), listed)))
     if difference:
         raise NotACheckpoint(f"{checkpoint.path}: {where}: {difference}")

@@ -248,7 +248,6 @@ class Sequential(Network):
     def __init__(self, layers: Any = None, name: str | None = None) -> None:
         super().__init__(name)
         self.layers = []
-        self._added: list[Layer] = []
         self.outputs: list[Any] = []
         self._input: Tensor | None = None
         self.session.models.append(self)
@@ -266,22 +265,21 @@ class Sequential(Network):
         elif self.outputs:
             self.outputs = [layer(self.outputs[0])]
         self.layers.append(layer)
-        self._added = list(self.layers)
         if self.inbound_nodes:
             self.inbound_nodes[0].outputs = self._own_node().outputs
 
     def _ensure_chain(self) -> None:
         """Raises Misuse where the list of layers was changed by hand, and is not what leads to the output."""
-        layers = list(self.layers)
-        if layers == self._added and (not self.outputs or self._end(layers[-1]) == list(self.outputs)):
+        if not self.outputs or not self.layers:
             return
-        for before, layer in pairwise(layers):
-            if not any(before is source for node in layer.inbound_nodes for source in node.inbound_layers):
-                break
-        else:
-            if layers and self.outputs and self._end(layers[-1]) == list(self.outputs):
-                return
-        raise Misuse(f"the layers of {self.name} were changed by hand, which Keras follows in part; use pop and add")
+        linked = (
+            any(before is source for node in layer.inbound_nodes for source in node.inbound_layers)
+            for before, layer in pairwise(self.layers)
+        )
+        if not all(linked) or list(self.outputs) != self._end(self.layers[-1]):
+            raise Misuse(
+                f"the layers of {self.name} were changed by hand, which Keras follows in part; use pop and add"
+            )
 
     @staticmethod
     def _end(layer: Layer) -> list[Tensor]:
@@ -306,7 +304,6 @@ class Sequential(Network):
 
     def pop(self) -> None:
         self.layers.pop()
-        self._added = list(self.layers)
         last = self.layers[-1] if self.layers else None
         self.outputs = last.inbound_nodes[-1].outputs[:1] if last is not None and last.inbound_nodes else []
 
