@@ -383,7 +383,8 @@ def _misfit(
         count = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         stopped = f"; the script stopped at {failure.error}" if failure else ""
         reason = error.message.removeprefix(f"{checkpoint.path}: ")
-        return NotACheckpoint(f"{checkpoint.path}: not the weights of {model.name}{count}: {reason}{stopped}")
+        message = f"{checkpoint.path}: not the weights of {model.name}{count}: {reason}{stopped}"
+        return NotACheckpoint(message, error.advice)
     if failure:
         return NotACheckpoint(f"{failure.error}")
     return NotACheckpoint(f"{script.path}: builds no model", "name a function that does, as in SCRIPT.py:build_model")

@@ -432,7 +432,8 @@ def plain(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if callable(value) and not isinstance(value, Inert):
+    unknown = isinstance(value, Inert) or (isinstance(value, type) and issubclass(value, Inert))
+    if callable(value) and not unknown:
         return _called(value)
     raise Misuse(f"something that nobody knows ({type(value).__name__}) as the setting of a layer")
 
