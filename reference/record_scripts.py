@@ -55,6 +55,7 @@ SCRIPTS = (
     ('conv_autoencoder', {K12: 'th'}, ('cleaner', 'encoder'), {}),
     ('custom_parts', {K22: 'tf'}, ('model',), {}),
     ('densenet', {K12: 'th tf'}, ('net',), {}),
+    ('fish_notebook', {K22: 'tf'}, ('model', 'features'), {}),
     ('gan', {K12: 'th'}, ('forger', 'judge', 'chain'), {}),
     ('imdb_bidirectional', {K22: 'th'}, ('reader',), {0: 70}),
     ('imdb_cnn_lstm', {K12: 'th'}, ('mood',), {0: 50}),
@@ -203,7 +204,7 @@ def executed(script, name):
     sys.argv = [path]
     sys.path.insert(0, os.getcwd())
     module = sys.modules[name] = types.ModuleType(name)
-    module.__file__ = path
+    module.__file__, module.get_ipython = path, Anything  # the latter as a notebook has it
     with open(path, 'rb') as file:
         text = file.read()
     log, out = codecs.open('output.txt', 'w', 'utf8'), sys.stdout
@@ -244,8 +245,11 @@ class Patches(object):
                 self.patch(module, 'get_word_index', lambda *args, **kwargs: {})
         for module in (keras.utils, keras.utils.data_utils):
             self.patch(module, 'get_file', lambda name, *args, **kwargs: name)
-        if hasattr(keras.utils, 'plot_model'):
-            self.patch(keras.utils, 'plot_model', lambda *args, **kwargs: None)
+        self.patch(keras.preprocessing.image.ImageDataGenerator, 'flow_from_directory', Pictures)
+        for module in (keras.utils, getattr(keras.utils, 'vis_utils', None)):
+            for name in ('plot_model', 'model_to_dot'):
+                if hasattr(module, name):
+                    self.patch(module, name, Anything)
         if GENERATION:
             import keras.wrappers.scikit_learn as wrappers
             self.patch(wrappers.BaseWrapper, 'check_params', lambda *args: None)  # looks at what fit takes
@@ -328,7 +332,7 @@ class AbsentModule(types.ModuleType):
 class Absent(object):
     """Finds modules that are not of Keras for the script, installed or not, so that records do not depend on it."""
 
-    NAMES = ('PIL', 'cv2', 'matplotlib', 'pandas', 'seaborn', 'skimage', 'sklearn', 'tensorflow')
+    NAMES = ('IPython', 'PIL', 'cv2', 'matplotlib', 'pandas', 'seaborn', 'skimage', 'sklearn', 'tensorflow')
 
     def find_module(self, name, path=None):
         frame = sys._getframe(1)
@@ -345,6 +349,22 @@ class Absent(object):
 
 # ---------------------------------------------------------------------------------------------------------------------
 # What stands for training
+
+
+class Pictures(object):
+    """What stands for those in a folder."""
+
+    def __init__(self, *args, **kwargs):
+        self.shape, self.samples = kwargs['target_size'] + (3,), 64
+        self.class_indices = dict((name, number) for number, name in enumerate(kwargs['classes']))
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return np.zeros((16,) + self.shape), np.eye(len(self.class_indices))[np.zeros(16, int)]
+
+    next = __next__
 
 
 class Past(object):

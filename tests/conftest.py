@@ -30,6 +30,7 @@ FIRST = (
     *("tests/network/test_graph.py", "tests/network/test_conformance.py::test_what", "tests/test_genuine_layers.py"),
     *("tests/source/test_description.py", "tests/source/test_keras_0.py", "tests/source/test_recognise.py"),
     *("tests/untrusted/test_corpus.py", "tests/untrusted/test_torture.py", "tests/formats/test_hdf5_reader.py"),
+    *("tests/source/script",),
     *("tests/source/test_edits.py::test_theano", "tests/convert/test_way_back.py", "tests/convert/test_stage.py"),
 )
 """Tests that make many child processes and need no framework."""

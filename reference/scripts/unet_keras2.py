@@ -11,7 +11,7 @@ from keras.utils import plot_model
 
 K.set_image_data_format('channels_last')
 
-SIZE = 32
+SIZE = 16
 WIDTHS = [4, 8, 12]
 
 

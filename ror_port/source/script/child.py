@@ -23,7 +23,7 @@ from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from ror_port.safety import limits
-from ror_port.source.script import older
+from ror_port.source.script import older, without_effect
 from ror_port.source.script.stand_in import Keras, Misuse, Session
 from ror_port.source.script.stand_in.inert import InertModule
 from ror_port.source.script.stand_in.models import Network
@@ -50,6 +50,7 @@ def main(request: dict[str, Any], answer: int) -> NoReturn:
 
     _limit(request["seconds"], end)
     sys.setrecursionlimit(20_000)
+    without_effect.install()
     path = Path(request["script"])
     older.install()
     keras = Keras(

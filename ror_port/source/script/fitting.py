@@ -69,7 +69,8 @@ def more_listed(config: Json, checkpoint: Checkpoint) -> list[str]:
 
 
 def _listed(config: Json) -> list[str]:
-    return [stated_name(layer) or "" for layer in listed_layers(config)]
+    """A Sequential within one of Keras 1 states no name; it was called so by its class."""
+    return [stated_name(layer) or "sequential_1" for layer in listed_layers(config)]
 
 
 def _without_inputs(names: list[str], config: Json) -> list[str]:
@@ -95,7 +96,8 @@ def ensure_order(
     """
     if checkpoint.writer == KERAS_0:
         return
-    stored = [layer.name for layer in checkpoint.weighted]
+    named = {stated_name(layer) for layer in listed_layers(config)}
+    stored = [layer.name for layer in checkpoint.weighted if layer.name in named]
     listed = [name for layer in listed_layers(config) if (name := stated_name(layer)) in stored]
     if listed == stored:
         return

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -59,28 +60,23 @@ CASES = _cases()
 
 OTHERWISE = {
     "keras-*": {"Lambda": ("function", "function_type")},
+    "keras-1.1*": {"Dense": ("input_dim",), "Merge": ("arguments", "output_mask", "output_mask_type")},
     "keras-0.*": {
         "Sequential": ("optimizer", "loss", "class_mode", "theano_mode", "sample_weight_mode"),
         "Graph": ("optimizer", "loss", "loss_weights", "theano_mode", "sample_weight_modes"),
         **dict.fromkeys(("SimpleRNN", "GRU", "LSTM"), ("input_dim",)),
     },
 }
-"""What the stand-in states otherwise than Keras, or not at all, by class.
+"""Case → class → what the stand-in states otherwise than Keras, or one of them alone. None changes what is computed.
 
-Of a Lambda Keras has the bytecode, the stand-in the arithmetic. Keras 0.x adds to a model what it was compiled with,
-and to a recurrent layer in the midst of one the size of what it is given; neither changes what is computed.
+Of a Lambda Keras has the bytecode, the stand-in the arithmetic. What Keras 1 states is that of 1.2: 1.1 did not state
+what a Dense was given, nor masks of a Merge. Keras 0.x adds to a model what it was compiled with, and to a recurrent
+layer in the midst of one what it was given.
 """
 
-DEFECTS: dict[str, dict[str, str]] = {"states": {}, "ends": {}, "computes": {}}
-"""Test → pattern of cases → what is known to be wrong."""
 
-
-def params(test: str, cases: list[Case]) -> list[Any]:
-    def marks(case: Case) -> list[pytest.MarkDecorator]:
-        reasons = [reason for pattern, reason in DEFECTS[test].items() if fnmatch(str(case), pattern)]
-        return [pytest.mark.xfail(strict=True, reason=reason) for reason in reasons[:1]]
-
-    return [pytest.param(case, id=str(case), marks=marks(case)) for case in cases]
+def params(cases: list[Case]) -> list[Any]:
+    return [pytest.param(case, id=str(case)) for case in cases]
 
 
 def record(case: Case) -> LayerRecord:
@@ -118,10 +114,18 @@ def built_model(case: Case, scripts: Path) -> BuiltModel:
     return found[-1]
 
 
-@cache
-def port(case: Case, scripts: Path, folder: Path) -> Port:
-    """Weights alone with the script: the file that `save_weights` wrote in the session that is stated."""
-    return opened(case, scripts, folder / f"{str(case).replace('/', '-')}.h5", keras=True, ordering=True)
+@pytest.fixture(scope="module")
+def port(scripts, tmp_path_factory) -> Iterator[Callable[[Case], Port]]:
+    """Weights alone with the script: the file that `save_weights` wrote, in the session that is stated. Each once."""
+    folder = tmp_path_factory.mktemp("weights")
+    with ExitStack() as ports:
+
+        @cache
+        def of(case: Case) -> Port:
+            path = folder / f"{str(case).replace('/', '-')}.h5"
+            return ports.enter_context(opened(case, scripts, path, keras=True, ordering=True))
+
+        yield of
 
 
 def opened(case: Case, scripts: Path, path: Path, *, keras: bool, ordering: bool) -> Port:
@@ -162,12 +166,13 @@ def comparable(stated: Any, left_out: dict[str, tuple[str, ...]]) -> Any:
 # What is stated
 
 
-@pytest.mark.parametrize("case", params("states", CASES))
+@pytest.mark.parametrize("case", params(CASES))
 def test_the_stand_in_states_what_keras_did(case, scripts) -> None:
     model = built_model(case, scripts)
     assert model.stated is not None, model.problem
-    left_out = {kind: keys for pattern, kinds in OTHERWISE.items() if fnmatch(str(case), pattern)
-                for kind, keys in kinds.items()}  # fmt: skip
+    left_out: dict[str, tuple[str, ...]] = {}
+    for pattern, kinds in OTHERWISE.items():
+        left_out |= kinds if fnmatch(str(case), pattern) else {}
     assert comparable(model.stated, left_out) == comparable(json.loads(record(case).config), left_out)
 
 
@@ -175,7 +180,7 @@ RUNS = list({(case.stack, case.script, case.ordering): case for case in CASES}.v
 """One case of each script and session."""
 
 
-@pytest.mark.parametrize("case", params("ends", RUNS))
+@pytest.mark.parametrize("case", params(RUNS))
 def test_a_script_runs_to_its_end(case, scripts) -> None:
     assert build(case, scripts).error is None
 
@@ -184,14 +189,9 @@ def test_a_script_runs_to_its_end(case, scripts) -> None:
 # What is computed
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("weights")
-
-
-@pytest.mark.parametrize("case", params("computes", CASES))
-def test_weights_with_their_script_compute_what_keras_did(case, scripts, folder) -> None:
-    assert_computes_the_same(port(case, scripts, folder), record(case))
+@pytest.mark.parametrize("case", params(CASES))
+def test_weights_with_their_script_compute_what_keras_did(case, port) -> None:
+    assert_computes_the_same(port(case), record(case))
 
 
 WITHOUT_RELEASE = [case for case in CASES if "keras-2" in case.stack and case.ordering == "th"] + [
@@ -200,19 +200,26 @@ WITHOUT_RELEASE = [case for case in CASES if "keras-2" in case.stack and case.or
 """Files of Keras 2 state its release; of Keras 1 it decides nothing where no BatchNormalization leaves epsilon open."""
 
 
-@pytest.mark.parametrize("case", params("computes", WITHOUT_RELEASE))
+@pytest.mark.parametrize("case", params(WITHOUT_RELEASE))
 def test_the_release_need_not_be_stated(case, scripts, tmp_path) -> None:
-    with opened(case, scripts, tmp_path / "weights.h5", keras=False, ordering=True) as port:
-        assert_computes_the_same(port, record(case))
+    with opened(case, scripts, tmp_path / "weights.h5", keras=False, ordering=True) as found:
+        assert_computes_the_same(found, record(case))
 
 
-WITHOUT_ORDERING = [case for case in CASES if case.script in ("mnist_cnn_1", "densenet") and "1.2.2" in case.stack]
+WITHOUT_ORDERING = [
+    *(case for case in CASES if case.script in ("mnist_cnn_1", "densenet", "mnist_cnn_2")),
+    *(case for case in CASES if case.script in ("custom_parts", "nested_models")),
+]
+"""Those that ask for it, in either; and those of tf that do not."""
 
 
-@pytest.mark.parametrize("case", params("computes", WITHOUT_ORDERING))
-def test_the_ordering_that_a_script_asks_for_is_found_by_the_shapes(case, scripts, tmp_path) -> None:
-    with opened(case, scripts, tmp_path / "weights.h5", keras=True, ordering=False) as port:
-        assert_computes_the_same(port, record(case))
+@pytest.mark.parametrize("case", params(WITHOUT_ORDERING))
+def test_the_ordering_need_not_be_stated(case, scripts, port, tmp_path) -> None:
+    """Shapes tell it, or it changes nothing but the order in which the session was given images."""
+    known, found = port(case), record(case)
+    with opened(case, scripts, tmp_path / "weights.h5", keras=True, ordering=False) as other:
+        values = computed(other, inputs_of(known, found.inputs))
+    assert error(values, outputs_of(known, found.outputs_float64)) <= tolerances.FLOAT64
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -238,31 +245,30 @@ def counted_on(path: Path, first: int) -> None:
 @pytest.mark.parametrize("first", [8, 56, 995])
 @pytest.mark.parametrize(
     "case",
-    params("computes", [only("mnist_cnn_1"), only("densenet"), only("cifar10_wrn_keras2"), only("siamese")]),
+    params([only("mnist_cnn_1"), only("densenet"), only("cifar10_wrn_keras2"), only("siamese")]),
 )
 def test_a_session_that_had_counted_on_saved_the_same(case, first, scripts, tmp_path) -> None:
     path = tmp_path / "weights.h5"
     record(case).write_weights(path)
     counted_on(path, first)
-    with opened(case, scripts, path, keras=True, ordering=True) as port:
-        assert_computes_the_same(port, record(case))
+    with opened(case, scripts, path, keras=True, ordering=True) as found:
+        assert_computes_the_same(found, record(case))
 
 
 @pytest.mark.parametrize(
-    ("weights", "script", "named"),
+    ("weights", "script"),
     [
-        ("lenet_class", "mnist_cnn_1", "model"),  # as many layers, of the same kinds and names
-        ("mnist_cnn_1", "lenet_class", "model"),
-        ("cifar10_cnn", "mnist_cnn_1", "model"),  # more layers
-        ("imdb_lstm", "char_rnn", "net"),  # other kinds of layers
-        ("vqa", "sequential_list", "model"),  # as many of one kind, and one of another
+        ("lenet_class", "mnist_cnn_1"),  # as many layers, of the same kinds and names
+        ("mnist_cnn_1", "lenet_class"),
+        ("cifar10_cnn", "mnist_cnn_1"),  # more layers
+        ("imdb_lstm", "char_rnn"),  # other kinds of layers
+        ("vqa", "sequential_list"),  # more of one kind, and one of another
     ],
 )
-def test_weights_of_another_network_are_refused(weights, script, named, scripts, tmp_path) -> None:
-    case = only(weights)
-    path = tmp_path / "weights.h5"
+def test_weights_of_another_network_are_refused(weights, script, scripts, tmp_path) -> None:
+    case, path = only(weights), tmp_path / "weights.h5"
     record(case).write_weights(path)
-    with pytest.raises(NotACheckpoint, match=named):
+    with pytest.raises(NotACheckpoint, match="not the weights of"):
         load(path, model=str(scripts / f"{script}.py"), keras=record(case).session["keras"], ordering="th")
 
 
@@ -270,8 +276,8 @@ def test_weights_of_another_network_are_refused(weights, script, named, scripts,
 # What is written
 
 
-@pytest.mark.parametrize("case", params("computes", [only("siamese"), only("vqa"), only("imdb_bidirectional")]))
-def test_what_is_written_of_it_passes_its_check(case, scripts, folder, tmp_path) -> None:
-    written = save(port(case, scripts, folder), tmp_path / "model.keras")
+@pytest.mark.parametrize("case", params([only("siamese"), only("vqa"), only("imdb_bidirectional")]))
+def test_what_is_written_of_it_passes_its_check(case, port, tmp_path) -> None:
+    written = save(port(case), tmp_path / "model.keras")
     assert written.verification is not None
     assert written.verification.passed

@@ -68,7 +68,7 @@ WRONG = {
     "another package": ("from tensorflow.keras.layers import Dense", "not the Keras of that time"),
     "a layer on nothing": ("Dense(4)(3)", "is called on a int, which no layer gave"),
     "no input shape": ("model = Sequential(); model.add(Dense(3))", "states no input_shape"),
-    "a fraction": ("Dense(10 / 4)", "output_dim of Dense of Keras 1 is 2.5; a whole number is expected"),
+    "a fraction": ("Dense(10 / 4)", "output_dim of Dense of Keras 1 is 2.5; a whole number from 1 is expected"),
     "a model of nothing": ("from keras.models import Model\nModel(input=1, output=2)", "which no layer gave"),
     "a file that states a network": ("from keras.models import load_model\nload_model('x.h5')", "convert that file"),
     "a missing file": ("open('nowhere.csv')", "No such file or directory: 'nowhere.csv'"),
@@ -221,7 +221,7 @@ def test_a_script_that_waits_is_ended(tmp_path, monkeypatch) -> None:
 
 def test_what_a_script_starts_ends_with_it(tmp_path) -> None:
     """And holds nobody up: the parent answers although a child of it still has its end of the pipe."""
-    note = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
+    note = f"os.write(os.open({str(tmp_path / 'pid')!r}, os.O_CREAT | os.O_WRONLY), str(os.getpid()).encode())"
     text = f"import os, time\npid = os.fork()\nif pid == 0:\n    {note}\n"
     found = built(text + "    time.sleep(1000)\nelse:\n    time.sleep(0.5)\n" + MODEL.replace("\n", "\n    "), tmp_path)
     assert len(found.models) == 1
@@ -237,6 +237,27 @@ def test_what_a_script_starts_ends_with_it(tmp_path) -> None:
 def test_what_it_prints_costs_no_memory(tmp_path) -> None:
     found = built("import sys\nfor _ in range(1000): sys.stdout.write('x' * 1_000_000)\n" + MODEL, tmp_path)
     assert (found.error, len(found.models)) == (None, 1)
+
+
+def test_what_it_writes_goes_nowhere_and_what_it_removes_stays(tmp_path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "weights.h5").write_bytes(b"1234")
+    text = """
+import os, pickle, shutil, numpy as np
+open('kept/weights.h5', 'wb').write(b'gone')
+open('kept/weights.h5', 'r+').close()
+np.save('features.npy', np.zeros(3)); np.savetxt('features.txt', np.zeros(3))
+with open('history.pkl', 'wb') as f: pickle.dump({'a': 1}, f)
+os.remove('kept/weights.h5'); shutil.rmtree('kept'); os.rename('kept', 'other')
+if not os.path.exists('runs'): os.makedirs('runs')
+assert open('kept/weights.h5', 'rb').read() == b'1234'
+best = min(model_losses) if False else 3
+get_ipython().magic('matplotlib inline')
+"""
+    found = built(text + MODEL, tmp_path)
+    assert (found.error, len(found.models)) == (None, 1)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["kept", "script.py", "weights.h5"]
+    assert (tmp_path / "kept" / "weights.h5").read_bytes() == b"1234"
 
 
 def test_it_runs_where_it_lies_and_leaves_no_cache(tmp_path) -> None:

@@ -48,7 +48,7 @@ def listed(text: str, folder: Path, version: tuple[int, ...] = (2, 2, 4)) -> lis
 
 
 def test_a_lambda_is_what_it_was_when_it_was_called(tmp_path) -> None:
-    text = "x = a = Input((5,))\nfor s in (0.5, 7.0):\n    x = Lambda(lambda v: v * s)(x)\ns = 100.0\nmodel = Model(a, x)\n"
+    text = "x = a = Input((5,))\nfor s in (0.5, 7.0): x = Lambda(lambda v: v * s)(x)\ns = 100.0\nmodel = Model(a, x)\n"
     found = listed(text, tmp_path)
     assert [config["function"] for kind, config in found if kind == "Lambda"] == ["x * 0.5", "x * 7.0"]
     twice = "a = Input((5,))\ns = 2.0\nf = Lambda(lambda v: v * s)\nx = f(a)\ns = 3.0\nmodel = Model(a, f(x))\n"

@@ -47,7 +47,7 @@ class Inert(metaclass=_Names):
         return iter([Inert() for _ in range(_unpacked(sys._getframe(1)))])
 
     def __next__(self) -> Any:
-        raise StopIteration
+        return Inert()
 
     def __len__(self) -> int:
         return 0

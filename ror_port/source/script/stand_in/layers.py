@@ -282,8 +282,8 @@ class Layer:
         inputs = self.input
         return [tensor._keras_shape for tensor in inputs] if isinstance(inputs, list) else inputs._keras_shape
 
-    def get_weights(self) -> list[Any]:
-        return []
+    def get_weights(self) -> Any:
+        return Inert()
 
     def count_params(self) -> int:
         return 0
@@ -342,6 +342,8 @@ class Layer:
     def _is_open(self, key: str) -> bool:
         """Whether a setting follows from the session, and nobody knows that."""
         if key in ("data_format", "dim_ordering") and self.settings.get(key) in (None, "default"):
+            if self.kind == "Flatten" and self.session.release_known and self.session.version < (2, 1, 6):
+                return True  # it has none yet
             return not self.session.states_ordering
         if self.session.release_known or key in self.given:
             return False
@@ -368,8 +370,10 @@ def _count(value: Any, name: str, what: str) -> Any:
     """A whole number. Raises Misuse for any other; a quotient of whole numbers is one in Python 2, not in Python 3."""
     if value is None or isinstance(value, bool | list | tuple):
         return value
-    if isinstance(value, Inert | str | Tensor) or not float(value).is_integer():
-        raise Misuse(f"{name} of {what} is {value!r}; a whole number is expected")
+    if isinstance(value, Inert) or (isinstance(value, type) and issubclass(value, Inert)):
+        raise Misuse(f"{name} of {what} comes of something that is not known; a whole number is expected")
+    if isinstance(value, str | Tensor) or not float(value).is_integer() or value < 1:
+        raise Misuse(f"{name} of {what} is {value!r}; a whole number from 1 is expected")
     return int(value)
 
 

@@ -514,4 +514,10 @@ def classes(session: Session, layers: Mapping[str, Any]) -> dict[str, Any]:
     def from_yaml(*args: Any, **kwargs: Any) -> NoReturn:
         raise Misuse("model_from_yaml: the network is stated in that file; give it with --architecture")
 
+    def from_config(kind_of: str) -> Any:
+        return staticmethod(lambda config, *args, **kwargs: loaded({"class_name": kind_of, "config": config}))
+
+    for name in ("Sequential", "Model"):
+        if name in found:
+            found[name].from_config = from_config(name)
     return found | {"model_from_json": model_from_json, "load_model": in_a_file, "model_from_yaml": from_yaml}
