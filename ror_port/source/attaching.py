@@ -224,7 +224,7 @@ def from_script(checkpoint: Checkpoint, given: Given, understand: Understand) ->
     found: list[_Fit] = []
     for attempt in _attempts(script, checkpoint, given):
         fits, misfits = _fitting(attempt.built, attempt.setting, checkpoint, script, given, understand)
-        problems += misfits
+        problems = problems or misfits  # of the likeliest session
         failure = failure or (attempt.built if attempt.built.error else None)
         found += [_one(fits, script)] if fits else []
         if found and "ordering" not in attempt.built.asked:
