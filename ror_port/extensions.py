@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from importlib import metadata
 
 from ror_port.errors import UsageError, quote
 from ror_port.mapping import weights
@@ -45,6 +44,8 @@ def add_family(family: type[Family]) -> None:
 @cache
 def load() -> bool:
     """Has every installed package add what it brings. Returns whether there was any; UsageError where one fails."""
+    from importlib import metadata  # takes as long as a small file
+
     found = metadata.entry_points(group=GROUP)
     for entry in found:
         try:

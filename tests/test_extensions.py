@@ -97,6 +97,19 @@ def test_a_layer_that_a_package_brings_is_a_layer_like_any_other(formats, instal
                 assert figures[f"{format} back"] is True, case
 
 
+@pytest.mark.parametrize("code", ["import nothing_of_that_name", "def extend(): raise RuntimeError('x')", "extend = 3"])
+def test_one_that_fails_is_named_in_one_line(code, installed, tmp_path) -> None:
+    shutil.copytree(installed, tmp_path / "site")
+    (tmp_path / "site" / "ror_port_scale.py").write_text(code)
+    record(CASES[0]).write(tmp_path / "model.h5")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(ROOT)])}
+    command = [sys.executable, "-m", "ror_port", "to-onnx", str(tmp_path / "model.h5")]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert "the installed extension 'scale' ('ror_port_scale:extend') fails: " in line
+
+
 def test_without_it_the_layer_is_refused_by_its_name_and_the_page(tmp_path) -> None:
     record(CASES[0]).write(tmp_path / "model.h5")
     with pytest.raises(UnknownNetwork, match=r"layers of class 'Scale' are not supported; .*docs/extending\.md"):

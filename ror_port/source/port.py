@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -39,7 +39,6 @@ from ror_port.network.relayout import Relayout, relayout
 from ror_port.network.sizes import sized
 from ror_port.source import original, provenance
 from ror_port.source.attaching import attach, beside, from_famous, from_script, needs_architecture
-from ror_port.source.famous.table import Famous
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.pairing import (
     Paired,
@@ -56,6 +55,9 @@ from ror_port.source.provenance import ORDERINGS, Alternative, Fact, Given, Sett
 from ror_port.source.recognise import Recognition, unknown
 from ror_port.theano import run as reference
 from ror_port.theano.twins import Stored
+
+if TYPE_CHECKING:
+    from ror_port.source.famous.table import Famous
 
 Inputs = Array | Mapping[str, Array]
 """What a network is given: one array, or for several inputs an array for each, by the names of their nodes."""

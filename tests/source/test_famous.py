@@ -131,6 +131,18 @@ def test_one_that_was_altered_is_not_taken_for_it(tmp_path) -> None:
         load(path)
 
 
+def test_layers_behind_it_are_not_left_out(tmp_path) -> None:
+    """A head without weights, as `VGG16(include_top=False, pooling='avg')` has one; Keras lists it in the file."""
+
+    def pooled(file: h5py.File) -> None:
+        file.attrs["layer_names"] = [*file.attrs["layer_names"], b"globalaveragepooling2d_1"]
+        file.create_group("globalaveragepooling2d_1").attrs["weight_names"] = np.zeros(0)
+
+    path = altered(weights(application("vgg16_headless-tf"), tmp_path), pooled)
+    with pytest.raises(UnknownNetwork, match="in a network that has other layers: 'globalaveragepooling2d_1'"):
+        load(path)
+
+
 def test_an_architecture_beside_it_that_is_another_one_is_not_passed_over(tmp_path) -> None:
     record = application("music_tagger_crnn-tf")
     path = weights(record, tmp_path)

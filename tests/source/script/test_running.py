@@ -185,6 +185,10 @@ HOSTILE = {
     "it ends its process": ("import os\nos._exit(0)", "ends its process before it has built anything"),
     "it kills itself": ("import os\nos.kill(os.getpid(), 9)", "ends its process before it has built anything"),
     "an exit code": ("import sys\nsys.exit(3)", "ends with exit code 3"),
+    "it answers itself": (
+        "import os\nfor n in range(3, 64):\n    try: os.write(n, b'[1]')\n    except OSError: pass",
+        "script",
+    ),
     "it recurses": ("def f(): f()\nf()", "RecursionError"),
     "its memory": ("x = bytearray(1 << 36)", "MemoryError"),
     "a model in itself": (

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
 RECORDED = {0: "keras-0.3.3", 1: "keras-1.2.2", 2: "keras-2.2.4"}
@@ -15,6 +14,8 @@ RECORDED = {0: "keras-0.3.3", 1: "keras-1.2.2", 2: "keras-2.2.4"}
 
 @cache
 def signatures(generation: int) -> Mapping[str, Any]:
+    from importlib import resources  # takes a while, and few files need it
+
     return json.loads((resources.files(__name__) / f"{RECORDED[generation]}.json").read_text())  # type: ignore[no-any-return]
 
 
