@@ -283,7 +283,7 @@ _ABSOLUTE = {"max_abs", "logits_max_abs"}
 _UNCOMPARED = {
     *("certificate", "created", "tool"),
     *("logits_sha256", "worst", "output"),  # determined by the last bits
-    *("runtime", "reason", "evidence", "option"),  # of another version
+    *("runtime", "reason", "evidence", "option", "margin"),  # of another version
     *("file", "ror_port", "source"),  # compared as what they name
 }
 """Fields that may be others where the figures are right."""

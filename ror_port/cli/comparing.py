@@ -117,6 +117,10 @@ def verify(
         raise click.UsageError("SOURCE and at least one ARTIFACT are expected, or --certificate")
     if certificate is not None and (source is not None or out is not None):
         raise click.UsageError("--certificate names its files itself")
+    if out is not None and reading.given.model is not None:
+        from ror_port.api import SCRIPTED
+
+        raise click.UsageError(SCRIPTED)
 
     def run() -> tuple[str, Mapping[str, Any], int]:
         from ror_port.api import load

@@ -371,7 +371,7 @@ def _count(value: Any, name: str, what: str) -> Any:
     if value is None or isinstance(value, bool | list | tuple):
         return value
     if isinstance(value, Inert) or (isinstance(value, type) and issubclass(value, Inert)):
-        raise Misuse(f"{name} of {what} comes of something that is not known; a whole number is expected")
+        raise Misuse(f"{name} of {what} comes of something that is not known; write a number there")
     if isinstance(value, str | Tensor) or not float(value).is_integer() or value < 1:
         raise Misuse(f"{name} of {what} is {value!r}; a whole number from 1 is expected")
     return int(value)
