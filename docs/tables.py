@@ -344,6 +344,7 @@ FAMILIES = {
     "masks": ("masks", "masking"),
     "sizes that vary": ("lengths",),
     "Lambda": ("lambdas",),
+    "layers of one's own": ("custom",),
     "networks, nested models": ("networks", "nested", "settings", "sequences", "graphs"),
 }
 """Row of a table → families of records."""

@@ -104,9 +104,7 @@ def load(
     Raises UsageError, UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     beside = Path(architecture) if architecture is not None else None
-    return source.load(
-        path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model, lambdas or {})
-    )
+    return source.load(path, Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model, lambdas))
 
 
 def planned(

@@ -15,7 +15,7 @@ from ror_port.cli import cli
 
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
-SKIPPED = {"", "toctree", "eval-rst"}
+SKIPPED = {"", "toctree", "eval-rst", "literalinclude", "toml"}
 
 
 def text(page: str) -> str:

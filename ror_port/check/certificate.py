@@ -149,9 +149,7 @@ class Certificate:
                     "parameters": port.size,
                     "dtype": port.dtype,
                     "given": {
-                        key: value
-                        for key, value in asdict(port.given).items()
-                        if key not in ("architecture", "model") and value != {}
+                        key: value for key, value in asdict(port.given).items() if key not in ("architecture", "model")
                     },
                     "architecture": _architecture(port, folder),
                 },

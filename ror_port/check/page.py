@@ -329,7 +329,7 @@ def _provenance(certificate: Json) -> str:
     return _stated(certificate["source"]["given"]) + _table(["basis", "fact", "value", "evidence"], rows) + text
 
 
-READINGS = ("backend", "ordering", "keras", "epsilon", "size")
+READINGS = ("backend", "ordering", "keras", "epsilon", "size", "lambdas")
 """What may be stated about a source and changes how it is read."""
 
 

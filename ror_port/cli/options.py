@@ -78,7 +78,16 @@ def reading_options(command: Command) -> Command:
 
         try:
             given = Given(
-                backend, keras, epsilon, size, sha256, bad_values, architecture, ordering, model, _named(lambdas)
+                backend,
+                keras,
+                epsilon,
+                size,
+                sha256,
+                bad_values,
+                architecture,
+                ordering,
+                model,
+                _named(lambdas) or None,
             )
         except UsageError as error:
             raise click.UsageError(error.for_command()) from None

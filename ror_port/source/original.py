@@ -65,7 +65,7 @@ def _is_deep(value: Any) -> bool:
 
 
 def stated(given: Given) -> Json:
-    return {name: value for name, value in asdict(given).items() if name in GIVEN and value not in (None, {})}
+    return {name: value for name, value in asdict(given).items() if name in GIVEN and value is not None}
 
 
 def words(given: Given) -> str:
@@ -84,7 +84,7 @@ def completed(given: Given, said: Any, where: str) -> Given:
     if wrong or said.get("ordering", "th") not in ORDERINGS.values():
         raise NotACheckpoint(f"{where}: {quote(str(said))} where given facts are expected")
     try:
-        return replace(given, **{name: value for name, value in said.items() if not getattr(given, name)})
+        return replace(given, **{name: value for name, value in said.items() if getattr(given, name) is None})
     except UsageError as error:
         raise NotACheckpoint(f"{where}: {error}") from None
 

@@ -446,7 +446,7 @@ def load(
     Raises UnreadableFile, UnsafeFile, NotACheckpoint or UnknownNetwork.
     """
     beside = Path(architecture) if architecture is not None else None
-    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model, lambdas or {})
+    given = given or Given(backend, keras, epsilon, size, sha256, bad_values, beside, ordering, model, lambdas)
     checkpoint = opened(Path(path), given)
     try:
         if graph is not None:
@@ -669,7 +669,7 @@ def stated_arguments(checkpoint: Checkpoint, theano: bool, version: provenance.V
         "version": version,
         "where": f"{checkpoint.path}: {checkpoint.config_where}",
         "data_format": DATA_FORMATS[given.ordering] if given.ordering else None,
-        "lambdas": given.lambdas,
+        "lambdas": given.lambdas or {},
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -110,7 +110,7 @@ class Given:
     model: str | None = None
     """The user's own script that builds the network, ``train.py`` or ``train.py:build_model``, which is run."""
 
-    lambdas: Mapping[str, str] = field(default_factory=dict)
+    lambdas: Mapping[str, str] | None = None
     """Lambda layer → what it computes, as arithmetic on x such as "x / 127.5 - 1"."""
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class Given:
         if self.keras is not None and not releases(self.keras):
             series = ", ".join(f"{dotted((*which, 0))} to {last}" for which, last in _LAST.items())
             raise UsageError(f"{quote(self.keras)} is no version of Keras that is read; these are: {series}", "keras")
-        for text in self.lambdas.values():
+        for text in (self.lambdas or {}).values():
             parse(text)
         if self.epsilon is not None and not 0 < self.epsilon <= 1:
             raise UsageError(f"{self.epsilon}; a number above 0 and up to 1 is expected", "epsilon")
@@ -170,7 +170,7 @@ STRIDES = Fact("strides of ConvLSTM2D", "1", "assumed", "Keras 1 writes none, an
 
 def arithmetic(layer: str, text: str, given: Given, where: str) -> Fact:
     """What a Lambda layer computes."""
-    by_user = layer in given.lambdas
+    by_user = layer in (given.lambdas or {})
     return Fact(f"Lambda {layer}", text, "given" if by_user else "recorded", "--lambda" if by_user else where)
 
 
