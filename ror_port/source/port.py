@@ -38,7 +38,7 @@ from ror_port.network.layers.spatial import Padding
 from ror_port.network.relayout import Relayout, relayout
 from ror_port.network.sizes import sized
 from ror_port.source import original, provenance
-from ror_port.source.attaching import attach, beside, from_famous, from_script, needs_architecture
+from ror_port.source.attaching import attach, beside, needs_architecture
 from ror_port.source.from_config import Stated, stated_graph
 from ror_port.source.pairing import (
     Paired,
@@ -464,6 +464,8 @@ def opened(path: Path, given: Given) -> Checkpoint:
         if given.architecture is not None:
             attach(checkpoint, given.architecture, "given", "--architecture")
         if given.model is not None:
+            from ror_port.source.script.choosing import from_script  # few files need it
+
             from_script(checkpoint, given, understand)
     except BaseException:
         checkpoint.close()
@@ -478,6 +480,8 @@ def ported(checkpoint: Checkpoint, given: Given) -> Port:
     except UnknownNetwork as error:
         if not needs_architecture(checkpoint):
             raise
+        from ror_port.source.famous.attaching import from_famous  # few files need it
+
         if famous := from_famous(checkpoint, given, understand):
             port = understand(checkpoint, given)
             prepared = Fact("preprocessing", famous.preprocessing, "inferred", "what keras.applications does to images")

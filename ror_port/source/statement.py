@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from ror_port.formats import keras_config
 from ror_port.mapping.software import KERAS_1
 from ror_port.network.layers import Conv2D, Layer
-from ror_port.source.attaching import built_architecture
 from ror_port.source.port import Port, load
 from ror_port.source.provenance import Fact, Given, dotted
+from ror_port.source.script.choosing import built_architecture
 
 
 class Statement(NamedTuple):

@@ -86,6 +86,11 @@ def _difference(own: list[str], stored: list[str]) -> str:
     return f"has no layer {quote(missing[0])}, whose weights the file holds" if missing else "has other layers"
 
 
+def release(checkpoint: Checkpoint, given: Given) -> tuple[int, ...]:
+    """Of the Keras that wrote a file; () where nobody states it."""
+    return provenance.origin(checkpoint, given).version
+
+
 def ensure_order(
     checkpoint: Checkpoint, config: Json, graph: Graph, layers: Mapping[str, str], version: tuple[int, ...]
 ) -> None:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ror_port.network.layers.normalization import norm_rule
-from ror_port.source.script.signatures import in_snake_case, signatures
+from ror_port.source.script.signatures import in_snake_case
+from ror_port.source.script.signatures import signatures as of_generation
 from ror_port.source.script.stand_in import penalties, shapes
 from ror_port.source.script.stand_in.inert import Inert
 from ror_port.source.script.stand_in.legacy import in_keras_2
@@ -535,14 +536,6 @@ class TimeDistributed(Wrapper):
 
 
 class Bidirectional(Wrapper):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        layer = self.settings["layer"]
-        if self.batch_input_shape is None and isinstance(layer, Layer) and layer.batch_input_shape:
-            if self.session.generation == 2:
-                return
-            self.batch_input_shape = None
-
     def own_config(self) -> dict[str, Any]:
         return {**super().own_config(), "merge_mode": self.settings["merge_mode"]}
 
@@ -665,7 +658,7 @@ def classes(session: Session) -> dict[str, Any]:
     found: dict[str, Any] = {"Layer": base}
     signatures = dict(session.signatures["layers"])
     if session.generation == 2:  # up to 2.1 as a legacy
-        signatures["Merge"] = _of_keras_1("Merge")
+        signatures["Merge"] = of_generation(1)["layers"]["Merge"]
     for name, signature in signatures.items():
         if "is" not in signature and name not in ("Layer", "MaskedLayer"):
             parents = (SPECIAL[name], base) if name in SPECIAL else (base,)
@@ -681,10 +674,6 @@ def classes(session: Session) -> dict[str, Any]:
         for rank in (1, 2):
             found[f"AtrousConv{rank}D"] = found[f"AtrousConvolution{rank}D"] = _atrous(found[f"Conv{rank}D"])
     return found
-
-
-def _of_keras_1(name: str) -> Any:
-    return signatures(1)["layers"][name]
 
 
 def _atrous(kind: type[Layer]) -> Callable[..., Any]:
