@@ -32,7 +32,7 @@ def test_the_tolerance_comes_from_what_rounding_costs(genuine) -> None:
             expectation.tolerances(False),
             expectation.tolerances(True),
         )
-        assert rounded.value == 4 * noise
+        assert rounded.value == tolerances.MARGIN * noise
         assert 1e-7 < noise < 5e-6
         assert 1e-16 < exact.value < 1e-13
 
