@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ror_port.formats import keras_config
+from ror_port.formats.checkpoint import Checkpoint
 from ror_port.mapping.software import KERAS_1
 from ror_port.network.layers import Conv2D, Layer
 from ror_port.source.port import Port, load
@@ -49,8 +50,7 @@ def _of_port(port: Port) -> Statement:
         recorded = {"keras_version": checkpoint.keras_version, "backend": checkpoint.backend}
         stated = {key: value for key, value in recorded.items() if value is not None}
         kept = {key: value for key, value in checkpoint.config.items() if key in ("class_name", "config", *recorded)}
-        whose = checkpoint.config_fact.evidence if checkpoint.config_fact else f"the file's {checkpoint.config_where}"
-        return Statement({**stated, **(kept or checkpoint.config)}, whose)
+        return Statement({**stated, **(kept or checkpoint.config)}, _origin(checkpoint))
     names = {node: layer for node, layer in port.layers.items()}
     graph = port.graph.map(_as_on_theano).renamed({node.name: names.get(node.name, node.name) for node in port.graph})
     config = keras_config.keras_2(keras_config.model(graph, port.dtype), "model")
@@ -59,6 +59,14 @@ def _of_port(port: Port) -> Statement:
     stated = {"keras_version": version or dotted((2, 2, 4)), "backend": backend}
     assumed = tuple(fact for fact in port.assumptions)
     return Statement({**config, **stated}, f"recognised: {port.name}", assumed)
+
+
+def _origin(checkpoint: Checkpoint) -> str:
+    fact = checkpoint.config_fact
+    if fact is None:
+        return f"the file's {checkpoint.config_where}"
+    recognised = fact.basis == "inferred" and checkpoint.config_file is None
+    return f"recognised: {fact.value}, by {fact.evidence}" if recognised else fact.evidence
 
 
 def _as_on_theano(layer: Layer) -> Layer:

@@ -19,7 +19,9 @@ from ror_port import tolerances
 from ror_port.api import load, save
 from ror_port.errors import NotACheckpoint, RorPortError, UnknownNetwork
 from ror_port.source.famous.table import FAMOUS
+from ror_port.source.provenance import Given
 from ror_port.source.script.stand_in import Keras, Session
+from ror_port.source.statement import architecture
 
 NAMES = sorted(path.stem for path in APPLICATIONS.glob("*.npz"))
 SMALL = ("mobilenet_half-th", "music_tagger_crnn-tf", "vgg16_headless-th", "vgg16_headless-tf")
@@ -91,6 +93,13 @@ def test_nobody_needs_to_say_anything_of_a_file_of_keras_1(tmp_path) -> None:
         facts = {fact.name: fact for fact in port.facts}
     assert (facts["architecture"].value, facts["architecture"].basis) == ("MusicTaggerCRNN, 50 classes", "inferred")
     assert facts["BatchNorm epsilon"].basis == "assumed"
+
+
+def test_its_architecture_is_written_as_genuine_keras_did(tmp_path) -> None:
+    record = application("music_tagger_crnn-tf")
+    found = architecture(str(weights(record, tmp_path)), Given(keras="1.2.2"))
+    assert found.source == "recognised: MusicTaggerCRNN, 50 classes, by names and shapes of 12 layers"
+    assert found.config["config"]["layers"] == json.loads(record.config)["config"]["layers"]
 
 
 @pytest.mark.parametrize(("kernels", "backend"), [("th", "theano"), ("tf", "tensorflow")])
