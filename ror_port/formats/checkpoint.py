@@ -93,9 +93,9 @@ class Checkpoint:
     config_file: Path | None = None
     """Where the architecture lies, if that is a file of its own."""
     config_fact: Any = None
+    """Where the architecture came from, if not from the file: a `ror_port.source.provenance.Fact`."""
     ordering_inferred: bool = False
     """Whether the data format that its layers state is the one that fits, and nobody's statement."""
-    """Where the architecture came from, if not from the file: a `ror_port.source.provenance.Fact`."""
     operators: Mapping[str, Any] | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
     """What ror-port itself wrote into a file that it made, in the part of the file called stated_where."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from ror_port.errors import MissingExtra, NotACheckpoint, RorPortError, quote
 from ror_port.formats.checkpoint import KERAS_0, Checkpoint
@@ -17,9 +17,6 @@ from ror_port.source.architecture import files_beside, read_architecture
 from ror_port.source.from_config import stated_name, stored_layers
 from ror_port.source.pairing import ensure_as_many
 from ror_port.source.provenance import Basis, Fact, Given
-
-if TYPE_CHECKING:
-    pass
 
 
 class Understood(Protocol):
@@ -37,8 +34,6 @@ ORDERING_OF = {True: "th", False: "tf"}
 
 Understand = Callable[[Checkpoint, Given], Understood]
 """What finds out what an opened checkpoint is: `ror_port.source.port.understand`."""
-
-Json = Mapping[str, Any]
 
 
 def needs_architecture(checkpoint: Checkpoint) -> bool:

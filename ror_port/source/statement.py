@@ -51,14 +51,13 @@ def _of_port(port: Port) -> Statement:
         stated = {key: value for key, value in recorded.items() if value is not None}
         kept = {key: value for key, value in checkpoint.config.items() if key in ("class_name", "config", *recorded)}
         return Statement({**stated, **(kept or checkpoint.config)}, _origin(checkpoint))
-    names = {node: layer for node, layer in port.layers.items()}
-    graph = port.graph.map(_as_on_theano).renamed({node.name: names.get(node.name, node.name) for node in port.graph})
+    names = {node.name: port.layers.get(node.name, node.name) for node in port.graph}
+    graph = port.graph.map(_as_on_theano).renamed(names)
     config = keras_config.keras_2(keras_config.model(graph, port.dtype), "model")
     backend = "theano" if port.convention.theano else "tensorflow"
     version = checkpoint.keras_version if port.convention.software is not KERAS_1 else None
     stated = {"keras_version": version or dotted((2, 2, 4)), "backend": backend}
-    assumed = tuple(fact for fact in port.assumptions)
-    return Statement({**config, **stated}, f"recognised: {port.name}", assumed)
+    return Statement({**config, **stated}, f"recognised: {port.name}", tuple(port.assumptions))
 
 
 def _origin(checkpoint: Checkpoint) -> str:

@@ -1,6 +1,8 @@
 """What runs in a process of its own: the user's script, with a stand-in where it imports Keras.
 
-    python -m ror_port.source.script.child REQUEST      request and answer: JSON, see `ror_port.source.script.running`
+    python -m ror_port.source.script.child REQUEST DESCRIPTOR
+
+Request, and answer to the file descriptor: JSON, see `ror_port.source.script.running`.
 
 Nothing of the program's own is entrusted to this process: all that comes back is JSON, read like that of a file.
 """
@@ -33,7 +35,7 @@ OTHER_FRAMEWORKS = ("theano", "tensorflow", "lasagne", "cntk", "tensorflow_backe
 
 OF_PYTHON_2 = {
     "cPickle", "cStringIO", "StringIO", "Queue", "ConfigParser", "urllib2", "urlparse", "httplib", "commands",
-    "__builtin__", "itertools_", "Tkinter", "exceptions", "thread", "cookielib", "HTMLParser", "SocketServer",
+    "__builtin__", "Tkinter", "exceptions", "thread", "cookielib", "HTMLParser", "SocketServer",
 }  # fmt: skip
 """Modules whose absence scripts handle themselves."""
 
@@ -90,7 +92,6 @@ def main(request: dict[str, Any], answer: int) -> NoReturn:
         found["models"].append(described | {"stated": stated})
     found |= {
         "asked": sorted(keras.session.asked),
-        "ordering": keras.session.ordering,
         "missing": sorted(finder.missing),
     }
     content = json.dumps(found).encode()

@@ -205,9 +205,7 @@ def _misfit(
         reason = error.message.removeprefix(f"{checkpoint.path}: ")
         message = f"{checkpoint.path}: not the weights of {model.name}{count}: {reason}{stopped}"
         return NotACheckpoint(message, error.advice)
-    if failure:
-        return NotACheckpoint(f"{failure.error}")
-    return NotACheckpoint(f"{script.path}: builds no model", "name a function that does, as in SCRIPT.py:build_model")
+    return _misfit_alone(script, failure)
 
 
 def built_architecture(given: Given) -> tuple[Json, str]:

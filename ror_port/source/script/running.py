@@ -75,7 +75,7 @@ class BuiltModel:
 class Built:
     """What a run of a script gave. error: what stopped it, with the line. misuse: whether that is what its Keras lacks.
 
-    asked: what the script asked of its session: "ordering", "version". ordering: "th" or "tf", when it ended.
+    asked: what the script asked of its session: "ordering", "version".
     timed_out: whether it took too long. missing: packages that it imports and that are not installed.
     """
 
@@ -83,7 +83,6 @@ class Built:
     error: str | None
     misuse: bool
     asked: frozenset[str]
-    ordering: str
     timed_out: bool = False
     missing: Sequence[str] = ()
 
@@ -142,7 +141,7 @@ def _built(found: Json, script: Script) -> Built:
         line = f":{found['line']}" if found.get("line") else ""
         error = f"{script.path}{line}: {error}"
     asked, missing = frozenset(map(str, found["asked"])), tuple(map(str, found["missing"]))
-    return Built(models, error, bool(found["misuse"]), asked, str(found["ordering"]), bool(found["timed_out"]), missing)
+    return Built(models, error, bool(found["misuse"]), asked, bool(found["timed_out"]), missing)
 
 
 def _answer(request: Json, script: Script) -> bytes:
