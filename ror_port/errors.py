@@ -39,6 +39,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "fold_bn": ("fold_bn=True", "--fold-bn"),
     "force": ("force=True", "--force"),
     "certify": ("certify=True", "--certify"),
+    "skip_done": ("skip_done=True", "--skip-done"),
     "scale": ("scale=…", "--scale"),
 }
 """Argument of `ror_port.load` or `ror_port.save` → how an error names it in Python and on the command line."""
@@ -146,6 +147,16 @@ def system_limit(error: BaseException) -> SystemLimit | None:
     if isinstance(error, ImportError) and ("failed to map" in str(error) or "cannot allocate" in str(error).lower()):
         return SystemLimit("the system gives no memory for a library; see ulimit -v")
     return None
+
+
+def told(error: Exception, path: object) -> tuple[str, int]:
+    """What the command says of an error that ended the work on a file, and its exit code."""
+    if isinstance(error, RorPortError):
+        return error.for_command(), error.exit_code
+    if limit := system_limit(error):
+        return f"{path}: {limit}", limit.exit_code
+    reason = " ".join(str(error).split())[:300]
+    return f"{path}: defect: {type(error).__name__}: {reason}; --debug shows where", RorPortError.exit_code
 
 
 def quote(name: str) -> str:

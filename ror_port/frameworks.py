@@ -1,4 +1,4 @@
-"""The only module that imports TensorFlow, Keras, PyTorch, ONNX (Runtime), Pillow and PyYAML, each when it is needed.
+"""The only module that imports TensorFlow, Keras, PyTorch, ONNX (Runtime), Pillow, PyYAML and fsspec, each when needed.
 
 (`ror_port.models` imports them too: its files are copied away by users.) Each function raises MissingExtra where its
 framework is not installed or cannot be imported.
@@ -61,6 +61,10 @@ def pillow() -> Any:
 
 def yaml() -> Any:
     return _imported("yaml", "PyYAML, which reads architectures in YAML,", "yaml")
+
+
+def fsspec() -> Any:
+    return _imported("fsspec", "fsspec, which fetches files,", "remote")
 
 
 def ensure(framework: str) -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ror_port.cli.options import FILES, FORMATS, LOGITS, Reading, Writing, reading_options, writing_options
+from ror_port.cli.options import (
+    FORMATS,
+    LOGITS,
+    Files,
+    Reading,
+    Writing,
+    file_arguments,
+    reading_options,
+    writing_options,
+)
 from ror_port.cli.running import each, with_port
 from ror_port.errors import printable
+from ror_port.many import remote
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
@@ -21,7 +31,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
 
 
 @click.command("theano-to-tf")
-@FILES
+@file_arguments
 @writing_options("Output file, or a folder for the outputs.")
 @click.option(
     "--format",
@@ -39,7 +49,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
 @LOGITS
 @reading_options
 def theano_to_tf(
-    files: Sequence[Path],
+    files: Files,
     format: str | None,
     data_format: DataFormat,
     logits: bool,
@@ -53,7 +63,7 @@ def theano_to_tf(
 
 
 @click.command("to-torch")
-@FILES
+@file_arguments
 @writing_options("Output folder (or file, with --format pt); with several inputs, a folder for the outputs.")
 @click.option(
     "--format",
@@ -62,7 +72,7 @@ def theano_to_tf(
     "state dict; needs PyTorch.",
 )
 @reading_options
-def to_torch(files: Sequence[Path], format: str | None, reading: Reading, writing: Writing) -> None:
+def to_torch(files: Files, format: str | None, reading: Reading, writing: Writing) -> None:
     """Convert a checkpoint for PyTorch."""
     from ror_port.formats.format import Settings
 
@@ -70,7 +80,7 @@ def to_torch(files: Sequence[Path], format: str | None, reading: Reading, writin
 
 
 @click.command("to-onnx")
-@FILES
+@file_arguments
 @writing_options("Output file, or a folder for the outputs.")
 @click.option(
     "--dtype",
@@ -82,9 +92,7 @@ def to_torch(files: Sequence[Path], format: str | None, reading: Reading, writin
 @click.option("--fold-bn", is_flag=True, help="Merge BatchNorms into convolutions: faster, but there is no way back.")
 @LOGITS
 @reading_options
-def to_onnx(
-    files: Sequence[Path], dtype: Dtype, fold_bn: bool, logits: bool, reading: Reading, writing: Writing
-) -> None:
+def to_onnx(files: Files, dtype: Dtype, fold_bn: bool, logits: bool, reading: Reading, writing: Writing) -> None:
     """Convert a checkpoint for ONNX Runtime, TensorRT and others."""
     from ror_port.formats.format import Settings
 
@@ -92,10 +100,10 @@ def to_onnx(
 
 
 @click.command("to-theano")
-@FILES
+@file_arguments
 @writing_options("Output file, or a folder for the outputs.")
 @reading_options
-def to_theano(files: Sequence[Path], reading: Reading, writing: Writing) -> None:
+def to_theano(files: Files, reading: Reading, writing: Writing) -> None:
     """The way back: a file for Keras on Theano, from what another command wrote or from a checkpoint.
 
     It is the file that the network came in, with the numbers of today: a full model if that was one, of the same
@@ -106,37 +114,28 @@ def to_theano(files: Sequence[Path], reading: Reading, writing: Writing) -> None
     _convert("to-theano", files, None, Settings(), reading, writing)
 
 
-def _plan(
-    files: Sequence[Path], out: str | None, name: str | None, command: Command
-) -> tuple[Format, dict[Path, Path]]:
+def _plan(files: Sequence[str], out: str | None, name: str | None, command: Command) -> tuple[Format, dict[str, Path]]:
     """The format, and where each output goes; click's usage error where the two, or the outputs, disagree."""
     from ror_port.convert import stage as output
-    from ror_port.formats.format import by_name, named, of_command
+    from ror_port.formats.format import named
 
-    path, formats = Path(out) if out else None, of_command(command)
+    path = Path(out) if out else None
     if not out:
         _refuse_forgotten_option(files, command)
-    by_ending = named(out, formats) if out else None
-    format = by_name(name) if name else by_ending or formats[0]
+    format, by_ending = _format(name, out, command)
     if path and (
         len(files) > 1 or str(out).endswith(os.sep) or (output.is_folder(path) and not output.is_output_folder(path))
     ):
         if named(str(path)) and not output.is_folder(path):
             raise click.BadParameter(f"{out} names a file; with several inputs a folder is expected", param_hint="-o")
-        targets = {file: format.path_of(file, path) for file in files}
+        targets = {file: format.path_of(_path(file), path) for file in files}
     elif path:
         if not format.folder and by_ending != format:
-            if name:
-                raise click.BadParameter(
-                    f"{out} must end in {_or(format.endings)} for --format {name}", param_hint="-o"
-                )
-            folders = [f"--format {other.name} writes a folder" for other in formats if other.folder]
-            endings = _or([ending for other in formats for ending in other.endings])
-            raise click.BadParameter(f"{'; '.join([f'{out} must end in {endings}', *folders])}", param_hint="-o")
+            _refuse_ending(out, name, format, command)
         targets = {files[0]: path}
     else:
-        targets = {file: format.path_of(file) for file in files}
-    sources: dict[Path, Path] = {}
+        targets = {file: format.path_of(_path(file)) for file in files}
+    sources: dict[Path, str] = {}
     for file, target in targets.items():
         if target in sources:
             raise click.BadParameter(f"{sources[target]} and {file} would both become {target}", param_hint="FILE")
@@ -144,30 +143,60 @@ def _plan(
     return format, targets
 
 
+def _path(file: str) -> Path:
+    """What a file is called, and beside what its output goes: of an address, here."""
+    return Path(remote.place(file).name) if remote.is_address(file) else Path(file)
+
+
+def _format(name: str | None, out: str | None, command: Command) -> tuple[Format, Format | None]:
+    """The format that is asked for by its name, or by the ending of the output; and the one of that ending."""
+    from ror_port.formats.format import by_name, named, of_command
+
+    formats = of_command(command)
+    by_ending = named(out, formats) if out else None
+    return by_name(name) if name else by_ending or formats[0], by_ending
+
+
+def _refuse_ending(out: str | None, name: str | None, format: Format, command: Command) -> NoReturn:
+    from ror_port.formats.format import of_command
+
+    if name:
+        raise click.BadParameter(f"{out} must end in {_or(format.endings)} for --format {name}", param_hint="-o")
+    formats = of_command(command)
+    folders = [f"--format {other.name} writes a folder" for other in formats if other.folder]
+    endings = _or([ending for other in formats for ending in other.endings])
+    raise click.BadParameter(f"{'; '.join([f'{out} must end in {endings}', *folders])}", param_hint="-o")
+
+
 def _or(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _refuse_forgotten_option(files: Sequence[Path], command: Command) -> None:
+def _refuse_forgotten_option(files: Sequence[str], command: Command) -> None:
     """Click's usage error where the second of two files does not exist: it is the output as a rule."""
-    if len(files) != 2 or not os.path.lexists(files[0]) or os.path.lexists(files[1]):
+    if len(files) != 2 or any(map(remote.is_address, files)):
+        return
+    if not os.path.lexists(files[0]) or os.path.lexists(files[1]):
         return
     first, second = map(printable, files)
     raise click.UsageError(f"no such file: {second}; if it is the output: ror-port {command} {first} -o {second}")
 
 
 def _convert(
-    command: Command, files: Sequence[Path], name: str | None, settings: Settings, reading: Reading, writing: Writing
+    command: Command, files: Files, name: str | None, settings: Settings, reading: Reading, writing: Writing
 ) -> None:
     """Converts every file, as `ror_port.save` does."""
-    format, targets = _plan(files, writing.out, name, command)
+    if files.archive:
+        _convert_archive(command, files, name, settings, reading, writing)
+        return
+    format, targets = _plan(files.named, writing.out, name, command)
 
-    def one(port: Port) -> Account:
+    def one(file: str, port: Port) -> Account:
         from ror_port import api
         from ror_port.cli.progress import Terminal
         from ror_port.cli.text import Account
 
-        target = targets[port.checkpoint.path]
+        target = targets[file]
         if writing.dry_run:
             planned = api.planned(port, target, format=format.name, force=writing.force, certify=writing.certify)
             return Account(port, planned=planned)
@@ -183,4 +212,22 @@ def _convert(
         )
         return Account(port, written=written)
 
-    each(list(targets), with_port(one, reading), reading, writing.jobs)
+    each(list(targets), with_port(one, reading), reading, files.jobs)
+
+
+def _convert_archive(
+    command: Command, files: Files, name: str | None, settings: Settings, reading: Reading, writing: Writing
+) -> None:
+    """Converts what is found in folders or listed, as `ror_port.convert_many` does."""
+    from ror_port.cli.archive import run
+    from ror_port.formats.format import named
+    from ror_port.many.account import Work
+
+    if writing.out is None and not writing.dry_run:
+        raise click.UsageError("a folder for the outputs of all files is needed: -o OUT")
+    if writing.out is not None and named(writing.out) and not Path(writing.out).is_dir():
+        raise click.BadParameter(f"{writing.out} names a file; a folder is expected", param_hint="-o")
+    format, _ = _format(name, None, command)
+    settings.ensure_taken(format)
+    work = Work(format.name, settings, reading.given, writing.verify, writing.certify, writing.dry_run)
+    run(files, work, None if writing.dry_run else writing.out, reading, force=writing.force)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ror_port.cli.options import FILES, Reading, reading_options
+from ror_port.cli.options import Files, Reading, file_arguments, reading_options
 from ror_port.cli.running import each, single
 from ror_port.cli.streams import show
 
@@ -17,25 +16,40 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
 
 
 @click.command()
-@FILES
+@file_arguments
+@click.option("--force", is_flag=True, help="Replace an existing ledger.")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(),
+    metavar="OUT",
+    help="Folder for a ledger of all files: report.jsonl and report.html.",
+)
 @reading_options
 @click.option("--layers", is_flag=True, help="List all layers of a long network, and every tensor.")
-def inspect(files: Sequence[Path], layers: bool, reading: Reading) -> None:
+def inspect(files: Files, out: str | None, force: bool, layers: bool, reading: Reading) -> None:
     """What is this file, and how do we know? What is in it, and can it be converted?
 
     Files of Keras weights are described whether they can be converted or not: the reasons are a part of the
     description, and the exit code is 0. --json has them as "convertible" and "refusals". To have it as an exit code,
-    use a command that converts, with --dry-run.
+    use a command that converts, with --dry-run. Of folders there is a line a file; with -o a ledger, too.
     """
+    if files.archive or out is not None:
+        from ror_port.cli.archive import run
+        from ror_port.many.account import Work
 
-    def one(path: Path) -> Result:
+        run(files, Work(given=reading.given), out, reading, force=force)
+        return
+
+    def one(_: str, path: Path) -> Result:
         from ror_port.cli.text import description_text
         from ror_port.source.description import describe
 
         found = describe(path, reading.given)
         return description_text(found, tensors=layers), found.as_json(), 0
 
-    each(files, one, reading)
+    each(files.named, one, reading, files.jobs)
 
 
 @click.command()

@@ -16,8 +16,6 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
 PATH = click.Path(path_type=Path, readable=False)
 """Of something to be read. Whether it can be is found out in reading: click's own check would be one more message."""
 
-FILES = click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
-
 LOGITS = click.option("--logits", is_flag=True, help="End the network before the softmax.")
 
 FORMATS = {
@@ -47,10 +45,63 @@ class Writing:
     dry_run: bool
     verify: bool
     certify: bool
+
+
+@dataclass(frozen=True)
+class Files:
+    """Which files a command is given. named: files, folders and addresses. listed: a file that lists more.
+
+    skip_done: leave what the ledger has as it is. jobs: how many are worked on at once.
+    """
+
+    named: tuple[str, ...]
+    listed: str | None
+    skip_done: bool
     jobs: int
+
+    @property
+    def archive(self) -> bool:
+        """Whether there may be any number of them, which a ledger accounts for."""
+        from ror_port.many.sources import is_tree
+
+        return self.listed is not None or self.skip_done or any(map(is_tree, self.named))
 
 
 Command = Callable[..., None]
+
+
+def file_arguments(command: Command) -> Command:
+    """The files of a command that takes any number of them; the command gets them as `files`."""
+
+    @wraps(command)
+    def with_files(*, named: tuple[str, ...], listed: str | None, skip_done: bool, jobs: int, **others: Any) -> None:
+        if not named and listed is None:
+            raise click.MissingParameter(param_hint="FILE", param_type="argument")
+        command(files=Files(named, listed, skip_done, jobs), **others)
+
+    return _with(
+        with_files,
+        click.option(
+            "--jobs",
+            type=click.IntRange(1),
+            default=1,
+            metavar="N",
+            help="Work on N files at once.  [default: 1]",
+        ),
+        click.option(
+            "--skip-done",
+            is_flag=True,
+            help="Go on with the ledger in OUT: what is done, with the same content and options, is left as it is.",
+        ),
+        click.option(
+            "--files-from",
+            "listed",
+            type=click.Path(),
+            metavar="FILE|-",
+            help="Take the files that FILE, or standard input, lists, one a line. Outputs go to OUT/ and that path.",
+        ),
+        click.argument("named", nargs=-1, metavar="FILE..."),
+    )
 
 
 def reading_options(command: Command) -> Command:
@@ -170,9 +221,9 @@ def writing_options(output: str) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         @wraps(command)
         def with_writing(
-            *, out: str | None, force: bool, dry_run: bool, verify: bool, certify: bool, jobs: int, **others: Any
+            *, out: str | None, force: bool, dry_run: bool, verify: bool, certify: bool, **others: Any
         ) -> None:
-            command(writing=Writing(out, force, dry_run, verify, certify, jobs), **others)
+            command(writing=Writing(out, force, dry_run, verify, certify), **others)
 
         return _with(
             with_writing,
@@ -181,13 +232,6 @@ def writing_options(output: str) -> Callable[[Command], Command]:
                 default=True,
                 help="Compare the result with what Theano would have computed, where the framework is installed.  "
                 "[default: verify]",
-            ),
-            click.option(
-                "--jobs",
-                type=click.IntRange(1),
-                default=1,
-                metavar="N",
-                help="Work on N files at once.  [default: 1]",
             ),
             click.option(
                 "--certify",

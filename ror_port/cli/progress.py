@@ -39,7 +39,8 @@ class Terminal(Progress):
         from rich.console import Console
         from rich.progress import Progress as Bar
 
-        with Bar(console=Console(stderr=True), transient=True) as bar:
+        # What is printed meanwhile goes above the bar; what goes elsewhere must not come to the terminal with it.
+        with Bar(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
             task = bar.add_task(what, total=count, completed=done)
             for item in remaining:
                 yield item

@@ -9,7 +9,7 @@ from typing import Any
 from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile
 from ror_port.formats import keras_hdf5, safetensors
 from ror_port.formats.checkpoint import Checkpoint, sha256, stamp
-from ror_port.formats.format import BY_KIND
+from ror_port.formats.format import BY_KIND, named
 from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.network.graph import Graph
 from ror_port.safety import limits
@@ -65,6 +65,45 @@ def _holds(folder: Path, name: str) -> bool:
         return (folder / name).is_file()
     except OSError:  # no permission, a loop: met again, and said, when it is opened
         return False
+
+
+def is_checkpoint_folder(path: Path) -> bool:
+    """Whether a folder is a checkpoint as a whole, as PyTorch's and a SavedModel are."""
+    return _kind_of_folder(path) is not None
+
+
+def may_be_checkpoint(path: Path) -> bool:
+    """Whether a file begins as one that ror-port reads does, or is called as one: what is searched for in folders.
+
+    What is no regular file, or cannot be read, may be one too: `open_checkpoint` says why it is not.
+    """
+    try:
+        if path.stat().st_size == 0 and path.is_file():
+            return _is_called_so(path.name)
+        start = first_bytes(path)
+    except (OSError, UnreadableFile, UnsafeFile):
+        return True
+    if start.startswith(b"PK\x03\x04"):
+        return _is_called_so(path.name) or _saved_by_torch(path) or start[30:].startswith(_FIRST_OF_KERAS)
+    header = int.from_bytes(start[:8], "little")
+    return (
+        start.startswith(hdf5.SIGNATURE)
+        or _is_called_so(path.name)
+        or (start[8:9] == b"{" and header < path.stat().st_size)  # safetensors
+        or (start[0] == 8 and start[1:2] < b"\x20" and start[2:3] in _AFTER_VERSION_OF_ONNX)
+        or hdf5.has_signature(path)
+    )
+
+
+_FIRST_OF_KERAS = (b"metadata.json", b"config.json", b"model.weights.h5")
+"""Names of which the first member of a ``.keras`` has one."""
+
+_AFTER_VERSION_OF_ONNX = (b"\x12", b"\x1a", b"\x3a", b"\x42")
+"""What follows on the version of ONNX: its producer's name and version, the graph, or the operator sets."""
+
+
+def _is_called_so(name: str) -> bool:
+    return named(name.lower()) is not None or name.lower().endswith(".safetensors")
 
 
 def _described(path: Path, *, whole: bool = True, trusted: bool = False) -> tuple[str, Any]:

@@ -107,3 +107,7 @@ MAX_SCRIPT_WAIT = 300
 
 MAX_SCRIPT_BYTES = 16 << 30
 """Of memory for it: CIFAR-10 as float64, several times."""
+
+MAX_FETCHED_BYTES = 8 << 30
+"""Of a file that is fetched. The largest networks of that time have some 0.6 GB, their checkpoints with the state of an
+optimizer three times as much."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -91,10 +91,10 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a checkpoint, which is closed.
+    """What is known of a checkpoint.
 
-    port: None where the network cannot be ported; refusals: why not. era: the generation of Keras that wrote the file,
-    None where what it states contradicts itself.
+    port: None where the network cannot be ported; refusals: why not; error: the first reason, as `load` raises it.
+    era: the generation of Keras that wrote the file, None where what it states contradicts itself.
     """
 
     checkpoint: Checkpoint
@@ -106,6 +106,7 @@ class Description:
     outputs: tuple[Value, ...]
     layers: tuple[Described, ...]
     refusals: tuple[Refusal, ...] = ()
+    error: RorPortError | None = None
 
     @property
     def name(self) -> str:
@@ -152,13 +153,21 @@ def describe(path: Path, given: Given) -> Description:
     Errors as of `ror_port.source.port.load`; but why the network of a file that Keras wrote cannot be ported is a part
     of its description.
     """
+    with described(path, given) as found:
+        return found
+
+
+@contextmanager
+def described(path: Path, given: Given) -> Iterator[Description]:
+    """What `describe` finds out, with the checkpoint still open, so that its port can be saved."""
     with opened(path, given) as checkpoint:
         try:
-            return _of_port(ported(checkpoint, given))
+            found = _of_port(ported(checkpoint, given))
         except (UnknownNetwork, NotACheckpoint) as error:
             if not checkpoint.old:
                 raise
-            return _of_refused(checkpoint, given, error)
+            found = _of_refused(checkpoint, given, error)
+        yield found
 
 
 def _of_port(port: Port) -> Description:
@@ -204,7 +213,7 @@ def _of_refused(checkpoint: Checkpoint, given: Given, error: RorPortError) -> De
         facts += _ordering_of_kernels(checkpoint) if origin and origin.software is KERAS_1 else []
         layers = tuple(map(_of_file, checkpoint.layers))
         refusals = tuple(Refusal(None, reason) for reason in reasons)
-        return Description(checkpoint, None, era, tuple(facts), "none", (), (), layers, refusals)
+        return Description(checkpoint, None, era, tuple(facts), "none", (), (), layers, refusals, error)
     found = _Architecture(checkpoint, theano, origin.version if origin else (), given)
     facts += found.ordering
     facts += [checkpoint.config_fact] if checkpoint.config_fact else []
@@ -212,7 +221,7 @@ def _of_refused(checkpoint: Checkpoint, given: Given, error: RorPortError) -> De
     others = [reason for reason in reasons if not any(refusal.reason in reason for refusal in found.refusals)]
     refusals = (*(Refusal(None, reason) for reason in others), *found.refusals)
     ends = found.inputs, found.outputs
-    return Description(checkpoint, None, era, tuple(facts), found.where, *ends, found.layers, refusals)
+    return Description(checkpoint, None, era, tuple(facts), found.where, *ends, found.layers, refusals, error)
 
 
 def _found_beside(checkpoint: Checkpoint, given: Given) -> list[str]:

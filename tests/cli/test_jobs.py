@@ -2,22 +2,16 @@
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from test_cli import FAST, run
-
-from ror_port.cli.jobs import Outcome
-from ror_port.cli.jobs import run as run_jobs
 
 
 @pytest.fixture
@@ -115,65 +109,3 @@ def test_an_interrupted_run_leaves_nothing(pre_ror, tmp_path, number, call, nth)
         output = process.communicate()  # until every process has closed its end
     assert (process.returncode, *output) == (128 + number, "", "")
     assert not out.exists() or os.listdir(out) == []
-
-
-class Deadly:
-    """Ends the process that unpickles it, as the kernel does where memory runs out."""
-
-    def __reduce__(self):
-        return os._exit, (9,)
-
-
-def test_a_killed_worker_is_reported() -> None:
-    assert list(run_jobs(print, [{"end": Deadly()}], 2)) == [Outcome()]
-
-
-def take_part(role: str, pipe: Path) -> None:
-    handle = os.open(pipe, os.O_RDWR)  # which waits for nobody at the other end
-    if role == "sends":
-        os.write(handle, b"!")
-    elif role == "waits" and not select.select([handle], [], [], HANGS)[0]:
-        sys.exit(1)
-    sys.stdout.write(role)
-    os.close(handle)
-
-
-def test_calls_run_at_the_same_time_and_outcomes_come_in_order(tmp_path) -> None:
-    """The first call waits for the third, which the worker of the second takes."""
-    pipe, roles = tmp_path / "pipe", ("waits", "is done first", "sends")
-    os.mkfifo(pipe)
-    held = os.open(pipe, os.O_RDWR)  # a pipe that nobody holds open loses what is in it
-    try:
-        outcomes = list(run_jobs(take_part, [{"role": role, "pipe": pipe} for role in roles], 2))
-    finally:
-        os.close(held)
-    assert outcomes == [Outcome(role, "", 0) for role in roles]
-
-
-def wait(seconds: float, then: Path) -> None:
-    time.sleep(seconds)
-    then.touch()
-
-
-def test_an_interrupt_while_workers_are_started_ends_them(tmp_path) -> None:
-    class Interrupted(list):
-        def __iter__(self):
-            yield from super().__iter__()
-            raise KeyboardInterrupt
-
-    before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        list(run_jobs(wait, Interrupted([{"seconds": HANGS, "then": tmp_path / "done"}]), 2))
-    assert os.listdir(tmp_path) == []
-    assert threading.active_count() == before  # else Python may find them at work at its end, and print a traceback
-
-
-def count_threads() -> None:
-    np.ones((500, 500)) @ np.ones((500, 500))
-    sys.stdout.write(f"{len(os.listdir('/proc/self/task'))} threads")
-
-
-def test_a_worker_computes_in_one_thread_and_leaves_the_environment_as_it_is(monkeypatch) -> None:
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    assert [outcome.out for outcome in run_jobs(count_threads, [{}], 2)] == ["1 threads"]
-    assert "OPENBLAS_NUM_THREADS" not in os.environ

@@ -1,0 +1,152 @@
+"""Which files are meant: those of a folder by their content, those that a list names, and addresses."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ror_port.errors import UsageError, printable
+from ror_port.formats import is_checkpoint_folder, may_be_checkpoint
+from ror_port.many import remote
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to be read, or what lies in its place. location: its path or address.
+
+    within: where it lies in the tree that its output goes to the same place of. size: of a regular file, else None.
+    problem: why it is not read, where that shows before it is.
+    """
+
+    location: str
+    within: PurePosixPath
+    size: int | None = None
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people are told that it is called."""
+        return remote.shown(self.location) if remote.is_address(self.location) else self.location
+
+
+def found(named: Sequence[str], listed: Iterable[str] = (), out: Path | None = None) -> tuple[list[Source], int]:
+    """The sources in the order of their names, each once; and the number of other files in the folders.
+
+    named: files, folders and addresses, as on a command line. A file goes to the root of the tree of outputs; what is
+    in a folder to where it lies in that, below the folder's name where several are named. listed: the same, one a
+    line, and these go to where their path says, which stands for the root where it begins with one.
+    out: the folder of the outputs, which is not searched.
+    """
+    folders = [name for name in named if is_tree(name)]
+    search = _Search(out)
+    for name in named:
+        if remote.is_address(name):
+            search.add_address(name)
+        elif name not in folders:
+            search.add(Path(name), PurePosixPath(Path(name).name))
+        else:
+            folder = Path(name)
+            search.add_tree(folder, PurePosixPath(folder.resolve().name if len(folders) > 1 else ""))
+    for line in listed:
+        if remote.is_address(line):
+            search.add_address(line)
+            continue
+        path = Path(line)
+        where = path.resolve() if ".." in path.parts else path
+        below = PurePosixPath(where.relative_to(where.anchor))
+        if is_tree(line):
+            search.add_tree(path, below)
+        else:
+            search.add(path, below)
+    return sorted(search.sources.values(), key=lambda source: source.location), search.others
+
+
+def is_tree(name: str) -> bool:
+    """Whether it names a folder to be searched, and not one that is a checkpoint as a whole."""
+    try:
+        return not remote.is_address(name) and Path(name).is_dir() and not is_checkpoint_folder(Path(name))
+    except OSError:
+        return False
+
+
+class _Search:
+    """sources: absolute path or address → what was found there."""
+
+    def __init__(self, out: Path | None) -> None:
+        self.sources: dict[str, Source] = {}
+        self.others = 0
+        self.out = os.path.realpath(out) if out else None
+
+    def add(self, path: Path, within: PurePosixPath, problem: str = "") -> None:
+        key = f"{os.path.realpath(path.parent)}/{path.name}"
+        if key not in self.sources:
+            self.sources[key] = Source(str(path), within, _size(path), problem)
+
+    def add_address(self, address: str) -> None:
+        self.sources.setdefault(address, Source(address, remote.place(address)))
+
+    def add_tree(self, root: Path, within: PurePosixPath) -> None:
+        """Adds what is in a folder and in the folders below it. Links to folders are not followed."""
+        if self.out and os.path.realpath(root) == self.out:
+            raise UsageError(f"{printable(root)} is the folder that is searched; another one is expected", "path")
+        remaining = [(root, within)]
+        while remaining:
+            folder, place = remaining.pop()
+            try:
+                with os.scandir(folder) as scanned:
+                    entries = list(scanned)
+            except OSError as error:
+                self.add(folder, place, f"the folder cannot be searched ({(error.strerror or str(error)).lower()})")
+                continue
+            for entry in entries:
+                path, below = folder / entry.name, place / entry.name
+                if entry.is_symlink() and _is_folder(entry):
+                    self.add(path, below, "a link to a folder, which is not followed; name the folder itself")
+                elif not _is_folder(entry):
+                    if may_be_checkpoint(path):
+                        self.add(path, below)
+                    else:
+                        self.others += 1
+                elif is_checkpoint_folder(path):
+                    self.add(path, below)
+                elif os.path.realpath(path) != self.out:
+                    remaining.append((path, below))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _size(path: Path) -> int | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def targets(sources: Sequence[Source], suffixed: str, stems: Sequence[str]) -> list[PurePosixPath]:
+    """Where each output goes, below the folder of all outputs.
+
+    suffixed: what their names end in. stems: of the sources' names. Sources whose outputs would be called the same,
+    or as a folder that others go to, keep their whole names.
+    """
+    plain = [source.within.with_name(stem + suffixed) for source, stem in zip(sources, stems, strict=True)]
+    shared = {target for target, count in Counter(plain).items() if count > 1}
+    folders = {parent for target in plain for parent in target.parents}
+    chosen: dict[PurePosixPath, Source] = {}
+    for source, target in zip(sources, plain, strict=True):
+        if target in shared or target in folders:
+            target = source.within.with_name(source.within.name + suffixed)
+        if target in chosen:
+            both = f"{printable(chosen[target].name)} and {printable(source.name)}"
+            raise UsageError(f"{both} would both become {printable(target)}", "path")
+        chosen[target] = source
+    return list(chosen)

@@ -1,0 +1,155 @@
+"""Calls of one function by several workers at once, of which one that dies costs its own call alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from types import FrameType
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Call = tuple[Any, ...]
+"""The arguments of a call."""
+
+MOST_PENDING = 1_000
+"""Calls that an executor is given at once: more than it has workers, and few beside the files of an archive."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """There is no result of a call: its worker died, or the executor refused it. reason: in words."""
+
+    reason: str
+
+
+KILLED = Lost("not done, because the process that worked on it was killed (for want of memory, perhaps)")
+
+
+def finished(
+    function: Callable[..., T], calls: Iterable[Call], *, executor: Executor | None = None, jobs: int = 1
+) -> Iterator[tuple[Call, T | Lost]]:
+    """Yields each call with what it returned, as it is finished. Calls are taken from `calls` as there is work to do.
+
+    function: of a module, which raises nothing. executor: any; where it breaks, what it left undone is done in
+    processes of our own. jobs: how many of those there are. An exception here, such as an interrupt, ends them; they
+    remove what is half-written.
+    """
+    remaining = iter(calls)
+    if executor is not None:
+        undone = yield from _in(executor, function, remaining, MOST_PENDING)
+        remaining = chain(undone, remaining)
+    while True:
+        with _processes(jobs) as own:
+            suspects = yield from _in(own, _Guarded(function), remaining, 2 * jobs)
+        if not suspects:
+            return
+        for call in suspects:  # one by one, which tells the one that a process dies of
+            with _processes(1) as alone:
+                for _ in (yield from _in(alone, _Guarded(function), iter([call]), 1)):
+                    yield call, KILLED
+
+
+def _in(
+    executor: Executor, function: Callable[..., T], calls: Iterator[Call], most: int
+) -> Generator[tuple[Call, T | Lost], None, list[Call]]:
+    """Yields what is finished; returns the calls that were begun, or not taken, where the executor breaks."""
+    pending: dict[Future[T], Call] = {}
+    done: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
+    left: list[Call] = []
+    taken = broken = False
+    try:
+        while not taken or pending:
+            while not taken and not broken and len(pending) < most:
+                call = next(calls, None)
+                if call is None:
+                    taken = True
+                    break
+                try:
+                    future = executor.submit(function, *call)
+                except BrokenExecutor:
+                    left.append(call)
+                    broken = True
+                    break
+                pending[future] = call
+                future.add_done_callback(done.put)
+            if not pending:
+                break
+            future = done.get()
+            call = pending.pop(future)
+            try:
+                yield call, future.result()
+            except BrokenExecutor:
+                left.append(call)
+                broken = True
+            except CancelledError:
+                yield call, Lost("not done, because the executor cancelled it")
+            except Exception as error:  # of the executor, such as that a worker died; the function raises none
+                reason = " ".join(str(error).split())[:200]
+                yield call, Lost(f"not done: {type(error).__name__}{f': {reason}' if reason else ''}")
+    except BaseException:
+        for future in pending:
+            future.cancel()
+        raise
+    return left
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit NumPy's threads in an unknown state
+    with ProcessPoolExecutor(jobs, spawn, _begin) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
+
+
+class _Ended(BaseException):
+    """The parent wants this worker to end."""
+
+
+def _begin() -> None:
+    """A worker's first step."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported: there are threads enough
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the parent too, which ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when its parent was killed, which else would let it wait for more work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the removing
+    raise _Ended
+
+
+@dataclass(frozen=True)
+class _Guarded(Generic[T]):
+    """A function as our own workers call it: a signal unwinds the stack, so that what is half-written is removed."""
+
+    function: Callable[..., T]
+
+    def __call__(self, *call: Any) -> T:
+        try:
+            signal.signal(signal.SIGTERM, _end)
+            try:
+                return self.function(*call)
+            finally:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        except _Ended:
+            os._exit(128 + signal.SIGTERM)
