@@ -34,7 +34,7 @@ a { color: var(--link) } .faint { color: var(--faint) }
 .counts.refusals { grid-template-columns: 1fr }
 ul { list-style: none; margin: 0; padding: 0 } li { display: flex; gap: .5rem; margin: .1rem 0 }
 li span { min-width: 3.5rem; text-align: right; font-variant-numeric: tabular-nums; color: var(--faint) }
-li button { flex: 1 } button { font: inherit; color: inherit; background: none; border: 0; padding: 0 .2rem;
+summary { cursor: pointer; margin-left: 4rem; color: var(--faint) } li button { flex: 1 } button { font: inherit; color: inherit; background: none; border: 0; padding: 0 .2rem;
   text-align: left; overflow-wrap: anywhere; border-radius: .2rem }
 .js button { cursor: pointer; text-decoration: underline dotted var(--faint) }
 button[aria-pressed=true] { background: var(--fill); outline: 1px solid var(--line) }
@@ -45,10 +45,10 @@ button[aria-pressed=true] { background: var(--fill); outline: 1px solid var(--li
 #wanted { flex: 1 1 14rem } label.order { display: none }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; table-layout: fixed }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere } th { font-weight: 600 }
+  overflow-wrap: anywhere } th { font-weight: 600 } th button { padding: 0; font-weight: 600 }
 th:nth-child(1) { width: 28% } th:nth-child(2) { width: 7.5rem } th:nth-child(3) { width: 14% }
 th:nth-child(4) { width: 6.5rem } th:nth-child(5) { width: 6.5rem } th:nth-child(6) { width: 7.5rem }
-tr[hidden] { display: none } td small { color: var(--faint); display: block }
+[hidden] { display: none } td small { color: var(--faint); display: block }
 @media (max-width: 48rem) { label.order { display: block }
   table, tbody, tr, td { display: block; width: auto } thead { display: none }
   tr { border: 1px solid var(--line); border-radius: .4rem; padding: .4rem .6rem; margin: 0 0 .6rem;
@@ -58,6 +58,7 @@ tr[hidden] { display: none } td small { color: var(--faint); display: block }
   td:first-child::before { content: none } td small { display: inline } }
 @media print { :root { --ink: #000; --paper: #fff; --faint: #444; --link: #000 } body { padding: 0; max-width: none }
   .js .controls { display: none } table { font-size: 7.5pt } thead { display: table-header-group }
+  th:nth-child(n) { width: 9% } th:first-child { width: 26% } th:nth-child(3) { width: 13% } th:last-child { width: 25% }
   tr { break-inside: avoid } .js button { text-decoration: none } }
 """
 
@@ -66,19 +67,23 @@ document.documentElement.classList.add('js');
 const body = document.querySelector('tbody'), rows = [...body.rows], shown = document.getElementById('shown');
 const wanted = document.getElementById('wanted'), order = document.getElementById('order');
 const heads = [...document.querySelectorAll('th button')], facets = [...document.querySelectorAll('li button')];
-const texts = rows.map(row => row.textContent.toLowerCase());
+const all = document.getElementById('all'), most = 500;
+const texts = new Map(rows.map(row => [row, row.textContent.toLowerCase()]));
 const index = new Map(rows.map((row, number) => [row, number]));
-let chosen = {}, sorted = 0, falling = false;
+let chosen = {}, sorted = 0, falling = false, arranged = rows, fitting = rows, whole = false;
+function show() {
+  const part = whole ? fitting : fitting.slice(0, most);
+  body.replaceChildren(...part);
+  const count = fitting.length.toLocaleString('en'), total = rows.length.toLocaleString('en');
+  shown.textContent = fitting.length === rows.length ? `${total} files` : `${count} of ${total} files`;
+  all.hidden = part.length === fitting.length;
+  all.textContent = `the first ${part.length} are shown; show all`;
+}
 function filter() {
-  const words = wanted.value.toLowerCase().split(/\\s+/).filter(Boolean);
-  let count = 0;
-  rows.forEach((row, number) => {
-    const fits = words.every(word => texts[number].includes(word))
-      && Object.entries(chosen).every(([facet, value]) => row.dataset[facet] === value);
-    row.hidden = !fits;
-    count += fits;
-  });
-  shown.textContent = count === rows.length ? `${count} files` : `${count} of ${rows.length} files`;
+  const words = wanted.value.toLowerCase().split(/\\s+/).filter(Boolean), facets = Object.entries(chosen);
+  fitting = arranged.filter(row => words.every(word => texts.get(row).includes(word))
+    && facets.every(([facet, value]) => row.dataset[facet] === value));
+  show();
 }
 function key(row, column) {
   const cell = row.cells[column], number = cell.querySelector('data');
@@ -93,17 +98,20 @@ function compare(a, b) {
 function sort(column, down) {
   sorted = column; falling = down; order.value = column;
   const keys = new Map(rows.map(row => [row, key(row, column)]));
-  const arranged = [...rows].sort((a, b) => {
+  arranged = [...rows].sort((a, b) => {
     const found = compare(keys.get(a), keys.get(b));
     return (keys.get(a) === '' || keys.get(b) === '' ? found : down ? -found : found) || index.get(a) - index.get(b);
   });
-  body.replaceChildren(...arranged);
+  filter();
   heads.forEach((head, number) =>
     head.parentElement.setAttribute('aria-sort', number !== column ? 'none' : down ? 'descending' : 'ascending'));
 }
 heads.forEach((head, number) => head.addEventListener('click', () => sort(number, number === sorted && !falling)));
 order.addEventListener('change', () => sort(Number(order.value), false));
 wanted.addEventListener('input', filter);
+all.addEventListener('click', () => { whole = true; show(); });
+addEventListener('beforeprint', () => body.replaceChildren(...fitting));
+addEventListener('afterprint', show);
 facets.forEach(facet => facet.addEventListener('click', () => {
   const { facet: name, value } = facet.dataset, again = chosen[name] === value;
   facets.filter(other => other.dataset.facet === name).forEach(other => other.setAttribute('aria-pressed', 'false'));
@@ -114,8 +122,14 @@ facets.forEach(facet => facet.addEventListener('click', () => {
 filter();
 """
 
-MOST_VALUES = 30
-"""Of one kind that are counted one by one; the others are counted together."""
+MOST_VALUES = 40
+"""Answers to one question that are counted one by one; the others are counted together."""
+
+FIRST_VALUES = 8
+"""Of these, how many are shown at once."""
+
+MOST_CHARACTERS = 160
+"""Of a reason that is counted."""
 
 
 class Facet(NamedTuple):
@@ -150,7 +164,8 @@ def refusal(row: Row) -> str:
     if row["status"] in ("converted", "convertible") or not row["reason"]:
         return ""
     general = re.sub(r"'[^']*'", "'…'", str(row["reason"]))
-    return re.sub(r"\b\d[\d,.]*\b", "N", general)[:160]
+    general = re.sub(r"\b\d[\d,.]*\b", "N", general)
+    return general if len(general) <= MOST_CHARACTERS else f"{general[: MOST_CHARACTERS - 1]}…"
 
 
 FACETS = (
@@ -193,7 +208,7 @@ def page(rows: Iterable[Row]) -> Iterator[str]:
         '<div class="controls"><input id="wanted" type="search" placeholder="words that a row has" '
         'aria-label="Words that a row has"> '
         f'<label class="order">sorted by <select id="order">{options}</select></label> '
-        '<output id="shown"></output></div>\n'
+        '<output id="shown"></output> <button type="button" id="all" hidden></button></div>\n'
     )
     heads = "".join(f'<th scope="col"><button type="button">{name}</button></th>' for name in COLUMNS)
     yield f"<table><thead><tr>{heads}</tr></thead><tbody>\n"
@@ -214,7 +229,9 @@ def _counted(facet: Facet, counts: Counter[str]) -> str:
     ]
     if more := found[MOST_VALUES:]:
         lines.append(f"<li><span>{sum(count for _, count in more):,}</span>{len(more):,} others</li>")
-    return f"<section><h2>{facet.title}</h2><ul>{''.join(lines)}</ul></section>"
+    first, rest = "".join(lines[:FIRST_VALUES]), "".join(lines[FIRST_VALUES:])
+    rest = f"<details><summary>{len(found) - FIRST_VALUES:,} more</summary><ul>{rest}</ul></details>" if rest else ""
+    return f"<section><h2>{facet.title}</h2><ul>{first}</ul>{rest}</section>"
 
 
 def _row(row: Row) -> str:

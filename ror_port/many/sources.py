@@ -113,8 +113,11 @@ class _Search:
                         self.others += 1
                 elif is_checkpoint_folder(path):
                     self.add(path, below)
-                elif os.path.realpath(path) != self.out:
+                elif not self._is_out(path):
                     remaining.append((path, below))
+
+    def _is_out(self, folder: Path) -> bool:
+        return self.out is not None and folder.name == Path(self.out).name and os.path.realpath(folder) == self.out
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

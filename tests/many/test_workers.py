@@ -164,5 +164,7 @@ def count_threads() -> int:
 
 def test_a_worker_computes_in_one_thread_and_leaves_the_environment_as_it_is(monkeypatch) -> None:
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    assert [count for _, count in finished(count_threads, [()], jobs=2)] == [2]  # and one that waits for the parent's end
+    assert [count for _, count in finished(count_threads, [()], jobs=2)] == [
+        2
+    ]  # and one that waits for the parent's end
     assert "OPENBLAS_NUM_THREADS" not in os.environ

@@ -1,0 +1,365 @@
+"""Many files in one run: what is done, what is a duplicate, what is left to do; and the same after an end at any moment."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import ror_port
+from archives import archive, files
+from genuine import ROOT
+from genuine_layers import Case, record
+from ror_port.errors import OutputError, UsageError
+from ror_port.many import ledger
+from ror_port.many.account import SETTLED
+from ror_port.many.run import Run
+from ror_port.many.sources import Source
+from ror_port.many.workers import Lost
+
+MODELS = [Case("keras-2.2.4-theano-1.0.5", "dense", name) for name in ("two-th", "plain-th")]
+OLD = Case("keras-0.3.3-theano-0.8.2", "dense", "tanh")
+
+HANGS = 300
+"""Seconds after which something is taken to hang."""
+
+
+def model(path: Path, number: int = 0) -> Path:
+    """A genuine full model, one of two."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record(MODELS[number]).write(path)
+    return path
+
+
+def weights(path: Path, activation: str = "tanh", beside: str = "model.json") -> Path:
+    """Genuine weights of Keras 0.3, with the architecture beside them, in which the activation may be another."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = record(OLD)
+    kept.write_weights(path)
+    assert '"tanh"' in kept.config
+    path.with_name(beside).write_text(kept.config.replace('"tanh"', json.dumps(activation)))
+    return path
+
+
+def convert(zoo: Path, out: Path, **options) -> dict[str, dict]:
+    """Path below the folder → row."""
+    report = ror_port.convert_many([zoo], out, **{"verify": False, **options})
+    return {os.path.relpath(row["file"], zoo): row for row in report}
+
+
+def statuses(rows: dict[str, dict]) -> dict[str, str]:
+    return {name: row["status"] for name, row in rows.items()}
+
+
+@pytest.fixture
+def zoo(tmp_path) -> Path:
+    return tmp_path / "zoo"
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "out"
+
+
+def test_rows_state_what_a_file_is_and_what_became_of_it(zoo, out) -> None:
+    model(zoo / "a" / "one.h5")
+    weights(zoo / "b" / "two.h5")
+    (zoo / "broken.h5").write_bytes(b"<html>")
+    rows = convert(zoo, out, format="onnx", verify=True, certify=True)
+    for row in rows.values():
+        jsonschema.validate(row, ledger.schema())
+    one, two, broken = rows["a/one.h5"], rows["b/two.h5"], rows["broken.h5"]
+    assert (one["status"], one["era"], one["architecture"]["where"]) == ("converted", "Keras 2", "inside")
+    assert {"name": "backend", "value": "theano"}.items() <= next(
+        f for f in one["facts"] if f["name"] == "backend"
+    ).items()
+    assert one["written"]["path"] == "a/one.onnx"
+    assert one["verification"]["passed"] is True
+    assert one["verification"]["relative_l2"] <= one["verification"]["tolerance"]
+    assert json.loads((out / one["certificate"]).read_text())["passed"] is True
+    assert (two["era"], two["architecture"]) == ("Keras 0.x", {"where": "beside", "file": "model.json"})
+    assert (broken["status"], broken["exit_code"], broken["error"]) == ("refused", 3, "UnreadableFile")
+    assert broken["reason"].startswith("an HTML or XML page")
+    assert {path.name for path in files(out)} == {
+        *("one.onnx", "one.onnx.certificate.json", "one.onnx.certificate.html"),
+        *("two.onnx", "two.onnx.certificate.json", "two.onnx.certificate.html"),
+    }
+
+
+def test_a_file_that_is_there_twice_is_converted_once(zoo, out) -> None:
+    model(zoo / "a.h5")
+    model(zoo / "b" / "again.h5")
+    (zoo / "c.h5").symlink_to("a.h5")
+    model(zoo / "other.h5", 1)
+    (zoo / "x.h5").write_bytes(b"broken")
+    (zoo / "y.h5").write_bytes(b"broken")
+    rows = convert(zoo, out)
+    assert list(map(str, files(out))) == ["a.keras", "other.keras"]
+    assert {name: os.path.relpath(row["duplicate_of"], zoo) for name, row in rows.items() if row["duplicate_of"]} == {
+        **{"b/again.h5": "a.h5", "c.h5": "a.h5"},
+        "y.h5": "x.h5",
+    }
+    assert rows["b/again.h5"]["written"] == rows["a.h5"]["written"]
+    assert (rows["y.h5"]["status"], rows["y.h5"]["exit_code"]) == ("duplicate", 3)
+
+
+def test_weights_beside_another_architecture_are_no_duplicates(zoo, out) -> None:
+    """The same bytes are another network there: its outputs would be silently wrong."""
+    weights(zoo / "a" / "w.h5")
+    weights(zoo / "b" / "w.h5", "relu")
+    weights(zoo / "c" / "w.h5", "relu")
+    weights(zoo / "d" / "w.h5", "relu", beside="another.json")
+    rows = convert(zoo, out)
+    assert len({row["sha256"] for row in rows.values()}) == 1
+    assert statuses(rows) == {**dict.fromkeys(("a/w.h5", "b/w.h5", "d/w.h5"), "converted"), "c/w.h5": "duplicate"}
+    assert rows["c/w.h5"]["duplicate_of"] == str(zoo / "b/w.h5")
+    assert (out / "a/w.keras").read_bytes() != (out / "b/w.keras").read_bytes()
+
+
+def test_what_lies_beside_a_model_does_not_matter(zoo, out) -> None:
+    model(zoo / "a" / "m.h5")
+    model(zoo / "b" / "m.h5").with_name("history.json").write_text("[]")
+    assert statuses(convert(zoo, out)) == {"a/m.h5": "converted", "b/m.h5": "duplicate"}
+
+
+def test_duplicates_of_what_failed_are_tried_themselves(zoo, out, monkeypatch) -> None:
+    for name in "abc":
+        model(zoo / f"{name}.h5")
+    monkeypatch.setattr("ror_port.many.run.finished", losing("a.h5"))
+    rows = convert(zoo, out)
+    assert statuses(rows) == {"a.h5": "failed", "b.h5": "converted", "c.h5": "duplicate"}
+    assert (rows["a.h5"]["error"], rows["a.h5"]["reason"]) == ("Killed", "lost")
+    assert rows["c.h5"]["duplicate_of"] == str(zoo / "b.h5")
+
+
+def losing(name: str):
+    """Stands for `finished`, in this process; the worker dies of one file."""
+
+    def finished(function, calls, **_):
+        for call in calls:
+            lost = function.__name__ == "account" and call[1].endswith(name)
+            yield call, Lost("lost") if lost else function(*call)
+
+    return finished
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: (folder / path).read_bytes() for path in files(folder)}
+
+
+def marks(folder: Path) -> dict[Path, int]:
+    """Output → what is another after it was written again."""
+    return {path: (folder / path).stat().st_ino for path in files(folder)}
+
+
+def test_what_is_done_is_not_done_again(zoo, out) -> None:
+    model(zoo / "a.h5")
+    model(zoo / "b.h5", 1)
+    model(zoo / "again.h5")
+    (zoo / "broken.h5").write_bytes(b"broken")
+    convert(zoo, out)
+    before, report = marks(out), (out / "report.jsonl").read_bytes()
+    convert(zoo, out, skip_done=True)
+    assert marks(out) == before
+    assert (out / "report.jsonl").read_bytes() == report
+    model(zoo / "new.h5", 1)
+    rows = convert(zoo, out, skip_done=True)
+    assert marks(out) == before
+    assert rows["new.h5"]["duplicate_of"] == str(zoo / "b.h5")
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (lambda zoo, out: model(zoo / "a.h5", 1), {}),
+        (lambda zoo, out: (out / "a.keras").unlink(), {}),
+        (lambda zoo, out: (out / "a.keras").write_bytes(b"cut off"), {"force": True}),
+        (lambda zoo, out: None, {"logits": True}),
+        (lambda zoo, out: None, {"keras": "2.2.4"}),
+    ],
+    ids=["content", "output gone", "output changed", "option", "statement"],
+)
+def test_what_changed_is_done_again(zoo, out, change, options) -> None:
+    model(zoo / "a.h5")
+    model(zoo / "b.h5", 1)
+    convert(zoo, out)
+    before = marks(out)[Path("a.keras")]
+    change(zoo, out)
+    rows = convert(zoo, out, skip_done=True, **options)
+    assert rows["a.h5"]["status"] in ("converted", "duplicate")
+    assert rows["a.h5"]["duplicate_of"] or marks(out)[Path("a.keras")] != before
+    assert rows["a.h5"]["run"]["options"].items() >= {k: v for k, v in options.items() if k != "force"}.items()
+
+
+def test_another_version_does_it_again(zoo, out, monkeypatch) -> None:
+    model(zoo / "a.h5")
+    convert(zoo, out)
+    before = marks(out)
+    monkeypatch.setattr("ror_port.many.account.__version__", "0.1.1")
+    assert convert(zoo, out, skip_done=True)["a.h5"]["run"]["ror_port"] == "0.1.1"
+    assert marks(out) != before
+
+
+def test_an_architecture_that_is_added_is_seen(zoo, out) -> None:
+    path = weights(zoo / "w.h5")
+    beside = path.with_name("model.json").rename(zoo.parent / "model.json")
+    assert statuses(convert(zoo, out)) == {"w.h5": "refused"}
+    shutil.move(beside, zoo)
+    assert statuses(convert(zoo, out, skip_done=True)) == {"w.h5": "converted"}
+    weights(zoo / "w.h5", "relu")
+    before = marks(out)
+    assert statuses(convert(zoo, out, skip_done=True)) == {"w.h5": "converted"}
+    assert marks(out) != before
+
+
+def test_an_output_that_is_not_ours_is_not_replaced(zoo, out) -> None:
+    model(zoo / "a.h5")
+    convert(zoo, out)
+    (out / "a.keras").write_bytes(b"what somebody else wrote")
+    row = convert(zoo, out, skip_done=True)["a.h5"]
+    assert (row["status"], row["exit_code"], row["error"]) == ("failed", 8, "OutputError")
+    assert "exists already" in row["reason"]
+    assert (out / "a.keras").read_bytes() == b"what somebody else wrote"
+    assert convert(zoo, out, skip_done=True, force=True)["a.h5"]["status"] == "converted"
+
+
+def test_an_output_whose_row_is_missing_is_ours(zoo, out) -> None:
+    """It was put in its place, and the run killed, before the row was there."""
+    model(zoo / "a.h5")
+    convert(zoo, out)
+    report = out / "report.jsonl"
+    (out / ledger.JOURNAL).write_text(json.dumps({"begun": str(zoo / "a.h5"), "output": "a.keras"}) + "\n" + '{"ledg')
+    report.unlink()
+    assert statuses(convert(zoo, out, skip_done=True)) == {"a.h5": "converted"}
+    assert not (out / ledger.JOURNAL).exists()
+
+
+def test_a_ledger_is_neither_replaced_nor_shared_unasked(zoo, out) -> None:
+    model(zoo / "a.h5")
+    convert(zoo, out)
+    with pytest.raises(OutputError, match="exists already; skip_done=True goes on with it, force=True replaces it"):
+        convert(zoo, out)
+    convert(zoo, out, force=True)
+    with ledger.opened(out, go_on=True), pytest.raises(OutputError, match="another run is at work there"):
+        convert(zoo, out, skip_done=True)
+
+
+def test_rows_of_other_files_are_kept(zoo, out) -> None:
+    model(zoo / "a.h5")
+    convert(zoo, out)
+    (zoo / "a.h5").rename(zoo / "b.h5")
+    rows = convert(zoo, out, skip_done=True)
+    assert statuses(rows) == {"a.h5": "converted", "b.h5": "converted"}
+
+
+def test_folders_without_outputs_are_not_made(zoo, out) -> None:
+    (zoo / "x" / "y").mkdir(parents=True)
+    (zoo / "x" / "y" / "broken.h5").write_bytes(b"broken")
+    convert(zoo, out)
+    assert sorted(os.listdir(out)) == ["report.html", "report.jsonl"]
+
+
+def test_options_are_refused_before_anything_is_written(zoo, out) -> None:
+    model(zoo / "a.h5")
+    for options in ({"format": "docx"}, {"dtype": "float64"}, {"certify": True}, {"backend": "cntk"}):
+        with pytest.raises(UsageError):
+            convert(zoo, out, **options)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "executor", [lambda: ThreadPoolExecutor(2), lambda: ProcessPoolExecutor(2, get_context("spawn"))]
+)
+def test_any_executor_gives_the_same_ledger(zoo, tmp_path, executor) -> None:
+    archive(zoo, 40)
+    convert(zoo, tmp_path / "own", jobs=2)
+    with executor() as given:
+        convert(zoo, tmp_path / "given", executor=given)
+    assert content(tmp_path / "given") == content(tmp_path / "own")
+    for name in ("report.jsonl", "report.html"):
+        assert (tmp_path / "given" / name).read_bytes() == (tmp_path / "own" / name).read_bytes()
+
+
+RUN = """
+import sys
+import ror_port
+if __name__ == "__main__":
+    ror_port.convert_many([sys.argv[1]], sys.argv[2], verify=False, jobs=2, skip_done=True)
+"""
+
+
+def started(zoo: Path, out: Path, folder: Path) -> subprocess.Popen[bytes]:
+    script = folder / "run.py"
+    script.write_text(RUN)
+    return subprocess.Popen([sys.executable, script, zoo, out], env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+def wait_for_rows(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + HANGS
+    journal = out / ledger.JOURNAL
+    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b'{"ledger"') < count):
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("rows", [1, 25])
+def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(zoo, tmp_path, rows) -> None:
+    archive(zoo, 60)
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    convert(zoo, undisturbed, jobs=2)
+    with started(zoo, killed, tmp_path) as process:
+        wait_for_rows(killed, rows, process)
+        process.kill()
+    assert not (killed / "report.jsonl").exists(), "it was killed too late to show anything"
+    with started(zoo, killed, tmp_path) as process:
+        assert process.wait(HANGS) == 0
+    assert content(killed) == content(undisturbed)
+    assert (killed / "report.jsonl").read_bytes() == (undisturbed / "report.jsonl").read_bytes()
+    assert not (killed / ledger.JOURNAL).exists()
+
+
+def test_a_worker_that_is_killed_costs_nothing_that_another_try_gives(zoo, tmp_path) -> None:
+    archive(zoo, 60)
+    undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
+    convert(zoo, undisturbed, jobs=2)
+    with started(zoo, out, tmp_path) as process:
+        wait_for_rows(out, 10, process)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(int(workers[0]), signal.SIGKILL)
+        assert process.wait(HANGS) == 0
+    assert content(out) == content(undisturbed)
+    assert (out / "report.jsonl").read_bytes() == (undisturbed / "report.jsonl").read_bytes()
+
+
+def test_what_was_settled_is_not_tried_again(zoo, out) -> None:
+    """And what failed for a reason outside of the file is."""
+    assert set(SETTLED) == {2, 3, 4, 5, 6, 7}
+    (zoo).mkdir()
+    (zoo / "broken.h5").write_bytes(b"broken")
+    convert(zoo, out)
+    with ledger.opened(out, go_on=True) as book:
+        (row,) = book
+        source = Source(str(zoo / "broken.h5"), Path("broken.h5"), 6)
+        run = Run([source], replace_work(row), book)
+        assert [each["status"] for each in run.rows()] == ["refused"]
+        assert run.kept == 1
+        book.add({**row, "status": "failed", "exit_code": 8})
+        run = Run([source], replace_work(row), book)
+        assert [each["status"] for each in run.rows()] == ["refused"]
+        assert run.kept == 0
+
+
+def replace_work(row: dict):
+    from ror_port.many.account import Work
+
+    return replace(Work(**row["run"]["options"]))
