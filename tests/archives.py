@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -34,7 +35,7 @@ def archive(folder: Path, count: int) -> list[Made]:
     Genuine ones are models where that Keras saved such, else weights with their JSON beside them.
     """
     made: list[Made] = []
-    genuine = cycle(cases())
+    genuine = cycle(mixed(cases()))
     while len(made) < count:
         twenty: list[Made] = []
         for case in islice(genuine, 16):
@@ -49,6 +50,12 @@ def archive(folder: Path, count: int) -> list[Made]:
     for item in made[count:]:
         (folder / item.path).unlink()
     return made[:count]
+
+
+def mixed(given: list[Case]) -> list[Case]:
+    """Each once, and neighbours far from each other: a few are of many kinds then."""
+    stride = next(stride for stride in range(997, 2000) if math.gcd(stride, len(given)) == 1)
+    return [given[number * stride % len(given)] for number in range(len(given))]
 
 
 def _genuine(folder: Path, case: Case, number: int) -> Path:

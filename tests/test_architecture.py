@@ -29,13 +29,17 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "convert": BASE | {"frameworks", "safety", "network", "mapping", "formats", "source"},
     "check": BASE | {"frameworks", "safety", "network", "theano", "mapping", "formats", "source", "convert", "models"},
     "api": BASE | {"network", "formats", "source", "convert", "check"},
-    "cli": BASE | {"safety", "network", "formats", "source", "convert", "check", "api"},
-    "__init__": {"errors", "source", "check", "api"},
+    "many": BASE | {"frameworks", "safety", "formats", "source", "convert", "check", "api"},
+    "cli": BASE | {"safety", "network", "formats", "source", "convert", "check", "api", "many"},
+    "__init__": {"errors", "source", "check", "api", "many"},
     "__main__": {"cli"},
 }
 """Part of the package → the parts that it may import, besides itself."""
 
-FRAMEWORKS = {"tensorflow", "keras", "torch", "onnx", "onnxruntime", "PIL", "jax", "safetensors.torch"}
+FRAMEWORKS = {
+    *("tensorflow", "keras", "torch", "onnx", "onnxruntime", "PIL", "jax", "safetensors.torch"),
+    *("fsspec", "dask", "distributed"),
+}
 LOADERS = {"import_module", "find_spec", "__import__"}
 
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ror_port.cli.options import Files, Reading
-from ror_port.cli.running import failed
 from ror_port.cli.streams import show
-from ror_port.errors import RorPortError, printable
+from ror_port.errors import printable
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.many.account import Row, Work
@@ -25,17 +24,8 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
 def run(files: Files, work: Work, out: str | None, reading: Reading, *, force: bool) -> None:
     """Does the work on all files, prints a line for each, and ends with the exit code of the first that failed.
 
-    out: the folder of the ledger; None for none.
+    out: the folder of the ledger; None for none. Raises RorPortError where the work cannot begin or go on.
     """
-    try:
-        code = _run(files, work, out, reading, force=force)
-    except RorPortError as error:
-        code = failed(out or "", error, reading)
-    if code:
-        sys.exit(code)
-
-
-def _run(files: Files, work: Work, out: str | None, reading: Reading, *, force: bool) -> int:
     from ror_port.cli.progress import Terminal
     from ror_port.formats.format import by_name
     from ror_port.many import ledger
@@ -51,18 +41,24 @@ def _run(files: Files, work: Work, out: str | None, reading: Reading, *, force: 
     counts: Counter[str] = Counter()
     with _folder(out) as folder, ledger.opened(folder, force=force, go_on=files.skip_done) as book:
         todo = Run(sources, work, book, jobs=files.jobs, force=force)
-        for number, row in enumerate(Terminal().track(todo.rows(), len(sources), "files")):
-            counts[row["status"]] += 1
-            if number >= todo.kept:  # those come first, and were shown when they were done
-                show(_line(row), err=reading.as_json)
-            if reading.as_json:
-                click.echo(json.dumps(row))
+        try:
+            for number, row in enumerate(Terminal().track(todo.rows(), len(sources), "files")):
+                counts[row["status"]] += 1
+                if number >= todo.kept:  # those come first, and were shown when they were done
+                    show(_line(row), err=reading.as_json)
+                if reading.as_json:
+                    click.echo(json.dumps(row))
+        except (SystemExit, KeyboardInterrupt):
+            if out is not None:
+                show("ror-port: interrupted; --skip-done goes on with what is left", err=True)
+            raise
         codes = [account["exit_code"] for source in sources if (account := book.get(source.name))]
         show("\n".join(_summary(counts, todo.kept, others)), err=reading.as_json)
         if out is not None:
             report = book.finish()
             show(f"wrote {printable(report.path)} and {printable(report.page)}", err=reading.as_json)
-    return next(filter(None, codes), 0)
+    if code := next(filter(None, codes), 0):
+        sys.exit(code)
 
 
 @contextmanager
@@ -130,4 +126,6 @@ def _summary(counts: Counter[str], kept: int, others: int) -> Iterator[str]:
     if kept:
         yield f"  {kept:,} of them were done before, and are left as they are"
     if others:
-        yield f"  {others:,} other file{'' if others == 1 else 's'} in the folders: by their content no networks"
+        yield f"  {others:,} other " + (
+            "file, no network by its content" if others == 1 else "files, no networks by content"
+        )

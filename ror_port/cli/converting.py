@@ -19,7 +19,7 @@ from ror_port.cli.options import (
     reading_options,
     writing_options,
 )
-from ror_port.cli.running import each, with_port
+from ror_port.cli.running import each, errors_reported, with_port
 from ror_port.errors import printable
 from ror_port.many import remote
 
@@ -228,6 +228,6 @@ def _convert_archive(
     if writing.out is not None and named(writing.out) and not Path(writing.out).is_dir():
         raise click.BadParameter(f"{writing.out} names a file; a folder is expected", param_hint="-o")
     format, _ = _format(name, None, command)
-    settings.ensure_taken(format)
-    work = Work(format.name, settings, reading.given, writing.verify, writing.certify, writing.dry_run)
-    run(files, work, None if writing.dry_run else writing.out, reading, force=writing.force)
+    with errors_reported(writing.out or "", reading):
+        work = Work(format.name, settings, reading.given, writing.verify, writing.certify, writing.dry_run)
+        run(files, work, None if writing.dry_run else writing.out, reading, force=writing.force)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ror_port.cli.options import Files, Reading, file_arguments, reading_options
-from ror_port.cli.running import each, single
+from ror_port.cli.running import each, errors_reported, single
 from ror_port.cli.streams import show
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
@@ -39,7 +39,8 @@ def inspect(files: Files, out: str | None, force: bool, layers: bool, reading: R
         from ror_port.cli.archive import run
         from ror_port.many.account import Work
 
-        run(files, Work(given=reading.given), out, reading, force=force)
+        with errors_reported(out or "", reading):
+            run(files, Work(given=reading.given), out, reading, force=force)
         return
 
     def one(_: str, path: Path) -> Result:

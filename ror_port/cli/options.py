@@ -76,7 +76,7 @@ def file_arguments(command: Command) -> Command:
     @wraps(command)
     def with_files(*, named: tuple[str, ...], listed: str | None, skip_done: bool, jobs: int, **others: Any) -> None:
         if not named and listed is None:
-            raise click.MissingParameter(param_hint="FILE", param_type="argument")
+            raise click.MissingParameter(param_hint="'FILE...'", param_type="argument")
         command(files=Files(named, listed, skip_done, jobs), **others)
 
     return _with(

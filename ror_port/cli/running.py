@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -101,6 +101,15 @@ def failed(path: Path | str, error: Exception, reading: Reading) -> int:
     message, code = told(error, path)
     _fail(path, type(error).__name__, message, code, as_json=reading.as_json)
     return code
+
+
+@contextmanager
+def errors_reported(path: str, reading: Reading) -> Iterator[None]:
+    """Ends the command with one line, and its exit code, where work on many files cannot begin or go on."""
+    try:
+        yield
+    except RorPortError as error:
+        sys.exit(failed(path, error, reading))
 
 
 def _fail(path: Path | str, kind: str, message: str, code: int, *, as_json: bool) -> None:

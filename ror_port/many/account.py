@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ror_port import __version__
 from ror_port.errors import RorPortError, UsageError, printable, told
 from ror_port.formats.checkpoint import sha256, size
-from ror_port.formats.format import Settings
+from ror_port.formats.format import Settings, by_name
 from ror_port.many import remote
 from ror_port.safety.input_file import readable
 from ror_port.source.provenance import Given
@@ -39,6 +39,7 @@ class Work:
     """What is done with every file. format: that it is converted to; None where it is only described.
 
     planned: whether nothing is written. The other fields are arguments of `ror_port.save` and `ror_port.load`.
+    Raises UsageError where they do not fit together.
     """
 
     format: str | None = None
@@ -47,6 +48,12 @@ class Work:
     verify: bool = True
     certify: bool = False
     planned: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format is not None:
+            self.settings.ensure_taken(by_name(self.format))
+        if self.certify and not self.verify:
+            raise UsageError("a certificate needs the verification", "certify")
 
     def stated(self) -> dict[str, Any]:
         """What decides how a file is treated: the version of ror-port, and what was asked for."""
@@ -156,7 +163,7 @@ def _describe_and_convert(row: Row, work: Work, path: Path, target: Path | None,
             raise found.error
         if target is None:  # it is only planned
             return
-        if work.certify and path.parent != Path(row["file"]).parent:
+        if work.certify and remote.is_address(row["file"]):
             raise UsageError("a certificate names its source, which must be a file that lies here", "certify")
         _convert(row, work, found.port, target, out)
 

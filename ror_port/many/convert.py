@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from ror_port.check.progress import SILENT, Progress
-from ror_port.errors import UsageError
 from ror_port.formats.format import Dtype, Settings, by_name
 from ror_port.layout import DataFormat
 from ror_port.many import ledger
@@ -65,17 +64,13 @@ def convert_many(
 
     Raises UsageError, OutputError where `out` has a ledger already, or MissingExtra where no file could be written.
     """
-    chosen, settings = by_name(format), Settings(data_format, logits, dtype, fold_bn)
-    settings.ensure_taken(chosen)
-    if executor is None:
-        chosen.ensure_writable()
-    if certify and not verify:
-        raise UsageError("a certificate needs the verification", "certify")
     if stated.get("architecture") is not None:
         stated["architecture"] = Path(stated["architecture"])
     given = Given(**stated)  # type: ignore[arg-type]  # the architecture is a Path now
+    work = Work(format, Settings(data_format, logits, dtype, fold_bn), given, verify, certify)
+    if executor is None:
+        by_name(format).ensure_writable()
     sources, _ = found(list(map(str, paths)), out=Path(out))
-    work = Work(format, settings, given, verify, certify)
     with ledger.opened(Path(out), force=force, go_on=skip_done) as opened:
         run = Run(sources, work, opened, executor, jobs, force)
         for _ in progress.track(run.rows(), len(sources), "converting"):

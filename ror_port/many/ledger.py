@@ -134,7 +134,7 @@ def _line(value: Row) -> str:
 def _parsed(line: bytes, path: Path) -> Row:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotACheckpoint(f"{path}: a line that is no JSON; expected a ledger of ror-port") from None
     if isinstance(row, dict) and row.keys() == {"begun", "output"} and all(isinstance(v, str) for v in row.values()):
         return row
@@ -173,9 +173,7 @@ def opened(folder: Path, *, force: bool = False, go_on: bool = False) -> Iterato
             if not go_on:
                 journal.unlink(missing_ok=True)
             elif report.exists() and not journal.exists():
-                copy = folder / f"{JOURNAL}.copy"
-                shutil.copyfile(report, copy)
-                copy.replace(journal)
+                _copy(report, journal)
             try:
                 with journal.open("a+b") as file:
                     file.seek(0)
@@ -188,6 +186,16 @@ def opened(folder: Path, *, force: bool = False, go_on: bool = False) -> Iterato
     finally:
         with suppress(OSError):
             folder.rmdir()  # where there is nothing in it
+
+
+def _copy(report: Path, journal: Path) -> None:
+    """The rows of a finished ledger as a journal, which is there whole or not at all."""
+    with report.open("rb") as file:
+        for line in file:
+            _parsed(line, report)
+    copy = journal.with_suffix(".copy")
+    shutil.copyfile(report, copy)
+    copy.replace(journal)
 
 
 @contextmanager

@@ -34,7 +34,8 @@ a { color: var(--link) } .faint { color: var(--faint) }
 .counts.refusals { grid-template-columns: 1fr }
 ul { list-style: none; margin: 0; padding: 0 } li { display: flex; gap: .5rem; margin: .1rem 0 }
 li span { min-width: 3.5rem; text-align: right; font-variant-numeric: tabular-nums; color: var(--faint) }
-summary { cursor: pointer; margin-left: 4rem; color: var(--faint) } li button { flex: 1 } button { font: inherit; color: inherit; background: none; border: 0; padding: 0 .2rem;
+summary { cursor: pointer; margin-left: 4rem; color: var(--faint) }
+li button { flex: 1 } button { font: inherit; color: inherit; background: none; border: 0; padding: 0 .2rem;
   text-align: left; overflow-wrap: anywhere; border-radius: .2rem }
 .js button { cursor: pointer; text-decoration: underline dotted var(--faint) }
 button[aria-pressed=true] { background: var(--fill); outline: 1px solid var(--line) }
@@ -58,7 +59,8 @@ th:nth-child(4) { width: 6.5rem } th:nth-child(5) { width: 6.5rem } th:nth-child
   td:first-child::before { content: none } td small { display: inline } }
 @media print { :root { --ink: #000; --paper: #fff; --faint: #444; --link: #000 } body { padding: 0; max-width: none }
   .js .controls { display: none } table { font-size: 7.5pt } thead { display: table-header-group }
-  th:nth-child(n) { width: 9% } th:first-child { width: 26% } th:nth-child(3) { width: 13% } th:last-child { width: 25% }
+  th:nth-child(n) { width: 9% } th:nth-child(3) { width: 13% }
+  th:first-child { width: 26% } th:last-child { width: 25% }
   tr { break-inside: avoid } .js button { text-decoration: none } }
 """
 

@@ -1,36 +1,30 @@
-"""Many files in one run: what is done, what is a duplicate, what is left to do; and the same after an end at any moment."""
+"""Many files in one run: what is done, what is a duplicate, what is left to do; also after an end at any moment."""
 
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import jsonschema
 import pytest
 
 import ror_port
 from archives import archive, files
-from genuine import ROOT
+from gates import HANGS, Gate, wait_until_done, workers
 from genuine_layers import Case, record
 from ror_port.errors import OutputError, UsageError
 from ror_port.many import ledger
-from ror_port.many.account import SETTLED
+from ror_port.many.account import SETTLED, Work
 from ror_port.many.run import Run
 from ror_port.many.sources import Source
 from ror_port.many.workers import Lost
 
 MODELS = [Case("keras-2.2.4-theano-1.0.5", "dense", name) for name in ("two-th", "plain-th")]
 OLD = Case("keras-0.3.3-theano-0.8.2", "dense", "tanh")
-
-HANGS = 300
-"""Seconds after which something is taken to hang."""
 
 
 def model(path: Path, number: int = 0) -> Path:
@@ -180,11 +174,11 @@ def test_what_is_done_is_not_done_again(zoo, out) -> None:
 @pytest.mark.parametrize(
     ("change", "options"),
     [
-        (lambda zoo, out: model(zoo / "a.h5", 1), {}),
-        (lambda zoo, out: (out / "a.keras").unlink(), {}),
-        (lambda zoo, out: (out / "a.keras").write_bytes(b"cut off"), {"force": True}),
-        (lambda zoo, out: None, {"logits": True}),
-        (lambda zoo, out: None, {"keras": "2.2.4"}),
+        (lambda at: model(at / "zoo/a.h5", 1), {}),
+        (lambda at: (at / "out/a.keras").unlink(), {}),
+        (lambda at: (at / "out/a.keras").write_bytes(b"cut off"), {"force": True}),
+        (None, {"logits": True}),
+        (None, {"keras": "2.2.4"}),
     ],
     ids=["content", "output gone", "output changed", "option", "statement"],
 )
@@ -193,7 +187,8 @@ def test_what_changed_is_done_again(zoo, out, change, options) -> None:
     model(zoo / "b.h5", 1)
     convert(zoo, out)
     before = marks(out)[Path("a.keras")]
-    change(zoo, out)
+    if change:
+        change(zoo.parent)
     rows = convert(zoo, out, skip_done=True, **options)
     assert rows["a.h5"]["status"] in ("converted", "duplicate")
     assert rows["a.h5"]["duplicate_of"] or marks(out)[Path("a.keras")] != before
@@ -297,69 +292,69 @@ if __name__ == "__main__":
 """
 
 
-def started(zoo: Path, out: Path, folder: Path) -> subprocess.Popen[bytes]:
-    script = folder / "run.py"
+class Twice(NamedTuple):
+    """An archive, the ledger of a run that nothing disturbed, a gate for another run, and where that writes."""
+
+    zoo: Path
+    undisturbed: Path
+    gate: Gate
+    script: Path
+    out: Path
+
+    def ensure_same(self) -> None:
+        assert content(self.out) == content(self.undisturbed)
+        assert (self.out / "report.jsonl").read_bytes() == (self.undisturbed / "report.jsonl").read_bytes()
+        assert not (self.out / ledger.JOURNAL).exists()
+
+
+@pytest.fixture
+def twice(zoo, tmp_path) -> Twice:
+    archive(zoo, 60)
+    convert(zoo, tmp_path / "undisturbed", jobs=2)
+    script = tmp_path / "run.py"
     script.write_text(RUN)
-    return subprocess.Popen([sys.executable, script, zoo, out], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    return Twice(zoo, tmp_path / "undisturbed", Gate(tmp_path, zoo), script, tmp_path / "out")
 
 
-def wait_for_rows(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + HANGS
-    journal = out / ledger.JOURNAL
-    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b'{"ledger"') < count):
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
-@pytest.mark.parametrize("rows", [1, 25])
-def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(zoo, tmp_path, rows) -> None:
-    archive(zoo, 60)
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    convert(zoo, undisturbed, jobs=2)
-    with started(zoo, killed, tmp_path) as process:
-        wait_for_rows(killed, rows, process)
-        process.kill()
-    assert not (killed / "report.jsonl").exists(), "it was killed too late to show anything"
-    with started(zoo, killed, tmp_path) as process:
+@pytest.mark.parametrize("part", [0.0, 0.5])
+def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(twice, part) -> None:
+    last = twice.gate.open(part)
+    with twice.gate.started(twice.script, twice.zoo, twice.out) as process:
+        wait_until_done(twice.out, twice.undisturbed, last, process)
+    assert not (twice.out / "report.jsonl").exists()
+    twice.gate.remove()
+    with twice.gate.started(twice.script, twice.zoo, twice.out) as process:
         assert process.wait(HANGS) == 0
-    assert content(killed) == content(undisturbed)
-    assert (killed / "report.jsonl").read_bytes() == (undisturbed / "report.jsonl").read_bytes()
-    assert not (killed / ledger.JOURNAL).exists()
+    twice.ensure_same()
 
 
-def test_a_worker_that_is_killed_costs_nothing_that_another_try_gives(zoo, tmp_path) -> None:
-    archive(zoo, 60)
-    undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
-    convert(zoo, undisturbed, jobs=2)
-    with started(zoo, out, tmp_path) as process:
-        wait_for_rows(out, 10, process)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(int(workers[0]), signal.SIGKILL)
+def test_a_worker_that_is_killed_costs_nothing_that_another_try_gives(twice) -> None:
+    last = twice.gate.open(0.5)
+    with twice.gate.started(twice.script, twice.zoo, twice.out) as process:
+        wait_until_done(twice.out, twice.undisturbed, last, process)
+        os.kill(workers(process)[0], signal.SIGKILL)
+        twice.gate.remove()
         assert process.wait(HANGS) == 0
-    assert content(out) == content(undisturbed)
-    assert (out / "report.jsonl").read_bytes() == (undisturbed / "report.jsonl").read_bytes()
+    twice.ensure_same()
 
 
 def test_what_was_settled_is_not_tried_again(zoo, out) -> None:
     """And what failed for a reason outside of the file is."""
     assert set(SETTLED) == {2, 3, 4, 5, 6, 7}
-    (zoo).mkdir()
+    zoo.mkdir()
     (zoo / "broken.h5").write_bytes(b"broken")
     convert(zoo, out)
     with ledger.opened(out, go_on=True) as book:
         (row,) = book
         source = Source(str(zoo / "broken.h5"), Path("broken.h5"), 6)
-        run = Run([source], replace_work(row), book)
+        run = Run([source], work_of(row), book)
         assert [each["status"] for each in run.rows()] == ["refused"]
         assert run.kept == 1
         book.add({**row, "status": "failed", "exit_code": 8})
-        run = Run([source], replace_work(row), book)
+        run = Run([source], work_of(row), book)
         assert [each["status"] for each in run.rows()] == ["refused"]
         assert run.kept == 0
 
 
-def replace_work(row: dict):
-    from ror_port.many.account import Work
-
-    return replace(Work(**row["run"]["options"]))
+def work_of(row: dict) -> Work:
+    return Work(**row["run"]["options"])

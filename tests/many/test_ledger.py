@@ -1,0 +1,85 @@
+"""The ledger: one row a file, in order, readable whatever ended the run that wrote it."""
+
+import json
+
+import jsonschema
+import pytest
+
+from ror_port.errors import NotACheckpoint, OutputError
+from ror_port.many import ledger
+from ror_port.many.account import blank
+
+RUN = {"run": {"ror_port": "0.1.0", "options": {}}}
+
+
+def row(file: str, **fields) -> dict:
+    return blank(file) | RUN | fields
+
+
+def test_rows_come_in_the_order_of_their_names_and_the_last_one_counts(tmp_path) -> None:
+    with ledger.opened(tmp_path / "out") as book:
+        for name in ("b", "a", "b"):
+            book.add(row(name, bytes=len(book)))
+        report = book.finish()
+    assert [(each["file"], each["bytes"]) for each in report] == [("a", 1), ("b", 2)]
+    assert report.counts == {"failed": 2}
+    assert sorted(item.name for item in (tmp_path / "out").iterdir()) == ["report.html", "report.jsonl"]
+
+
+def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path) -> None:
+    with pytest.raises(RuntimeError), ledger.opened(tmp_path / "out"):
+        raise RuntimeError
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_interrupted_is_there_again(tmp_path) -> None:
+    with ledger.opened(tmp_path) as book:
+        book.add(row("a"))
+        book.begin("b", "b.keras")
+        book.begin("c", "c.keras")
+        book.add(row("c"))
+    with (tmp_path / ledger.JOURNAL).open("a") as journal:
+        journal.write(json.dumps(row("d"))[:-1])  # broken off
+    with ledger.opened(tmp_path, go_on=True) as book:
+        assert [each["file"] for each in book] == ["a", "c"]
+        assert book.begun == {"b": "b.keras"}
+        book.add(row("d"))
+        assert [each["file"] for each in book] == ["a", "c", "d"]
+
+
+def test_an_end_while_a_finished_ledger_is_taken_up_loses_nothing(tmp_path) -> None:
+    with ledger.opened(tmp_path) as book:
+        book.add(row("a"))
+        book.finish()
+    for _ in range(2):  # the second finds the journal of the first beside the report
+        with ledger.opened(tmp_path, go_on=True) as book:
+            assert [each["file"] for each in book] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", "a line that is no JSON"),
+        ('{"ledger": 2}', "expected"),
+        (json.dumps(row("a") | {"status": "fine"}), "'status': expected one of"),
+        (json.dumps(row("a") | {"more": 1}), "'more': expected no such field"),
+        ("[" * 100_000, "a line that is no JSON"),
+    ],
+)
+def test_a_file_that_is_no_ledger_is_refused(tmp_path, line, message) -> None:
+    (tmp_path / ledger.REPORT).write_text(f"{line}\n")
+    with pytest.raises(NotACheckpoint, match=message), ledger.opened(tmp_path, go_on=True):
+        pass
+    assert (tmp_path / ledger.REPORT).read_text() == f"{line}\n"
+
+
+def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"), ledger.opened(tmp_path / "file" / "out"):
+        pass
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(ledger.schema())
+    assert set(ledger.schema()["required"]) == blank("a").keys() == ledger.schema()["properties"].keys()
+    jsonschema.validate(row("a"), ledger.schema())
