@@ -31,6 +31,7 @@ def run(files: Files, work: Work, out: str | None, reading: Reading, *, force: b
     from ror_port.many import ledger
     from ror_port.many.run import Run
     from ror_port.many.sources import found
+    from ror_port.many.workers import Workers
 
     if out is None and files.skip_done:
         raise click.UsageError("--skip-done goes on with a ledger, which lies in a folder: -o OUT")
@@ -39,8 +40,12 @@ def run(files: Files, work: Work, out: str | None, reading: Reading, *, force: b
     with _lines(files.listed) as listed:
         sources, others = found(files.named, listed, Path(out) if out else None)
     counts: Counter[str] = Counter()
-    with _folder(out) as folder, ledger.opened(folder, force=force, go_on=files.skip_done) as book:
-        todo = Run(sources, work, book, jobs=files.jobs, force=force)
+    with (
+        _folder(out) as folder,
+        ledger.opened(folder, force=force, go_on=files.skip_done) as book,
+        Workers(jobs=files.jobs) as workers,
+    ):
+        todo = Run(sources, work, book, workers, force)
         try:
             for number, row in enumerate(Terminal().track(todo.rows(), len(sources), "files")):
                 counts[row["status"]] += 1

@@ -120,7 +120,7 @@ def _fail(path: Path | str, kind: str, message: str, code: int, *, as_json: bool
 
 def _in_workers(files: Sequence[str], jobs: int, *, as_json: bool) -> Iterator[int]:
     """Runs the command that is being run once for each file, in other processes, and prints their output in order."""
-    from ror_port.many.workers import finished
+    from ror_port.many.workers import Workers
 
     context = click.get_current_context()
     command = context.command.callback
@@ -131,10 +131,11 @@ def _in_workers(files: Sequence[str], jobs: int, *, as_json: bool) -> Iterator[i
     calls = ((command.__module__, command.__name__, options | {"named": (file,)}) for file in files)
     outcomes: dict[str, Outcome | Lost] = {}
     remaining = list(files)
-    for (_, _, of), outcome in finished(_call, calls, jobs=jobs):
-        outcomes[of["named"][0]] = outcome
-        while remaining and remaining[0] in outcomes:
-            yield _shown(file := remaining.pop(0), outcomes[file], as_json=as_json)
+    with Workers(jobs=min(jobs, len(files))) as workers:
+        for (_, _, of), outcome in workers.finished(_call, calls):
+            outcomes[of["named"][0]] = outcome
+            while remaining and remaining[0] in outcomes:
+                yield _shown(file := remaining.pop(0), outcomes[file], as_json=as_json)
 
 
 def _shown(file: str, outcome: Outcome | Lost, *, as_json: bool) -> int:

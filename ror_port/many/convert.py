@@ -14,6 +14,7 @@ from ror_port.many import ledger
 from ror_port.many.account import Work
 from ror_port.many.run import Run
 from ror_port.many.sources import found
+from ror_port.many.workers import Workers
 from ror_port.source.provenance import Given
 
 
@@ -71,8 +72,8 @@ def convert_many(
     if executor is None:
         by_name(format).ensure_writable()
     sources, _ = found(list(map(str, paths)), out=Path(out))
-    with ledger.opened(Path(out), force=force, go_on=skip_done) as opened:
-        run = Run(sources, work, opened, executor, jobs, force)
+    with ledger.opened(Path(out), force=force, go_on=skip_done) as opened, Workers(executor, jobs) as workers:
+        run = Run(sources, work, opened, workers, force)
         for _ in progress.track(run.rows(), len(sources), "converting"):
             pass
         return opened.finish()

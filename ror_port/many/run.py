@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +19,7 @@ from ror_port.many import remote
 from ror_port.many.account import Row, Work, account, blank, digest_of, fail, matches
 from ror_port.many.ledger import Ledger
 from ror_port.many.sources import Source, targets
-from ror_port.many.workers import Lost, finished
+from ror_port.many.workers import Lost, Workers
 from ror_port.safety import limits
 from ror_port.source.architecture import files_beside
 
@@ -38,8 +37,7 @@ class Run:
     sources: Sequence[Source]
     work: Work
     ledger: Ledger
-    executor: Executor | None = None
-    jobs: int = 1
+    workers: Workers
     force: bool = False
     kept: int = field(default=0, init=False)
 
@@ -84,7 +82,7 @@ class Run:
         locations = iter([source.location for source in wanted])
         calls = iter(lambda: (tuple(islice(locations, HASHED_AT_ONCE)),), ((),))
         found: dict[str, str | None] = {}
-        for (names,), digests in finished(_hashed, calls, executor=self.executor, jobs=self.jobs):
+        for (names,), digests in self.workers.finished(_hashed, calls):
             if not isinstance(digests, Lost):
                 found |= zip(names, digests, strict=True)
         return {name: digest for name, digest in found.items() if digest is not None}
@@ -123,7 +121,7 @@ class Run:
                 yield self.work, source.location, str(folder / target) if target else None, str(folder)
 
         known = {source.location: source for source in ready}
-        for call, row in finished(account, calls(), executor=self.executor, jobs=self.jobs):
+        for call, row in self.workers.finished(account, calls()):
             source = known[call[1]]
             yield self._added(source, _lost(source, row) if isinstance(row, Lost) else row)
 

@@ -10,10 +10,9 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -34,34 +33,56 @@ class Lost:
 KILLED = Lost("not done, because the process that worked on it was killed (for want of memory, perhaps)")
 
 
-def finished(
-    function: Callable[..., T], calls: Iterable[Call], *, executor: Executor | None = None, jobs: int = 1
-) -> Iterator[tuple[Call, T | Lost]]:
-    """Yields each call with what it returned, as it is finished. Calls are taken from `calls` as there is work to do.
+class Workers:
+    """An executor, or processes of our own, for as long as a block lasts: an exception that leaves it ends those.
 
-    function: of a module, which raises nothing. executor: any; where it breaks, what it left undone is done in
-    processes of our own. jobs: how many of those there are. An exception here, such as an interrupt, ends them; they
-    remove what is half-written.
+    executor: any; where it breaks, what it left undone is done in processes of our own. jobs: how many of those.
     """
-    remaining = iter(calls)
-    if executor is not None:
-        undone = yield from _in(executor, function, remaining, MOST_PENDING)
-        remaining = chain(undone, remaining)
-    while True:
-        with _processes(jobs) as own:
-            suspects = yield from _in(own, _Guarded(function), remaining, 2 * jobs)
-        if not suspects:
-            return
-        for call in suspects:  # one by one, which tells the one that a process dies of
-            with _processes(1) as alone:
-                for _ in (yield from _in(alone, _Guarded(function), iter([call]), 1)):
-                    yield call, KILLED
+
+    def __init__(self, executor: Executor | None = None, jobs: int = 1) -> None:
+        self._executor, self._jobs = executor, jobs
+        self._others = set(multiprocessing.active_children())
+        self._own: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            for worker in set(multiprocessing.active_children()) - self._others:
+                worker.terminate()  # which removes what is half-written
+        if self._own is not None:
+            self._own.shutdown()
+
+    def finished(self, function: Callable[..., T], calls: Iterable[Call]) -> Iterator[tuple[Call, T | Lost]]:
+        """Yields each call with what it returned, as it is finished. Calls are taken as there is work to do.
+
+        function: of a module, which raises nothing.
+        """
+        remaining = iter(calls)
+        if self._executor is not None:
+            undone = yield from _in(self._executor, function, remaining, MOST_PENDING)
+            if undone is None:
+                return
+            self._executor, remaining = None, chain(undone, remaining)
+        while True:
+            self._own = self._own or _processes(self._jobs)
+            suspects = yield from _in(self._own, _Guarded(function), remaining, 2 * self._jobs)
+            if suspects is None:
+                return
+            self._own = None
+            for call in suspects:  # one by one, which tells the one that a process dies of
+                with _processes(1) as alone:
+                    if (yield from _in(alone, _Guarded(function), iter([call]), 1)) is not None:
+                        yield call, KILLED
 
 
 def _in(
     executor: Executor, function: Callable[..., T], calls: Iterator[Call], most: int
-) -> Generator[tuple[Call, T | Lost], None, list[Call]]:
-    """Yields what is finished; returns the calls that were begun, or not taken, where the executor breaks."""
+) -> Generator[tuple[Call, T | Lost], None, list[Call] | None]:
+    """Yields what is finished. Returns None; where the executor breaks, the calls that it left undone."""
     pending: dict[Future[T], Call] = {}
     done: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
     left: list[Call] = []
@@ -99,19 +120,12 @@ def _in(
         for future in pending:
             future.cancel()
         raise
-    return left
+    return left if broken else None
 
 
-@contextmanager
-def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def _processes(jobs: int) -> ProcessPoolExecutor:
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit NumPy's threads in an unknown state
-    with ProcessPoolExecutor(jobs, spawn, _begin) as pool:
-        try:
-            yield pool
-        except BaseException:
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            raise
+    return ProcessPoolExecutor(jobs, spawn, _begin)
 
 
 class _Ended(BaseException):

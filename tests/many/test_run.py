@@ -21,7 +21,7 @@ from ror_port.many import ledger
 from ror_port.many.account import SETTLED, Work
 from ror_port.many.run import Run
 from ror_port.many.sources import Source
-from ror_port.many.workers import Lost
+from ror_port.many.workers import Lost, Workers
 
 MODELS = [Case("keras-2.2.4-theano-1.0.5", "dense", name) for name in ("two-th", "plain-th")]
 OLD = Case("keras-0.3.3-theano-0.8.2", "dense", "tanh")
@@ -128,7 +128,7 @@ def test_what_lies_beside_a_model_does_not_matter(zoo, out) -> None:
 def test_duplicates_of_what_failed_are_tried_themselves(zoo, out, monkeypatch) -> None:
     for name in "abc":
         model(zoo / f"{name}.h5")
-    monkeypatch.setattr("ror_port.many.run.finished", losing("a.h5"))
+    monkeypatch.setattr(Workers, "finished", losing("a.h5"))
     rows = convert(zoo, out)
     assert statuses(rows) == {"a.h5": "failed", "b.h5": "converted", "c.h5": "duplicate"}
     assert (rows["a.h5"]["error"], rows["a.h5"]["reason"]) == ("Killed", "lost")
@@ -136,9 +136,9 @@ def test_duplicates_of_what_failed_are_tried_themselves(zoo, out, monkeypatch) -
 
 
 def losing(name: str):
-    """Stands for `finished`, in this process; the worker dies of one file."""
+    """Stands for `Workers.finished`, in this process; the worker dies of one file."""
 
-    def finished(function, calls, **_):
+    def finished(_, function, calls):
         for call in calls:
             lost = function.__name__ == "account" and call[1].endswith(name)
             yield call, Lost("lost") if lost else function(*call)
@@ -344,14 +344,14 @@ def test_what_was_settled_is_not_tried_again(zoo, out) -> None:
     zoo.mkdir()
     (zoo / "broken.h5").write_bytes(b"broken")
     convert(zoo, out)
-    with ledger.opened(out, go_on=True) as book:
+    with ledger.opened(out, go_on=True) as book, Workers() as workers:
         (row,) = book
         source = Source(str(zoo / "broken.h5"), Path("broken.h5"), 6)
-        run = Run([source], work_of(row), book)
+        run = Run([source], work_of(row), book, workers)
         assert [each["status"] for each in run.rows()] == ["refused"]
         assert run.kept == 1
         book.add({**row, "status": "failed", "exit_code": 8})
-        run = Run([source], work_of(row), book)
+        run = Run([source], work_of(row), book, workers)
         assert [each["status"] for each in run.rows()] == ["refused"]
         assert run.kept == 0
 

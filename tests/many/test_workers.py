@@ -15,10 +15,15 @@ import numpy as np
 import pytest
 
 from genuine import ROOT
-from ror_port.many.workers import KILLED, Lost, finished
+from ror_port.many.workers import KILLED, Lost, Workers
 
 HANGS = 300
 """Seconds after which something is taken to hang; it ends long before, also on a machine with much else to do."""
+
+
+def finished(function, calls, executor=None, jobs=1):
+    with Workers(executor, jobs) as workers:
+        yield from workers.finished(function, calls)
 
 
 def double(number: int) -> int:
@@ -128,10 +133,9 @@ def test_an_interrupt_ends_the_workers(tmp_path) -> None:
 
 PARENT = """
 import sys, time
-from ror_port.many.workers import finished
-from test_workers import say_and_sleep
+from test_workers import finished, say_and_sleep
 if __name__ == "__main__":
-    list(finished(say_and_sleep, [()], jobs=1))
+    list(finished(say_and_sleep, [()]))
 """
 
 
