@@ -320,6 +320,34 @@ def other_costs() -> str:
     return markdown(rows)
 
 
+def archive() -> str:
+    """Of benchmarks/archive.json."""
+    found = json.loads((ROOT / "benchmarks" / "archive.json").read_text())
+    faster = [each["wall_1"] / each["wall_2"] for each in found["rounds"]]
+    worked_on = found["files"] - found["statuses"]["duplicate"]
+    cpu = [1000 * each["cpu_2"] / worked_on for each in found["rounds"]]
+    kinds = ", ".join(f"{count:,} {status}" for status, count in found["statuses"].items())
+    same = {True: "the same ledger and outputs, byte for byte", False: "not the same"}
+    return markdown(
+        [
+            (f"{found['files']:,} files: {kinds}", ""),
+            ("with `--jobs 2`, times as fast as with 1", _spread(faster, ".2f")),
+            ("CPU ms a file that is not a duplicate", _spread(cpu, ".0f")),
+            ("growth of the memory of all processes", f"{found['growth_mb']:.0f} MB"),
+            ("killed -9 half-way, and started again", same[found["killed"]]),
+            (
+                "two Dask workers, one killed -9 half-way, the client later; started again",
+                same[found["killed_on_dask"]],
+            ),
+            ("measured on", "; ".join(found["machine"][:2])),
+        ]
+    )
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    return f"{statistics.median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
+
+
 def machine() -> str:
     """What the costs were measured on."""
     return "; ".join([*_costs()["machine"], f"{_costs()['runs']} rounds"]) + "."
@@ -444,6 +472,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "applications": applications,
     "other-costs": other_costs,
     "machine": machine,
+    "archive": archive,
     "today": today,
     "today-writers": today_writers,
     "today-versions": today_versions,

@@ -19,7 +19,7 @@ from ror_port import __version__
 from ror_port.cli import streams
 from ror_port.cli.comparing import diagnose, evaluate, verify
 from ror_port.cli.converting import theano_to_tf, to_onnx, to_theano, to_torch
-from ror_port.cli.inspecting import architecture, inspect, list_networks
+from ror_port.cli.inspecting import architecture, inspect, list_networks, report
 from ror_port.errors import OutputError, RorPortError, printable, system_limit
 from ror_port.safety.signals import TERMINATION_SIGNALS
 
@@ -67,6 +67,7 @@ Examples:
   ror-port inspect weights.h5                      what is this file, and how do we know
   ror-port theano-to-tf weights.h5                 writes weights.keras; keras.models.load_model opens it
   ror-port theano-to-tf old/*.h5 -o new/           many files, one bad one does not stop the others
+  ror-port theano-to-tf zoo/ -o new/ --jobs 4      all that is found in a folder, with a ledger: report.html
   ror-port theano-to-tf weights.h5 --format h5     HDF5 for Keras 2 and 3
   ror-port theano-to-tf weights.h5 --bn-epsilon 1e-5   for a net trained before December 2016
   ror-port to-torch weights.h5 -o net/             a folder for PyTorch: weights, config, definition
@@ -92,6 +93,7 @@ for command in (
     verify,
     diagnose,
     architecture,
+    report,
     list_networks,
 ):
     cli.add_command(command)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ror_port.cli.options import Files, Reading, file_arguments, reading_options
+from ror_port.cli.options import PATH, Files, Reading, file_arguments, reading_options
 from ror_port.cli.running import each, errors_reported, single
 from ror_port.cli.streams import show
+from ror_port.errors import printable
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.running import Result
@@ -85,6 +86,23 @@ def architecture(source: str, out: Path | None, force: bool, reading: Reading) -
         return "\n".join(lines), account, 0
 
     single(Path(source), run, reading)
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="FOLDER...")
+@click.option(
+    "-o", "--output", "out", type=PATH, required=True, metavar="OUT", help="Folder for report.jsonl and .html."
+)
+@click.option("--force", is_flag=True, help="Replace an existing ledger.")
+def report(folders: tuple[Path, ...], out: Path, force: bool) -> None:
+    """Join the ledgers in FOLDERs into one, such as those of the tasks of a cluster."""
+    from ror_port.many.ledger import joined
+
+    with errors_reported(str(out)):
+        made = joined(folders, out, force=force)
+        counts = made.counts
+        told = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
+        show(f"{counts.total():,} files: {told}\nwrote {printable(made.path)} and {printable(made.page)}")
 
 
 @click.command("list")

@@ -86,7 +86,7 @@ def _report(path: Path | str, run: Run, reading: Reading) -> int:
     try:
         text, data, code = run()
     except Exception as error:
-        return failed(path, error, reading)
+        return _failed(path, error, reading)
     if text:
         show(text, err=reading.as_json)
     if reading.as_json:
@@ -94,22 +94,22 @@ def _report(path: Path | str, run: Run, reading: Reading) -> int:
     return code
 
 
-def failed(path: Path | str, error: Exception, reading: Reading) -> int:
+def _failed(path: Path | str, error: Exception, reading: Reading | None) -> int:
     """Prints an error that ended the work on a file, in one line; returns its exit code."""
-    if reading.debug:
+    if reading and reading.debug:
         traceback.print_exc()
     message, code = told(error, path)
-    _fail(path, type(error).__name__, message, code, as_json=reading.as_json)
+    _fail(path, type(error).__name__, message, code, as_json=reading is not None and reading.as_json)
     return code
 
 
 @contextmanager
-def errors_reported(path: str, reading: Reading) -> Iterator[None]:
+def errors_reported(path: str, reading: Reading | None = None) -> Iterator[None]:
     """Ends the command with one line, and its exit code, where work on many files cannot begin or go on."""
     try:
         yield
     except RorPortError as error:
-        sys.exit(failed(path, error, reading))
+        sys.exit(_failed(path, error, reading))
 
 
 def _fail(path: Path | str, kind: str, message: str, code: int, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from ror_port.check.schema import mismatch
 from ror_port.convert.stage import atomic_output
-from ror_port.errors import NotACheckpoint, OutputError
+from ror_port.errors import NotACheckpoint, OutputError, UnreadableFile
 from ror_port.many.account import Row
 
 REPORT, PAGE, JOURNAL = "report.jsonl", "report.html", "report.part.jsonl"
@@ -125,6 +125,36 @@ class Report:
     def counts(self) -> Counter[str]:
         """How many files have which status."""
         return Counter(row["status"] for row in self)
+
+
+def joined(folders: Iterable[Path], out: Path, *, force: bool = False) -> Report:
+    """Writes the ledgers of several runs as one, which names outputs from its own folder.
+
+    Of a file that several have, the row of the last one counts. Raises OutputError or, where a folder has no finished
+    ledger, UnreadableFile.
+    """
+    with opened(out, force=force) as book:
+        for folder in folders:
+            try:
+                for row in Report(folder):
+                    book.add(_seen_from(out, folder, row))
+            except OSError as error:
+                raise UnreadableFile(f"{folder / REPORT}: {(error.strerror or str(error)).lower()}") from None
+        return book.finish()
+
+
+def _seen_from(out: Path, folder: Path, row: Row) -> Row:
+    """A row of one ledger as another has it."""
+
+    def moved(path: str) -> str:
+        return Path(os.path.relpath(folder / path, out)).as_posix()
+
+    written, certificate = row["written"], row["certificate"]
+    return {
+        **row,
+        "written": written and {**written, "path": moved(written["path"])},
+        "certificate": certificate and moved(certificate),
+    }
 
 
 def _line(value: Row) -> str:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ import pytest
 from archives import archive, files
 from commands import run
 from gates import HANGS, Gate, wait_until_done
+from genuine import ROOT
 from genuine_layers import Case, record
+from ror_port.many.ledger import Report
 
 FAST = "--no-verify"
 
@@ -137,3 +141,40 @@ def test_an_interrupted_command_says_how_it_goes_on(tmp_path, number) -> None:
     assert not [path for path in out.rglob("*") if path.name.startswith(".part-")]
     assert run(*command, "-o", out, "--skip-done").returncode == 3
     assert (out / "report.jsonl").read_bytes() == (undisturbed / "report.jsonl").read_bytes()
+
+
+EXAMPLES = ROOT / "docs" / "examples"
+
+
+@pytest.fixture
+def surroundings(tmp_path) -> dict[str, str]:
+    """Those in which the command can be called as it is when it is installed."""
+    command = tmp_path / "bin" / "ror-port"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m ror_port "$@"\n')
+    command.chmod(0o755)
+    return os.environ | {"PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
+def test_the_example_for_slurm_gives_each_task_its_part(zoo, tmp_path, surroundings) -> None:
+    names = [f"zoo/{path.relative_to(zoo)}" for path in sorted(zoo.rglob("*.h5"))]
+    (tmp_path / "files.txt").write_text("".join(f"{name}\n" for name in names))
+    for task in range(len(names)):
+        script = ["bash", EXAMPLES / "slurm_array.sh"]
+        subprocess.run(script, env=surroundings | {"SLURM_ARRAY_TASK_ID": str(task)}, cwd=tmp_path, check=False)
+    done = run("report", *sorted((tmp_path / "parts").iterdir()), "-o", "all", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "3 files: 2 converted, 1 refused\nwrote all/report.jsonl and all/report.html\n"
+    assert [row["file"] for row in Report(tmp_path / "all")] == names
+    assert run("report", "parts/0", "-o", "all", cwd=tmp_path).returncode == 8
+    assert run("report", "zoo", "-o", "none", cwd=tmp_path).returncode == 3
+
+
+@pytest.mark.usefixtures("zoo")
+def test_the_example_for_snakemake_calls_the_command(tmp_path, surroundings) -> None:
+    """Its shell line; Snakemake itself is too large for a test."""
+    shell = re.search(r'shell: "(.*)"', (EXAMPLES / "Snakefile").read_text())
+    line = shell[1].format(input="zoo/a.h5", output="new/a.keras", log="a.json")
+    subprocess.run(line, shell=True, env=surroundings, cwd=tmp_path, check=True, capture_output=True)
+    assert json.loads((tmp_path / "a.json").read_text())["written"]["path"] == "new/a.keras"
+    assert (tmp_path / "new/a.keras").is_file()

@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from ror_port.errors import NotACheckpoint, OutputError
+from ror_port.errors import NotACheckpoint, OutputError, UnreadableFile
 from ror_port.many import ledger
 from ror_port.many.account import blank
 
@@ -83,3 +83,27 @@ def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(ledger.schema())
     assert set(ledger.schema()["required"]) == blank("a").keys() == ledger.schema()["properties"].keys()
     jsonschema.validate(row("a"), ledger.schema())
+
+
+def test_ledgers_are_joined_into_one_that_names_outputs_from_its_own_place(tmp_path) -> None:
+    written = {"path": "a.keras", "format": "keras", "bytes": 1, "sha256": "0" * 64}
+    for part, names in (("parts/0", "ab"), ("parts/1", "bc")):
+        with ledger.opened(tmp_path / part) as book:
+            for name in names:
+                book.add(row(f"{part[-1]}-{name}" if name != "b" else name, written=written, certificate="a.json"))
+            book.finish()
+    report = ledger.joined([tmp_path / "parts/0", tmp_path / "parts/1"], tmp_path / "all")
+    assert {each["file"]: each["written"]["path"] for each in report} == {
+        "0-a": "../parts/0/a.keras",
+        "1-c": "../parts/1/a.keras",
+        "b": "../parts/1/a.keras",
+    }
+    assert {each["certificate"] for each in report} == {"../parts/0/a.json", "../parts/1/a.json"}
+    for each in report:
+        jsonschema.validate(each, ledger.schema())
+
+
+def test_only_finished_ledgers_are_joined(tmp_path) -> None:
+    with pytest.raises(UnreadableFile, match=r"missing/report\.jsonl: no such file or directory"):
+        ledger.joined([tmp_path / "missing"], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
