@@ -29,6 +29,7 @@ def run(files: Files, work: Work, out: str | None, reading: Reading, *, force: b
     from ror_port.cli.progress import Terminal
     from ror_port.formats.format import by_name
     from ror_port.many import ledger
+    from ror_port.many.account import prepare
     from ror_port.many.run import Run
     from ror_port.many.sources import found
     from ror_port.many.workers import Workers
@@ -37,14 +38,15 @@ def run(files: Files, work: Work, out: str | None, reading: Reading, *, force: b
         raise click.UsageError("--skip-done goes on with a ledger, which lies in a folder: -o OUT")
     if work.format is not None and not work.planned:
         by_name(work.format).ensure_writable()
-    with _lines(files.listed) as listed:
-        sources, others = found(files.named, listed, Path(out) if out else None)
     counts: Counter[str] = Counter()
     with (
         _folder(out) as folder,
         ledger.opened(folder, force=force, go_on=files.skip_done) as book,
         Workers(jobs=files.jobs) as workers,
     ):
+        workers.prepare(prepare)
+        with _lines(files.listed) as listed:
+            sources, others = found(files.named, listed, Path(out) if out else None)
         todo = Run(sources, work, book, workers, force)
         try:
             for number, row in enumerate(Terminal().track(todo.rows(), len(sources), "files")):

@@ -82,6 +82,13 @@ def _digest(path: str) -> str | None:
     return None
 
 
+def prepare() -> None:
+    """Imports what `account` needs."""
+    import ror_port.api
+    import ror_port.convert.write
+    import ror_port.source.description  # noqa: F401
+
+
 def account(work: Work, location: str, target: str | None, out: str) -> Row:
     """Does the work on one file, and never raises: what goes wrong is in the row.
 

@@ -56,6 +56,13 @@ class Workers:
         if self._own is not None:
             self._own.shutdown()
 
+    def prepare(self, function: Callable[[], None]) -> None:
+        """Has our own processes start, and call a function that imports what they will need, while this one goes on."""
+        if self._executor is None:
+            self._own = self._own or _processes(self._jobs)
+            for _ in range(self._jobs):
+                self._own.submit(function)
+
     def finished(self, function: Callable[..., T], calls: Iterable[Call]) -> Iterator[tuple[Call, T | Lost]]:
         """Yields each call with what it returned, as it is finished. Calls are taken as there is work to do.
 
