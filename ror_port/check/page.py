@@ -55,9 +55,9 @@ def page(certificate: Json) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(sections)
-        + "\n</body></html>\n"
+        + "\n</main></body></html>\n"
     )
 
 
@@ -73,10 +73,11 @@ def _section(title: str, body: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML already."""
-    header = "".join(f"<th>{cell}</th>" for cell in head)
+    """Cells are HTML already. On a small screen the table is scrolled, by keyboard too."""
+    header = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{header}</tr></thead><tbody>\n{body}</tbody></table></div>'
+    label = f"Table of {head[0]}, {head[1]} and more"
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table><thead><tr>{header}</tr></thead><tbody>\n{body}</tbody></table></div>'
 
 
 def _number(value: float | None) -> str:
@@ -296,9 +297,11 @@ def _chart(layers: Sequence[Json], tolerance: float) -> Iterator[str]:
         marks.setdefault(layer["node"].partition("/")[0].replace("_shortcut", "").replace("_add", ""), i)
     taken = -1e9
     for name, i in marks.items():
-        if x(i) - taken > 52:
-            yield f'<text x="{x(i):g}" y="{bottom + 20:g}">{escape(name)}</text>'
-            taken = x(i)
+        width = 7.0 * len(name)
+        start = min(x(i), right - width)  # of the last ones, so that nothing of them is cut off
+        if start > taken:
+            yield f'<text x="{start:g}" y="{bottom + 20:g}">{escape(name)}</text>'
+            taken = start + width + 8
 
 
 def _provenance(certificate: Json) -> str:
