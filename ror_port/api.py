@@ -137,6 +137,7 @@ def save(
     logits: bool = False,
     dtype: Dtype | None = None,
     fold_bn: bool = False,
+    license: str | None = None,
     verify: bool = True,
     force: bool = False,
     certify: bool = False,
@@ -146,11 +147,12 @@ def save(
 
     The output appears complete or not at all; what fails the comparison is not kept.
 
-    path: a file or, for "savedmodel" and "safetensors", a folder. format: "keras", "weights", "h5", "savedmodel",
-    "safetensors", "pt", "onnx" or "theano"; by default what the path ends in tells, where ``.h5`` is HDF5 for Keras 2
+    path: a file or, for "savedmodel", "hf" and "safetensors", a folder. format: "keras", "weights", "h5", "savedmodel",
+    "hf", "safetensors", "pt", "onnx" or "theano"; by default what the path ends in, where ``.h5`` is HDF5 for Keras 2
     and 3 and ``.th.h5`` the file of Keras on Theano that it came in. data_format: order of the axes of images, for
     Keras and TensorFlow. logits: leave the softmax out, but for PyTorch, whose networks have none, and Theano. dtype:
-    precision of ONNX weights, by default "float32". fold_bn: merge BatchNorms into convolutions, in ONNX. verify:
+    precision of ONNX weights, by default "float32". fold_bn: merge BatchNorms into convolutions, in ONNX.
+    license: an identifier such as "mit", for the model card of a folder. verify:
     compare, where the framework is installed. force: replace an existing output. certify: write a certificate beside
     it. progress: what reports the progress.
 
@@ -174,6 +176,7 @@ def save(
             logits=logits,
             dtype=dtype,
             fold_bn=fold_bn,
+            license=license,
             check=check or no_check,
             progress=lambda parameters, count: progress.track(parameters, count, "converting"),
         )

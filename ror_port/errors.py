@@ -37,6 +37,7 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "path": ("another path", "another name with -o"),
     "format": ("format=…", "--format"),
     "fold_bn": ("fold_bn=True", "--fold-bn"),
+    "license": ("license=…", "--license"),
     "force": ("force=True", "--force"),
     "certify": ("certify=True", "--certify"),
     "skip_done": ("skip_done=True", "--skip-done"),

@@ -67,6 +67,18 @@ def fsspec() -> Any:
     return _imported("fsspec", "fsspec, which fetches files,", "remote")
 
 
+def devices(framework: str) -> list[str]:
+    """The GPUs that a framework sees: "keras", "torch" or "onnxruntime". Raises MissingExtra."""
+    if framework == "torch":
+        package = torch()
+        return [package.cuda.get_device_name(number) for number in range(package.cuda.device_count())]
+    if framework == "onnxruntime":
+        return [name for name in onnxruntime().get_available_providers() if "CUDA" in name or "ROCM" in name]
+    package = tensorflow()
+    found = package.config.list_physical_devices("GPU")
+    return [package.config.experimental.get_device_details(device).get("device_name", device.name) for device in found]
+
+
 def ensure(framework: str) -> None:
     """Raises MissingExtra where what a function of this module imports is not installed. Imports nothing."""
     for module, name, extra in _WRITERS[framework]:
@@ -97,15 +109,22 @@ def _ensure_installed(module: str, name: str, extra: str) -> None:
 
 def _remedy(extra: str) -> str:
     """The command that installs an extra, whether ror-port was installed from an index or from a checkout."""
+    requirements = " ".join(map(repr, required(extra)))
+    if not requirements:  # run from a checkout that was not installed
+        return f"install what pyproject.toml lists as the extra '{extra}'"
+    return f"pip install {requirements} (the extra '{extra}' of ror-port)"
+
+
+def required(extra: str = "") -> list[str]:
+    """What an extra of ror-port requires, or ror-port itself, as its installation states it; nothing without one."""
     from importlib import metadata  # a third of what starting takes, and needed where something is missing
 
     try:
         stated = metadata.requires("ror-port") or []
-    except metadata.PackageNotFoundError:  # run from a checkout that was not installed
-        return f"install what pyproject.toml lists as the extra '{extra}'"
-    of_extra = re.compile(rf"""(.*?)\s*;.*\bextra\s*==\s*["']{extra}["']""")
-    requirements = [repr(match[1]) for requirement in stated if (match := of_extra.fullmatch(requirement))]
-    return f"pip install {' '.join(requirements)} (the extra '{extra}' of ror-port)"
+    except metadata.PackageNotFoundError:
+        return []
+    of_extra = re.compile(rf"""(.*?)\s*;.*\bextra\s*==\s*["']{extra}["']""" if extra else "([^;]*)")
+    return [match[1] for requirement in stated if (match := of_extra.fullmatch(requirement))]
 
 
 @contextmanager

@@ -17,12 +17,16 @@ from ror_port.check.expectation import Expectation, common_epsilon
 from ror_port.check.progress import SILENT, Progress
 from ror_port.check.runtimes import Reference, Runtime, needs_reference, open_artifact
 from ror_port.check.verify import ensure_passed, verify
+from ror_port.convert.stage import atomic_output
 from ror_port.convert.write import write
-from ror_port.errors import RorPortError, UsageError, printable
+from ror_port.errors import NotACheckpoint, RorPortError, UsageError, printable
 from ror_port.formats import kind_of
 from ror_port.formats.format import BY_KIND, by_name
 from ror_port.formats.format import Runtime as Software
+from ror_port.formats.model_card import CARD, with_accuracy
 from ror_port.layout import Array, varies
+from ror_port.safety import limits
+from ror_port.safety.input_file import readable
 from ror_port.source.port import Port, load
 from ror_port.source.provenance import EPSILONS, Given
 
@@ -72,6 +76,26 @@ class Evaluation:
             ],
             "confusion": confusion.tolist(),
         }
+
+
+def add_to_card(folder: Path, found: Evaluation) -> Path:
+    """Writes the accuracy into the model card of a folder. Raises UnreadableFile or NotACheckpoint."""
+    card = folder / CARD
+    with readable(card).open(encoding="utf-8", errors="replace") as file:
+        text = file.read(limits.MAX_CONFIG_BYTES)
+    try:
+        new = with_accuracy(
+            text,
+            dataset=found.dataset.name,
+            accuracy=found.accuracy,
+            images=len(found.predictions),
+            runtime=found.runtime,
+        )
+    except NotACheckpoint as error:
+        raise NotACheckpoint(f"{card}: {error.message}") from None
+    with atomic_output(card) as stage:
+        stage.write_text(new, encoding="utf-8")
+    return card
 
 
 def evaluate(runtime: Runtime, dataset: Dataset, progress: Progress = SILENT) -> Evaluation:

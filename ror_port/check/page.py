@@ -77,7 +77,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     header = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
     label = f"Table of {head[0]}, {head[1]} and more"
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table><thead><tr>{header}</tr></thead><tbody>\n{body}</tbody></table></div>'
+    table = f"<table><thead><tr>{header}</tr></thead><tbody>\n{body}</tbody></table>"
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{table}</div>'
 
 
 def _number(value: float | None) -> str:

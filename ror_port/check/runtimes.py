@@ -562,6 +562,8 @@ def _generated(port: Port) -> Any:
 
 def _keras_model(path: Path, kind: str, port: Port) -> Any:
     framework = frameworks.keras()
+    if kind == "hf":
+        return framework.saving.load_model(path, compile=False)
     name = {"keras": "net.keras", "weights": "net.weights.h5"}.get(kind, "net.h5")
     with tempfile.TemporaryDirectory() as folder:  # Keras tells a format by its name alone
         named = Path(folder) / name

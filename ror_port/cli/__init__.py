@@ -19,6 +19,7 @@ from ror_port import __version__
 from ror_port.cli import streams
 from ror_port.cli.comparing import diagnose, evaluate, verify
 from ror_port.cli.converting import theano_to_tf, to_onnx, to_theano, to_torch
+from ror_port.cli.examining import doctor
 from ror_port.cli.inspecting import architecture, inspect, list_networks, report
 from ror_port.errors import OutputError, RorPortError, printable, system_limit
 from ror_port.safety.signals import TERMINATION_SIGNALS
@@ -95,6 +96,7 @@ for command in (
     architecture,
     report,
     list_networks,
+    doctor,
 ):
     cli.add_command(command)
 

@@ -11,6 +11,7 @@ import click
 
 from ror_port.cli.options import PATH, Reading, input_options, reading_options
 from ror_port.cli.running import single
+from ror_port.errors import printable
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.check.certificate import Inputs
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
 @click.option(
     "--try-conventions", is_flag=True, help="Also the accuracy under the other conventions that the file may follow."
 )
+@click.option("--card", is_flag=True, help="Write the accuracy into the model card of FILE, a folder for a hub.")
 @reading_options
 def evaluate(
     file: Path,
@@ -54,6 +56,7 @@ def evaluate(
     scale: float | None,
     limit: int | None,
     try_conventions: bool,
+    card: bool,
     reading: Reading,
 ) -> None:
     """Accuracy of a checkpoint, or of what was made of one, on labelled images."""
@@ -76,7 +79,10 @@ def evaluate(
         account = {"file": str(file), **found.as_json()}
         if hypotheses:
             account["hypotheses"] = [asdict(hypothesis) for hypothesis in hypotheses]
-        return evaluation_text(file, found, hypotheses), account, 0
+        text = evaluation_text(file, found, hypotheses)
+        if card:
+            text += f"\n\nwrote {printable(evaluation.add_to_card(file, found))}"
+        return text, account, 0
 
     single(file, run, reading)
 

@@ -11,6 +11,7 @@ import click
 
 from ror_port.cli.options import (
     FORMATS,
+    LICENSE,
     LOGITS,
     Files,
     Reading,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     "--format",
     type=click.Choice(FORMATS["theano-to-tf"]),
     help="keras: .keras (default). weights: Keras 3 .weights.h5. h5: HDF5 for Keras 2 and 3. savedmodel: a folder; "
-    "needs TensorFlow.",
+    "needs TensorFlow. hf: a folder for the Hugging Face hub.",
 )
 @click.option(
     "--data-format",
@@ -47,19 +48,22 @@ if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     help="Order of the axes of the written network's images. TensorFlow on a CPU runs channels_last only.",
 )
 @LOGITS
+@LICENSE
 @reading_options
 def theano_to_tf(
     files: Files,
     format: str | None,
     data_format: DataFormat,
     logits: bool,
+    license: str | None,
     reading: Reading,
     writing: Writing,
 ) -> None:
     """Convert a checkpoint for TensorFlow and Keras."""
     from ror_port.formats.format import Settings
 
-    _convert("theano-to-tf", files, format, Settings(data_format, logits), reading, writing)
+    settings = Settings(data_format, logits, license=license)
+    _convert("theano-to-tf", files, format, settings, reading, writing)
 
 
 @click.command("to-torch")
@@ -71,12 +75,13 @@ def theano_to_tf(
     help="safetensors: a folder with weights, config, the network's definition and a model card (default). pt: a "
     "state dict; needs PyTorch.",
 )
+@LICENSE
 @reading_options
-def to_torch(files: Files, format: str | None, reading: Reading, writing: Writing) -> None:
+def to_torch(files: Files, format: str | None, license: str | None, reading: Reading, writing: Writing) -> None:
     """Convert a checkpoint for PyTorch."""
     from ror_port.formats.format import Settings
 
-    _convert("to-torch", files, format, Settings(), reading, writing)
+    _convert("to-torch", files, format, Settings(license=license), reading, writing)
 
 
 @click.command("to-onnx")

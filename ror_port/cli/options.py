@@ -18,8 +18,27 @@ PATH = click.Path(path_type=Path, readable=False)
 
 LOGITS = click.option("--logits", is_flag=True, help="End the network before the softmax.")
 
+
+def _license(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    from ror_port.errors import UsageError
+    from ror_port.formats.model_card import ensure_license
+
+    try:
+        ensure_license(name)
+    except UsageError as error:
+        raise click.BadParameter(error.message) from None
+    return name
+
+
+LICENSE = click.option(
+    "--license",
+    metavar="ID",
+    callback=_license,
+    help="Licence of the weights for the model card, such as mit; the file does not state one.  [default: none]",
+)
+
 FORMATS = {
-    "theano-to-tf": ("keras", "weights", "h5", "savedmodel"),
+    "theano-to-tf": ("keras", "weights", "h5", "savedmodel", "hf"),
     "to-torch": ("safetensors", "pt"),
     "to-onnx": ("onnx",),
     "to-theano": ("theano",),

@@ -117,7 +117,7 @@ def _source(checkpoint: Checkpoint, name: str, summary: str, facts: Sequence[Fac
     yield f"  {summary}"
     yield f"  sha256 {checkpoint.sha256}"
     yield ""
-    yield from _table([(fact.basis, fact.name, printable(fact.value), printable(_evidence(fact))) for fact in facts])
+    yield from table([(fact.basis, fact.name, printable(fact.value), printable(_evidence(fact))) for fact in facts])
     if checkpoint.omitted:
         yield f"  left out  {', '.join(checkpoint.omitted)}"
 
@@ -168,7 +168,7 @@ def _layer_table(found: Description, *, whole: bool) -> Iterator[str]:
         [size.rjust(width) for size in sizes],
         [""] * len(sizes) if found.port else weights,
     ]
-    lines = list(_table(list(zip(*columns, strict=True))))
+    lines = list(table(list(zip(*columns, strict=True))))
     if omitted:
         lines.insert(1 + head, f"  … {omitted:,} more layers; --layers lists all, and so does --json …")
     yield from lines
@@ -192,7 +192,7 @@ def _tensor_table(found: Description) -> Iterator[str]:
     names = [[_name(weight.name) for weight in weights]]
     if found.port:
         names.append([_name(weight.canonical or "") for weight in weights])
-    return _table(list(zip(*names, [_extent(weight.shape) for weight in weights], strict=True)))
+    return table(list(zip(*names, [_extent(weight.shape) for weight in weights], strict=True)))
 
 
 def _refusals(refusals: Sequence[Refusal]) -> Iterator[str]:
@@ -234,7 +234,7 @@ def effects_text(effects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if changed is not None:
             text += f", the top-1 class on {changed or 'none'} of {effect['images']} images"
         rows.append((effect["fact"], effect["alternative"], text, effect["option"] or ""))
-    for effect, line in zip(effects, _table(rows), strict=True):
+    for effect, line in zip(effects, table(rows), strict=True):
         yield click.style(line, fg="yellow") if effect["warning"] else line
     for warning in _warnings(effects):
         yield click.style(f"warning: {warning}", fg="yellow", bold=True)
@@ -263,7 +263,7 @@ def _evidence(fact: Fact) -> str:
     return f"{fact.evidence}; change with {fact.option}" if fact.basis == "assumed" and fact.option else fact.evidence
 
 
-def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
+def table(rows: list[tuple[str, ...]]) -> Iterator[str]:
     widths = [*[max(map(len, column)) for column in zip(*rows, strict=True)][:-1], 0]
     for row in rows:
         line = "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -293,7 +293,7 @@ def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothes
     for index, name in enumerate(dataset.classes):
         count, correct = int(confusion[index].sum()), int(confusion[index, index])
         rows.append((quote(name).strip("'"), str(count), str(correct), f"{correct / count:.1%}" if count else "none"))
-    lines += _table(rows)
+    lines += table(rows)
     if len(dataset.classes) <= WIDEST_CONFUSION:
         cells = [[str(count) if count else "·" for count in row] for row in confusion]
         width = max(len(cell) for row in [*cells, map(str, range(len(cells)))] for cell in row)
@@ -307,7 +307,7 @@ def evaluation_text(path: Path, found: Evaluation, hypotheses: Sequence[Hypothes
         for h in hypotheses:
             kernels = "theano (kernels flipped)" if h.backend == "theano" else "tensorflow (not flipped)"
             rows.append((kernels, f"{h.epsilon:g}", f"{h.accuracy:.2%}", "taken" if h.taken else ""))
-        lines += _table(rows)
+        lines += table(rows)
     return "\n".join(lines)
 
 
@@ -392,7 +392,7 @@ def _layers(artifact: Mapping[str, Any]) -> Iterator[str]:
         if not marks and values[0] is not None and values[0] > tolerance:
             marks = "differs because its input does"
         rows.append((layer["node"], *(f"{v:.1e}" if v is not None else "" for v in values), marks))
-    yield from _table(rows)
+    yield from table(rows)
     if artifact["first_difference"]:
         faulty = len(artifact["faulty_layers"])
         yield f"  first difference: {artifact['first_difference']}; faulty layers: {faulty}"
@@ -517,7 +517,7 @@ def training_text(path: Path, found: Training) -> str:
     rows: list[tuple[str, ...]] = [("BatchNorm", "flipped", "not flipped")]
     pair = sorted((found.best, found.other), key=lambda misfit: not misfit.true_convolution)
     rows += [(name, *(f"{misfit.layers[name].mean():.2g}" for misfit in pair)) for name in pair[0].layers]
-    return "\n".join([*lines, *_table(rows)])
+    return "\n".join([*lines, *table(rows)])
 
 
 def _statistic(found: Training) -> Iterator[str]:

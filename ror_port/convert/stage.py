@@ -14,6 +14,7 @@ from ror_port.errors import OutputError, SystemLimit, system_limit
 
 OUTPUT_FOLDERS = (
     {"README.md", "config.json", "model.safetensors", "modeling_ror.py"},
+    {"README.md", "config.json", "metadata.json", "model.weights.h5"},
     {"saved_model.pb", "fingerprint.pb", "assets", "variables"},
 )
 """Contents of the folders that ror-port writes; a folder with anything else in it is never replaced."""

@@ -62,6 +62,7 @@ def write(
     logits: bool = False,
     dtype: Dtype | None = None,
     fold_bn: bool = False,
+    license: str | None = None,
     check: Check = no_check,
     progress: Progress = no_progress,
 ) -> Output:
@@ -69,12 +70,12 @@ def write(
 
     target: a path that `stage.validate_target` accepted. data_format: of images, where the format leaves it open.
     logits: leave a last softmax out. dtype: of the weights; the format's or the source's by default. fold_bn: merge
-    BatchNormalizations into the convolutions before them, for inference alone.
+    BatchNormalizations into the convolutions before them, for inference alone. license: for the model card.
 
     Raises UsageError where the format does not take a setting, UnknownNetwork where it cannot hold the network,
     OutputError where it cannot be written.
     """
-    Settings(data_format, logits, dtype, fold_bn).ensure_taken(format)
+    Settings(data_format, logits, dtype, fold_bn, license).ensure_taken(format)
     back = port.returned if format.command == "to-theano" else None
     graph: Graph
     parameters: Parameters
@@ -113,7 +114,7 @@ def write(
                     stated["original"] = carried
                     break
         original = way_back.original(back) if back is not None else None
-        contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn, original)
+        contents = Contents(graph, parameters, precision, stated, port.family, ledger.note, fold_bn, original, license)
         format.write(stage, contents)
         if format.reread and not fold_bn:  # folded weights are others than the file's parameters
             ledger.compare(stage, stated.get("graph"))

@@ -25,11 +25,15 @@ _LOOKALIKES = (
 )
 
 
+KERAS_FOLDER = ("metadata.json", "config.json", "model.weights.h5")
+"""Files of an unpacked ``.keras``."""
+
+
 def kind_of(path: Path) -> str:
     """Which format a file or folder has; told by its content, never by its name.
 
-    "hdf5-weights" and "hdf5-model" of Keras 1 and 2, "weights" of Keras 3 (.weights.h5), "keras", "safetensors", "pt",
-    "onnx" or "savedmodel". Raises UnreadableFile where it is none.
+    "hdf5-weights" and "hdf5-model" of Keras 1 and 2, "weights" of Keras 3 (.weights.h5), "keras", "hf", "safetensors",
+    "pt", "onnx" or "savedmodel". Raises UnreadableFile where it is none.
     """
     if kind := _kind_of_others(path):
         return kind
@@ -57,6 +61,8 @@ def _kind_of_others(path: Path) -> str | None:
 def _kind_of_folder(path: Path) -> str | None:
     if _holds(path, safetensors.WEIGHTS):
         return "safetensors"
+    if all(_holds(path, name) for name in KERAS_FOLDER):
+        return "hf"
     return "savedmodel" if _holds(path, "saved_model.pb") else None
 
 
@@ -95,7 +101,7 @@ def may_be_checkpoint(path: Path) -> bool:
     )
 
 
-_FIRST_OF_KERAS = (b"metadata.json", b"config.json", b"model.weights.h5")
+_FIRST_OF_KERAS = tuple(name.encode() for name in KERAS_FOLDER)
 """Names of which the first member of a ``.keras`` has one."""
 
 _AFTER_VERSION_OF_ONNX = (b"\x12", b"\x1a", b"\x3a", b"\x42")

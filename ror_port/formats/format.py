@@ -43,6 +43,7 @@ class Contents:
     parameters: canonical, in the order of the graph, each written as it comes. stated: what the file states of itself.
     family: of the network, or None. note: is told of each tensor as it is written. folded: whether
     BatchNormalizations were folded away. original: the file that the network goes back to, where one is known.
+    license: of the weights, as the user states it for the model card.
     """
 
     graph: Graph
@@ -53,6 +54,7 @@ class Contents:
     note: Note = unnoted
     folded: bool = False
     original: Original | None = None
+    license: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,15 @@ FORMATS = (
         opened_where="Keras 3; without Keras, tf.saved_model.load(…).serve", needs="keras",
     ),
     Format(
+        "hf", "hf", "theano-to-tf", "-hf", (), "keras_3", "write_folder", "read_folder",
+        "tensorflow", "Keras folder for the Hugging Face hub", ("data_format", "logits", "license"), stock=True,
+        opened="keras.saving.load_model({path})",
+        opened_where="Keras 3; uploaded as user/name, keras.saving.load_model('hf://user/name')",
+    ),
+    Format(
         "safetensors", "safetensors", "to-torch", "-torch", (), "pytorch", "write_folder", "read_safetensors",
-        "torch", "PyTorch folder: safetensors, config, definition, model card", data_format="channels_first",
+        "torch", "PyTorch folder: safetensors, config, definition, model card", ("license",),
+        data_format="channels_first",
         opened="sys.path.append({path}); from {module} import {name}; {name}.from_pretrained({path})",
         opened_where="PyTorch",
     ),
@@ -233,8 +242,12 @@ class Settings:
     logits: bool = False
     dtype: Dtype | None = None
     fold_bn: bool = False
+    license: str | None = None
 
     def __post_init__(self) -> None:
+        from ror_port.formats.model_card import ensure_license
+
+        ensure_license(self.license)
         if self.data_format not in ("channels_last", "channels_first"):
             raise UsageError(f"{quote(str(self.data_format))} is no data format", "data_format")
         if self.dtype not in (None, "float32", "float64"):

@@ -1,4 +1,4 @@
-"""Keras 3's own files: ``.weights.h5``, and ``.keras``, a zip of that with the architecture.
+"""Keras 3's own files: ``.weights.h5``, ``.keras``, a zip of that with the architecture, and the same as a folder.
 
 Tensors lie at ``layers/<class>[_<n>]/vars/<i>``, counted by class in the order of ``model.layers``; the layer's
 name is an attribute of ``vars``. Those of a recurrent layer are its cell's, those of a wrapper its layer's.
@@ -29,6 +29,7 @@ from ror_port.formats.format import Contents
 from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.formats.hdf5 import writer as hdf5_writer
 from ror_port.formats.json_text import json_object
+from ror_port.formats.model_card import CARD, model_card
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
 from ror_port.mapping.engine import bind, laid_out
@@ -37,6 +38,7 @@ from ror_port.network.layers import GRU, LSTM, Bidirectional, ConvLSTM2D, Layer,
 from ror_port.network.layers.recurrent import Recurrent
 from ror_port.safety import limits
 from ror_port.safety.archive import open_archive
+from ror_port.safety.input_file import readable
 from ror_port.safety.parsing import describe_in_child
 
 KERAS_VERSION = "3.15.1"
@@ -99,23 +101,56 @@ def read_archive(path: Path, *, trusted: bool = False) -> Checkpoint:
                 return describe(root, path, weights, trusted=trusted)
 
         said = describe_in_child(path, work, trusted=trusted)
-        version, stated = metadata.get("keras_version"), metadata.get("ror_port", {})
-        checkpoint = Checkpoint(
-            path=path,
-            format="Keras 3 model, .keras",
-            layers=hdf5.layers(said["layers"], weights, path),
-            counted=tuple(said["counted"]),
-            software=KERAS_2,
-            writer="Keras 3",
-            keras_version=version if isinstance(version, str) else None,
-            config=json_object(config, f"{path}: {_CONFIG}"),
-            config_where=_CONFIG,
-            stated=stated if isinstance(stated, dict) else {},
-            omitted=tuple(said["omitted"]),
-            close=weights.close,
-        )
+        checkpoint = _model(path, "Keras 3 model, .keras", metadata, config, weights, said)
         on_error.pop_all()
     return checkpoint
+
+
+def _model(
+    path: Path, format: str, metadata: Mapping[str, Any], config: str, weights: BinaryIO, said: Mapping[str, Any]
+) -> Checkpoint:
+    """A checkpoint of a whole model. weights: open; said: what `describe` says of them."""
+    version, stated = metadata.get("keras_version"), metadata.get("ror_port", {})
+    return Checkpoint(
+        path=path,
+        format=format,
+        layers=hdf5.layers(said["layers"], weights, path),
+        counted=tuple(said["counted"]),
+        software=KERAS_2,
+        writer="Keras 3",
+        keras_version=version if isinstance(version, str) else None,
+        config=json_object(config, f"{path}: {_CONFIG}"),
+        config_where=_CONFIG,
+        stated=stated if isinstance(stated, dict) else {},
+        omitted=tuple(said["omitted"]),
+        close=weights.close,
+    )
+
+
+def read_folder(path: Path, *, trusted: bool = False) -> Checkpoint:
+    """Opens the folder that a ``.keras`` file is when it is unpacked. trusted: as of `open_checkpoint`."""
+    place = path / _WEIGHTS
+    metadata = json_object(_bounded(path / _METADATA), str(path / _METADATA))
+    config = _bounded(path / _CONFIG).decode("utf-8", "replace")
+    with ExitStack() as on_error:
+        weights = on_error.enter_context(readable(place).open("rb"))
+
+        def work() -> dict[str, Any]:
+            with hdf5.hdf5(place, place) as root:
+                return describe(root, place, trusted=trusted)
+
+        said = describe_in_child(place, work, trusted=trusted)
+        checkpoint = _model(path, "Keras 3 model, folder", metadata, config, weights, said)
+        on_error.pop_all()
+    return checkpoint
+
+
+def _bounded(path: Path) -> bytes:
+    with readable(path).open("rb") as file:
+        content = file.read(limits.MAX_CONFIG_BYTES + 1)
+    if len(content) > limits.MAX_CONFIG_BYTES:
+        raise UnsafeFile(f"{path}: more than {limits.MAX_CONFIG_BYTES} bytes, the limit")
+    return content
 
 
 def _info(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> zipfile.ZipInfo:
@@ -339,6 +374,26 @@ def write_archive(path: Path, contents: Contents) -> None:
             disk.written = True
             shutil.copyfileobj(place, member, BLOCK)
             disk.written = False
+
+
+def write_folder(folder: Path, contents: Contents) -> None:
+    """The same as a folder, with a model card, as the Hugging Face hub keeps a Keras model."""
+    model = keras_config.keras_3(keras_config.model(contents.graph, contents.dtype), "model")
+    metadata = {"keras_version": KERAS_VERSION, "ror_port": contents.stated}
+    folder.mkdir()
+    write_weights(folder / _WEIGHTS, contents)
+    (folder / _CONFIG).write_text(json.dumps(model), encoding="utf-8")
+    (folder / _METADATA).write_text(json.dumps(metadata), encoding="utf-8")
+    sizes = ", ".join(map(str, contents.graph.inputs[0].shape))
+    usage = """Load this folder, or the repository that it was uploaded to, with Keras 3:
+
+```python
+import keras
+model = keras.saving.load_model(".")  # or "hf://user/name"
+```
+"""
+    card = model_card(contents, library="keras", tags=("keras",), usage=usage, images=f"(batch, {sizes})")
+    (folder / CARD).write_text(card, encoding="utf-8")
 
 
 class _Disk(io.BufferedWriter):

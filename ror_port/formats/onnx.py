@@ -22,7 +22,8 @@ from ror_port.formats import storage
 from ror_port.formats.checkpoint import Checkpoint, StoredTensor
 from ror_port.formats.format import Contents
 from ror_port.formats.json_text import json_object
-from ror_port.formats.pytorch import PREPROCESSING, layers
+from ror_port.formats.model_card import preprocessing
+from ror_port.formats.pytorch import layers
 from ror_port.layout import VARIES, Array, Shape
 from ror_port.mapping.convention import ONNX_CONVENTION
 from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
@@ -64,7 +65,7 @@ def write(path: Path, contents: Contents) -> None:
     metadata = {
         "ror_port": json.dumps(dict(stated, folded=contents.folded)),
         "source_sha256": stated["source"]["sha256"],
-        "preprocessing": json.dumps(PREPROCESSING),
+        **{name: json.dumps(value) for name, value in preprocessing(contents).items()},
     }
     helper.set_model_props(model, metadata)
     shapes = {entry.foreign: entry.foreign_shape for entry in entries}

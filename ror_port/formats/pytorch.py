@@ -27,24 +27,17 @@ from ror_port.formats import safetensors
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.format import Contents
 from ror_port.formats.json_text import json_object
+from ror_port.formats.model_card import CARD, model_card, preprocessing
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
 from ror_port.formats.pytorch_recurrent import Packing, packed, unpacked
 from ror_port.mapping.convention import PYTORCH_CONVENTION
 from ror_port.mapping.engine import Entry, Tensor, bind, laid_out
 from ror_port.mapping.software import PYTORCH, TORCH_IGNORED, torch_names
-from ror_port.network.graph import Graph
 from ror_port.network.sizes import fitting
 from ror_port.safety import limits
 from ror_port.safety.file_object import non_raising_file
 from ror_port.safety.input_file import readable
 from ror_port.safety.parsing import dry_run_in_child
-
-PREPROCESSING = {
-    "scale": "pixels / 255",
-    "channels": "RGB",
-    "layout": "NCHW",
-    "basis": "assumed: what the code that trained the published weights did",
-}
 
 DEFINITION = "modeling_ror.py"
 """What the definition is called beside the weights."""
@@ -89,21 +82,13 @@ def write_folder(folder: Path, contents: Contents) -> None:
         source = stated["source"]
         origin = f"{printable(source['file'])} (sha256 {source['sha256']})"
         definition_text = definition(graph, names, title=network["name"].capitalize(), origin=origin)
-    config |= {"dtype": contents.dtype, **_preprocessing(contents), "provenance": provenance}
+    config |= {"dtype": contents.dtype, **preprocessing(contents), "provenance": provenance}
     folder.mkdir()
     with (folder / safetensors.WEIGHTS).open("wb") as file:
         _write_safetensors(file, contents)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (folder / DEFINITION).write_text(definition_text, encoding="utf-8")
-    (folder / "README.md").write_text(_card(config, graph), encoding="utf-8")
-
-
-def _preprocessing(contents: Contents) -> dict[str, Any]:
-    """What is known of how the images of a network are to be prepared; nothing of a network that nobody knows."""
-    if contents.family:
-        return {"preprocessing": PREPROCESSING}
-    stated = contents.stated["network"].get("preprocessing")
-    return {"preprocessing": {"images": stated, "basis": "inferred: what keras.applications does"}} if stated else {}
+    (folder / CARD).write_text(_card(config, contents), encoding="utf-8")
 
 
 def _hand_written() -> str:
@@ -310,48 +295,20 @@ def layers(tensors: Iterable[StoredTensor], separator: str, path: Path) -> tuple
     return tuple(StoredLayer(name, tuple(members.values())) for name, members in found.items())
 
 
-def _card(config: Mapping[str, Any], graph: Graph) -> str:
+def _card(config: Mapping[str, Any], contents: Contents) -> str:
+    graph = contents.graph
     sizes, results = (", ".join(map(str, node.shape)) for node in (graph.inputs[0], graph[graph.outputs[0]]))
-    facts = "\n".join(
-        f"| {fact['name']} | {fact['value']} | {fact['basis']} | {fact['evidence']} |"
-        for fact in config["provenance"]["facts"]
-    )
-    count = sum(int(np.prod(parameter.shape)) for parameter in graph.parameters)
-    source = config["provenance"]["source"]
     (class_name,) = config["architectures"]
-    classifier = "classes" in config
-    tags = f"[image-classification, {config['model_type']}]" if classifier else f"[{config['model_type']}]"
-    about = f"{config['classes']} classes, " if classifier else ""
     shapes = next(fitting(graph), [node.shape for node in graph.inputs])
     inputs = ", ".join(f"torch.rand(1, {', '.join(map(str, shape))})" for shape in shapes)
-    preprocessing = f"""
-Images are (batch, {sizes}), RGB, pixels / 255. The file does not record this preprocessing; it
-is that of the code which trained the published weights.
-"""
-    prepared = config.get("preprocessing", {}).get("images")
-    if prepared:
-        preprocessing = f"\nImages: {prepared}. That is how keras.applications prepares them.\n"
-    return f"""---
-library_name: pytorch
-tags: {tags}
----
-# {config["name"]}
-
-{count:,} parameters (running statistics included), {about}{config["dtype"]}.
-Converted by ror-port {config["provenance"]["ror_port"]} from `{source["file"]}` (sha256 `{source["sha256"]}`).
-
-Run in this folder, with PyTorch and safetensors installed:
+    usage = f"""Run in this folder, with PyTorch and safetensors installed:
 
 ```python
 import torch
 from {DEFINITION.removesuffix(".py")} import {class_name}
 model = {class_name}.from_pretrained(".")
-{"logits" if classifier else "outputs"} = model({inputs})  # (batch, {results})
+{"logits" if contents.family else "outputs"} = model({inputs})  # (batch, {results})
 ```
-{preprocessing if classifier or prepared else ""}
-## Where the numbers come from
-
-| fact | value | basis | evidence |
-|---|---|---|---|
-{facts}
 """
+    tags = (config["model_type"],)
+    return model_card(contents, library="pytorch", tags=tags, usage=usage, images=f"(batch, {sizes})")

@@ -64,10 +64,20 @@ class {CLASS_NAME}(nn.Module):
 {_RESET if graph.batch else ""}
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "{CLASS_NAME}":
-        """The network with the weights of a folder that has model.safetensors, in evaluation mode."""
+        """The network with the weights of a folder that has model.safetensors, in evaluation mode.
+
+        folder: here or, as "user/name", on the Hugging Face hub, if huggingface_hub is installed.
+        """
         from safetensors.torch import load_file
 
-        weights = load_file(Path(folder) / "model.safetensors")
+        path = Path(folder) / "model.safetensors"
+        if not path.exists() and str(folder).count("/") == 1:
+            try:
+                from huggingface_hub import hf_hub_download
+            except ImportError:
+                raise FileNotFoundError(f"no folder {{folder}}, and no huggingface_hub to ask the hub for it") from None
+            path = Path(hf_hub_download(str(folder), "model.safetensors"))
+        weights = load_file(path)
         network = cls()
         for tensor in weights.values():
             network.to(tensor.dtype)

@@ -42,6 +42,7 @@ def convert_many(
     logits: bool = False,
     dtype: Dtype | None = None,
     fold_bn: bool = False,
+    license: str | None = None,
     verify: bool = True,
     certify: bool = False,
     force: bool = False,
@@ -68,7 +69,7 @@ def convert_many(
     if stated.get("architecture") is not None:
         stated["architecture"] = Path(stated["architecture"])
     given = Given(**stated)  # type: ignore[arg-type]  # the architecture is a Path now
-    work = Work(format, Settings(data_format, logits, dtype, fold_bn), given, verify, certify)
+    work = Work(format, Settings(data_format, logits, dtype, fold_bn, license), given, verify, certify)
     if executor is None:
         by_name(format).ensure_writable()
     with ledger.opened(Path(out), force=force, go_on=skip_done) as opened, Workers(executor, jobs) as workers:

@@ -98,7 +98,7 @@ class Ledger:
                 self.begun.pop(row["file"], None)
                 self._places[row["file"]] = end
             end += len(line)
-        pass
+        self._journal.truncate(end)
 
 
 @dataclass(frozen=True)

@@ -84,10 +84,13 @@ class Network(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
-        """A network from a folder of ``config.json`` and ``model.safetensors``, in evaluation mode."""
+        """A network from a folder of ``config.json`` and ``model.safetensors``, in evaluation mode.
+
+        folder: here or, as "user/name", on the Hugging Face hub, if huggingface_hub is installed.
+        """
         from safetensors.torch import load_file
 
-        folder = Path(folder)
+        folder = local_folder(folder)
         stated = json.loads((folder / "config.json").read_text())
         if stated.get("model_type") != cls.model_type:
             raise ValueError(f"{folder} holds a {stated.get('model_type')}, not a {cls.model_type}")
@@ -106,6 +109,17 @@ class Network(nn.Module):
         stated = {"model_type": self.model_type, "architectures": [type(self).__name__], **asdict(self.config)}
         (folder / "config.json").write_text(json.dumps(stated, indent=2) + "\n")
         save_file({name: value.contiguous() for name, value in self.state_dict().items()}, folder / "model.safetensors")
+
+
+def local_folder(name: str | Path) -> Path:
+    """The folder of that name; where there is none, a copy of the hub's repository "user/name"."""
+    if Path(name).exists() or str(name).count("/") != 1:
+        return Path(name)
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise FileNotFoundError(f"no folder {name}; with huggingface_hub installed the hub is asked for it") from None
+    return Path(snapshot_download(str(name), allow_patterns=["config.json", "model.safetensors"]))
 
 
 class RoRWRN(Network):

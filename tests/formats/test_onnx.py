@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from genuine import DIGITS, KINDS, PRE_ROR, relative_l2
+from genuine_layers import Case, record
 from ror_port import save, tolerances
 from ror_port.check.runtimes import open_artifact
 from ror_port.errors import NotACheckpoint, UnknownNetwork, UnreadableFile, UnsafeFile
@@ -213,3 +214,11 @@ def test_without_the_package_one_line_says_what_is_missing(genuine, tmp_path) ->
     assert done.returncode == 10
     assert "pip install 'onnx>=" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_preprocessing_is_stated_where_it_is_known(tmp_path) -> None:
+    """Of a network of no family nothing is known."""
+    record(Case("keras-2.2.4-theano-1.0.5", "dense", "two-th")).write(tmp_path / "w.h5")
+    with load(tmp_path / "w.h5") as port:
+        save(port, tmp_path / "net.onnx", verify=False)
+    assert "preprocessing" not in {each.key for each in onnx.load(tmp_path / "net.onnx").metadata_props}

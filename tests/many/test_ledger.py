@@ -45,6 +45,8 @@ def test_what_was_interrupted_is_there_again(tmp_path) -> None:
         assert book.begun == {"b": "b.keras"}
         book.add(row("d"))
         assert [each["file"] for each in book] == ["a", "c", "d"]
+    with ledger.opened(tmp_path, go_on=True) as book:
+        assert [each["file"] for each in book] == ["a", "c", "d"]
 
 
 def test_an_end_while_a_finished_ledger_is_taken_up_loses_nothing(tmp_path) -> None:
