@@ -33,7 +33,7 @@ PAGES = tuple(str(path.relative_to(ROOT)) for path in (*sorted(ROOT.glob("*.md")
 
 RUN = ("console", "python")
 SHOWN = ("output", "text")
-NOT_RUN = ("./scripts/", "./benchmarks/", "reference/", "git clone ", "pip install ", "uvx ")
+NOT_RUN = ("hf ", "./scripts/", "./benchmarks/", "reference/", "git clone ", "pip install ", "uvx ")
 """What a ``sh`` block may begin its lines with: it installs, takes minutes, or needs another machine."""
 
 

@@ -40,6 +40,7 @@ OPENED = {
     "weights": "`model.load_weights(path)`, Keras 3, once the model is built",
     "h5": "`keras.models.load_model(path)`, Keras 2 or 3",
     "savedmodel": "`keras.layers.TFSMLayer`, `tf.saved_model.load`",
+    "hf": "`keras.saving.load_model(path)`, Keras 3",
     "safetensors": "`from_pretrained(path)` of the definition in it",
     "pt": "`torch.load(path, weights_only=True)`",
     "onnx": "`onnxruntime.InferenceSession(path)`",
