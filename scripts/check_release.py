@@ -1,0 +1,69 @@
+"""Checks what would be published: what is in sdist and wheel, and that what a wheel installed works without a clone.
+
+check_release.py contents DIST        the files in the archives of a folder
+check_release.py installed FOLDER     a virtual environment that a wheel was installed in
+"""
+
+# ruff: noqa: T201
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS = ROOT / "fixtures" / "digits-ror-3-wrn-10-2_keras-1.2.2" / "weights.h5"
+
+
+def contents(folder: Path) -> None:
+    """Each has every file of the package and nothing that is not meant to be there."""
+    package = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "ror_port").rglob("*")
+        if path.suffix in (".py", ".json", ".typed") and "__pycache__" not in path.parts
+    }
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if not name.partition("/")[0].endswith(".dist-info")}
+    compare("wheel", names, package)
+    with tarfile.open(sdist) as archive:
+        names = {item.name.partition("/")[2] for item in archive if item.isfile()}
+    made = {"PKG-INFO", "setup.cfg"}
+    about = {"LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "SECURITY.md", "MANIFEST.in", "pyproject.toml"}
+    compare("sdist", {name for name in names if ".egg-info/" not in name}, package | about | made)
+
+
+def compare(what: str, found: set[str], expected: set[str]) -> None:
+    if found != expected:
+        sys.exit(f"{what}: lacks {sorted(expected - found)}, has too much: {sorted(found - expected)}")
+    print(f"{what}: {len(found)} files, as they should be")
+
+
+def installed(environment: Path) -> None:
+    """The commands of the README's quick start, away from the clone."""
+    command = environment.resolve() / "bin" / "ror-port"
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(*arguments: str) -> str:
+            done = subprocess.run([command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(f"ror-port {' '.join(arguments)} ends with {done.returncode}:\n{done.stderr}")
+            return done.stdout
+
+        (Path(folder) / "digits.h5").write_bytes(WEIGHTS.read_bytes())
+        assert json.loads(run("inspect", "digits.h5", "--json"))["network"]["name"] == "RoR-3-WRN-10-2"
+        for target in (("theano-to-tf", "net.keras"), ("to-torch", "net"), ("to-theano", "back.h5")):
+            run(target[0], "digits.h5", "-o", target[1], "--no-verify")
+        checked = json.loads(run("to-onnx", "digits.h5", "--json"))["verification"]
+        assert checked["passed"] is True, checked
+        assert json.loads(run("inspect", "net.keras", "--json"))["convertible"]
+        run("doctor")
+    print(f"  works; ONNX Runtime: relative L2 error {checked['difference']['relative_l2']:.1e}")
+
+
+if __name__ == "__main__":
+    {"contents": contents, "installed": installed}[sys.argv[1]](Path(sys.argv[2]))
