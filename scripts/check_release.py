@@ -8,6 +8,7 @@ check_release.py installed FOLDER     a virtual environment that a wheel was ins
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -65,5 +66,23 @@ def installed(environment: Path) -> None:
     print(f"  works; ONNX Runtime: relative L2 error {checked['difference']['relative_l2']:.1e}")
 
 
+def tag(name: Path) -> None:
+    """The version of the tag is that of the package, of the citation, and of the newest changes."""
+    version = str(name).removeprefix("v")
+    stated = {
+        "pyproject.toml": re.search(r'^version = "(.+)"', read("pyproject.toml"), re.M),
+        "ror_port/__init__.py": re.search(r'^__version__ = "(.+)"', read("ror_port/__init__.py"), re.M),
+        "CITATION.cff": re.search(r"^version: (.+)", read("CITATION.cff"), re.M),
+        "CHANGELOG.md": re.search(r"^## (\S+)", read("CHANGELOG.md"), re.M),
+    }
+    others = {path: found and found[1] for path, found in stated.items() if not found or found[1] != version}
+    if others:
+        sys.exit(f"{version} is not the version everywhere: {others}")
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
 if __name__ == "__main__":
-    {"contents": contents, "installed": installed}[sys.argv[1]](Path(sys.argv[2]))
+    {"contents": contents, "installed": installed, "tag": tag}[sys.argv[1]](Path(sys.argv[2]))
