@@ -62,6 +62,16 @@ class Written:
     inputs: Mapping[str, Extent] = field(default_factory=dict)
     multiplied: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """In a notebook: where it is, how to open it, and how exact it is."""
+        from ror_port.html import basics, notebook
+
+        about = f"{self.format}, {self.bytes:,} bytes, sha256 {self.sha256}"
+        parts = list(notebook.output(str(self.path), about, self.opened))
+        if self.verification:
+            parts += notebook.verification(self.verification.as_json())
+        return basics.fragment(*parts)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "path": str(self.path),

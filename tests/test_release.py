@@ -1,4 +1,4 @@
-"""What would be published states one version, and the workflows call scripts that there are. `scripts/release` builds."""
+"""What would be published has one version, and workflows call scripts that there are. `scripts/release` builds it."""
 
 import re
 import subprocess

@@ -6,13 +6,14 @@ from, and the weights. Made for small screens, dark mode and print, too.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from html import escape
 from typing import Any
 
 from ror_port.errors import ARGUMENTS
+from ror_port.html.basics import number, svg, table
+from ror_port.html.drawing import chart, drawing
 from ror_port.network.families import FAMILIES
 from ror_port.network.graph import Graph
 
@@ -72,19 +73,6 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>\n{body}</section>" if body else ""
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML already. On a small screen the table is scrolled, by keyboard too."""
-    header = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
-    label = f"Table of {head[0]}, {head[1]} and more"
-    table = f"<table><thead><tr>{header}</tr></thead><tbody>\n{body}</tbody></table>"
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{table}</div>'
-
-
-def _number(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.1e}"
-
-
 def _verdict(certificate: Json) -> str:
     source = certificate["source"]
     network = source["network"]
@@ -96,7 +84,7 @@ def _verdict(certificate: Json) -> str:
         cells = [escape(artifact["reason"] or ""), "", ""]
         if difference:
             cells = [
-                _number(difference["relative_l2"]),
+                number(difference["relative_l2"]),
                 f"{tolerance['value']:.1e}",
                 _top1(difference),
             ]
@@ -108,20 +96,20 @@ def _verdict(certificate: Json) -> str:
                 *cells,
             ]
         )
-    table = _table(["artifact", "verdict", "computed by", "relative L2 error", "tolerance", "same top-1 class"], rows)
+    verdicts = table(["artifact", "verdict", "computed by", "relative L2 error", "tolerance", "same top-1 class"], rows)
     reasons = "".join(_reason(artifact) for artifact in certificate["artifacts"])
     record = certificate["record"]
     if record:
         verdict, look, _ = _WORDS[record["passed"]]
         reasons += (
             f"<p>Outputs recorded in Theano (<code>{escape(record['file'])}</code>) against the reference: "
-            f'<b class="{look}">{verdict}</b>, relative L2 error {_number(record["difference"]["relative_l2"])} '
+            f'<b class="{look}">{verdict}</b>, relative L2 error {number(record["difference"]["relative_l2"])} '
             f"(tolerance {record['tolerance']:.1e}).</p>{_explained(record['explanation'])}"
         )
     return (
         f'<header><h1>{escape(network["name"])}</h1><p class="verdict {style}">{word}</p>'
         f'<p class="faint">{source["parameters"]:,} parameters, {_task(network)}'
-        f"{source['dtype']}; from <code>{escape(source['file'])}</code></p></header>\n{table}{reasons}"
+        f"{source['dtype']}; from <code>{escape(source['file'])}</code></p></header>\n{verdicts}{reasons}"
     )
 
 
@@ -154,14 +142,8 @@ def _explained(explanation: Json | None) -> str:
     if not explanation:
         return ""
     what = " and ".join(f"<b>{escape(name)}</b>" for name in explanation["mistakes"])
-    before, after = (_number(explanation[key]["relative_l2"]) for key in ("before", "after"))
+    before, after = (number(explanation[key]["relative_l2"]) for key in ("before", "after"))
     return f"<p>Explained by: {what}. Error before {before}, once the reference makes the same mistake {after}.</p>"
-
-
-def _svg(width: float, height: float, label: str, body: Iterator[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">' + "".join(body) + "</svg>"
-    )
 
 
 def _graph(network: Json) -> Graph | None:
@@ -173,21 +155,9 @@ def _graph(network: Json) -> Graph | None:
 
 
 def _network(certificate: Json) -> str:
-    """A row a stage, a box a block; arcs are shortcuts, of level 1 around all, 2 around a stage, 3 around a block."""
     network = certificate["source"]["network"]
     graph = _graph(network)
-    if graph is None:
-        return ""
-    names = {node.name for node in graph}
-    drawing = _svg(720, 385, f"{network['name']} with its shortcuts", _drawing(graph, names, _bad(certificate)))
-    long = "root_shortcut" in names
-    key = '<span style="color:var(--three)">▬</span> around a block' + (
-        ', <span style="color:var(--two)">▬</span> level 2, around a stage, '
-        '<span style="color:var(--one)">▬</span> level 1, around all stages'
-        if long
-        else ""
-    )
-    return f'<div>{drawing}</div><p class="faint">Shortcuts: {key}. A box is a block; red where a layer differs.</p>'
+    return drawing(graph, network["name"], _bad(certificate)) if graph else ""
 
 
 def _bad(certificate: Json) -> set[str]:
@@ -197,60 +167,6 @@ def _bad(certificate: Json) -> set[str]:
     }
 
 
-def _drawing(graph: Graph, names: set[str], bad: set[str]) -> Iterator[str]:
-    """From the stem at the top left, through each stage from left to right, to the head at the bottom right."""
-    left, right, half = 120.0, 650.0, 15.0
-    stages = {"stage1": 112.0, "stage2": 206.0, "stage3": 300.0}
-
-    def line(path: str, colour: str = "var(--line)") -> str:
-        return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
-
-    def box(x: float, y: float, width: float, part: str, label: str) -> str:
-        colour = "var(--bad)" if part in bad else "var(--three)"
-        return (
-            f'<rect x="{x:g}" y="{y - half:g}" width="{width:g}" height="{2 * half:g}" rx="4" fill="var(--fill)" '
-            f'stroke="{colour}" stroke-width="{2 if part in bad else 1}"><title>{escape(part)}</title></rect>'
-            f'<text x="{x + width / 2:g}" y="{y + 4:g}" text-anchor="middle">{escape(label)}</text>'
-        )
-
-    def level(part: str, colour: str) -> str:
-        return "var(--bad)" if part in bad else colour
-
-    yield line(f"M{left:g} 24 V{stages['stage1']:g}")
-    yield box(left - 30, 24, 110, "stem", "stem")
-    for part, y in stages.items():
-        blocks = sorted(
-            {name.split("/")[1] for name in names if name.startswith(f"{part}/block")}, key=lambda name: int(name[5:])
-        )
-        pitch = (right - left) / len(blocks)
-        width = min(70.0, max(2.0, pitch * 0.6))
-        yield f'<text x="0" y="{y - 2:g}">{part}</text>'
-        yield f'<text x="0" y="{y + 13:g}" opacity=".65">{_shape_in(graph, part)}</text>'
-        turn = f"V{y + 46:g} H{left:g} V{y + 94:g}" if part != "stage3" else f"V{y + 60:g}"
-        yield line(f"M{left:g} {y:g} H{right:g} {turn}")
-        for index, block in enumerate(blocks):
-            middle = left + (index + 0.5) * pitch
-            reach = (width + min(pitch - width, 40.0) * 0.7) / 2
-            yield line(f"M{middle - reach:g} {y:g} v{half + 7:g} H{middle + reach:g} v{-half - 7:g}", "var(--three)")
-            yield box(middle - width / 2, y, width, f"{part}/{block}", str(index + 1) if width > 18 else "")
-        if f"{part}/middle_shortcut" in names:
-            colour = level(f"{part}/middle_shortcut", "var(--two)")
-            yield line(f"M{left:g} {y:g} V{y - 26:g} H{right:g} V{y:g}", colour)
-    if "root_shortcut" in names:
-        end = stages["stage3"] + 26
-        yield line(f"M{left + 80:g} 24 H{right + 40:g} V{end:g} H{right:g}", level("root_shortcut", "var(--one)"))
-    yield box(right - 130, stages["stage3"] + 62, 160, "head", "pool, dense, softmax")
-
-
-def _shape_in(graph: Graph, stage: str) -> str:
-    """Of the feature maps within a stage."""
-    node = next(node for node in graph if node.name.startswith(f"{stage}/block0/conv"))
-    return "×".join(map(str, node.shape))
-
-
-COLOURS = ("var(--two)", "var(--one)", "var(--warn)", "var(--good)")
-
-
 def _errors(certificate: Json) -> str:
     shown = [artifact for artifact in certificate["artifacts"] if artifact["layers"]]
     if not shown:
@@ -258,51 +174,13 @@ def _errors(certificate: Json) -> str:
     charts = []
     for artifact in shown:
         label = f"Relative L2 error of every layer of {artifact['file']}"
-        chart = _svg(720, 260, label, _chart(artifact["layers"], artifact["tolerance"]["value"]))
+        picture = chart(artifact["layers"], artifact["tolerance"]["value"], label)
         charts.append(
-            f"<figure>{chart}<figcaption><code>{escape(artifact['file'])}</code>, {escape(artifact['runtime'] or '')}: "
-            "line, each layer end to end; dots, in isolation, that is for the reference's own input; dashed, the "
-            "tolerance</figcaption></figure>"
+            f"<figure>{picture}<figcaption><code>{escape(artifact['file'])}</code>, "
+            f"{escape(artifact['runtime'] or '')}: line, each layer end to end; dots, in isolation, that is for the "
+            "reference's own input; dashed, the tolerance</figcaption></figure>"
         )
     return "".join(charts)
-
-
-def _chart(layers: Sequence[Json], tolerance: float) -> Iterator[str]:
-    left, right, top, bottom = 52.0, 712.0, 10.0, 216.0
-    values = [v for layer in layers for v in (layer["end_to_end"], layer["isolated"]) if v]
-    low = math.floor(math.log10(min([*values, tolerance]))) if values else -9
-    high = math.ceil(math.log10(max([*values, tolerance]))) if values else 0
-
-    def y(value: float) -> float:
-        share = (math.log10(max(value, 10.0**low)) - low) / max(high - low, 1)
-        return bottom - share * (bottom - top)
-
-    def x(index: int) -> float:
-        return left + (index + 0.5) * (right - left) / len(layers)
-
-    for power in range(low, high + 1):
-        line = y(10.0**power)
-        yield f'<path d="M{left:g} {line:g} H{right:g}" stroke="var(--line)"/>'
-        yield f'<text x="{left - 6:g}" y="{line + 4:g}" text-anchor="end">1e{power}</text>'
-    yield f'<path d="M{left:g} {y(tolerance):g} H{right:g}" stroke="var(--bad)" stroke-dasharray="6 4"/>'
-    points = [(i, layer) for i, layer in enumerate(layers) if layer["end_to_end"] is not None]
-    path = " ".join(f"{'L' if k else 'M'}{x(i):g} {y(layer['end_to_end']):g}" for k, (i, layer) in enumerate(points))
-    yield f'<path d="{path}" fill="none" stroke="var(--two)" stroke-width="1.5"/>'
-    for i, layer in enumerate(layers):
-        if layer["isolated"] is not None:
-            colour = "var(--bad)" if layer["isolated"] > tolerance else "var(--good)"
-            yield f'<circle cx="{x(i):g}" cy="{y(layer["isolated"]):g}" r="2.6" fill="{colour}">'
-            yield f"<title>{escape(layer['node'])}: in isolation {layer['isolated']:.1e}</title></circle>"
-    marks: dict[str, int] = {}
-    for i, layer in enumerate(layers):
-        marks.setdefault(layer["node"].partition("/")[0].replace("_shortcut", "").replace("_add", ""), i)
-    taken = -1e9
-    for name, i in marks.items():
-        width = 7.0 * len(name)
-        start = min(x(i), right - width)  # of the last ones, so that nothing of them is cut off
-        if start > taken:
-            yield f'<text x="{start:g}" y="{bottom + 20:g}">{escape(name)}</text>'
-            taken = start + width + 8
 
 
 def _provenance(certificate: Json) -> str:
@@ -327,10 +205,10 @@ def _provenance(certificate: Json) -> str:
             ]
             for effect in effects
         ]
-        text = "<p>What would change if an assumed fact were otherwise:</p>" + _table(
+        text = "<p>What would change if an assumed fact were otherwise:</p>" + table(
             ["assumed fact", "alternative", "change of the logits (relative L2)", "changed top-1 classes"], changes
         )
-    return _stated(certificate["source"]["given"]) + _table(["basis", "fact", "value", "evidence"], rows) + text
+    return _stated(certificate["source"]["given"]) + table(["basis", "fact", "value", "evidence"], rows) + text
 
 
 READINGS = ("backend", "ordering", "keras", "epsilon", "size", "lambdas")
@@ -356,7 +234,7 @@ def _weights(groups: Sequence[Json]) -> str:
         low, high = group["edges"]
         label = f"Histogram of {group['name']}"
         figures.append(
-            f"<figure>{_svg(160, 72, label, bars)}<figcaption>{escape(group['name'])}: {group['count']:,} "
+            f"<figure>{svg(160, 72, label, bars)}<figcaption>{escape(group['name'])}: {group['count']:,} "
             f"from {low:.2g} to {high:.2g}; mean {group['mean']:.2g}, deviation {group['deviation']:.2g}"
             "</figcaption></figure>"
         )
@@ -384,7 +262,7 @@ def _method(certificate: Json) -> str:
     return (
         f"<p>Each artifact was loaded from disk by its own framework and run on {what}{seed}, {shape}. It is compared "
         f"with {escape(certificate['reference']['arithmetic'])}.</p>{origin}"
-        + _table(["file", "sha256", "bytes"], hashes)
+        + table(["file", "sha256", "bytes"], hashes)
         + "<p>To check files and figures again: <code>ror-port verify --certificate</code> and the JSON file that lies "
         f'beside this page.</p><p class="faint">{escape(certificate["created"])}; {versions}</p>'
     )

@@ -22,6 +22,8 @@ from ror_port.check.runtimes import Runtime, open_artifact
 from ror_port.errors import BadValues, MissingExtra, NotACheckpoint, ParityError, RorPortError, UsageError
 from ror_port.formats import kind_of
 from ror_port.formats.checkpoint import sha256, size
+from ror_port.html import notebook
+from ror_port.html.basics import fragment
 from ror_port.layout import Array
 from ror_port.network.layers import Flatten
 from ror_port.source.port import Port
@@ -94,6 +96,10 @@ class Verification:
         verdict = "passed" if self.passed else "failed"
         of = f" of {self.output}" if self.output else ""
         return f"{verdict} in {self.runtime}: {self.difference}{of} (tolerance {self.tolerance.value:.1e})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the verdict and, where layers were compared, their errors."""
+        return fragment(*notebook.verification(self.as_json()))
 
     def as_json(self) -> dict[str, Any]:
         return {

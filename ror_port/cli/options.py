@@ -21,7 +21,7 @@ LOGITS = click.option("--logits", is_flag=True, help="End the network before the
 
 def _license(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
     from ror_port.errors import UsageError
-    from ror_port.formats.model_card import ensure_license
+    from ror_port.formats.format import ensure_license
 
     try:
         ensure_license(name)

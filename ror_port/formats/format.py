@@ -5,6 +5,7 @@ Readers, writers, endings, the choices of the command line, what runs a result, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -234,6 +235,12 @@ def chosen(path: Path, name: str | None) -> Format:
     return found
 
 
+def ensure_license(name: str | None) -> None:
+    """Raises UsageError where a hub could not take it for a licence's identifier."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,60}", name):
+        raise UsageError(f"{quote(name)}; an identifier such as mit, apache-2.0 or other is expected", "license")
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a network is written; see `ror_port.save`. Raises UsageError where a value is none that there is."""
@@ -245,8 +252,6 @@ class Settings:
     license: str | None = None
 
     def __post_init__(self) -> None:
-        from ror_port.formats.model_card import ensure_license
-
         ensure_license(self.license)
         if self.data_format not in ("channels_last", "channels_first"):
             raise UsageError(f"{quote(str(self.data_format))} is no data format", "data_format")

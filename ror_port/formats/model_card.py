@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ror_port.errors import NotACheckpoint, UsageError, printable, quote
+from ror_port.errors import NotACheckpoint, printable
 from ror_port.formats.format import Contents
 
 CARD = "README.md"
@@ -33,12 +33,6 @@ def preprocessing(contents: Contents) -> dict[str, Any]:
         return {"preprocessing": PREPROCESSING}
     stated = contents.stated["network"].get("preprocessing")
     return {"preprocessing": {"images": stated, "basis": "inferred: what keras.applications does"}} if stated else {}
-
-
-def ensure_license(name: str | None) -> None:
-    """Raises UsageError where a hub could not take it for a licence's identifier."""
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,60}", name):
-        raise UsageError(f"{quote(name)}; an identifier such as mit, apache-2.0 or other is expected", "license")
 
 
 def model_card(contents: Contents, *, library: str, tags: tuple[str, ...], usage: str, images: str) -> str:

@@ -102,6 +102,15 @@ class Port:
     def __repr__(self) -> str:
         return f"<Port {printable(self.checkpoint.path)}: {self.name}, {self.size:,} parameters, {self.dtype}>"
 
+    def _repr_html_(self) -> str:
+        """In a notebook: the network, drawn where it is of a known family, and the facts."""
+        from ror_port.html import basics, notebook
+
+        about = f"{self.checkpoint.path}: {self.size:,} parameters, {self.dtype}"
+        facts, drawn = [fact.as_json() for fact in self.facts], self.family is not None
+        graph = self.channels_last.graph if drawn else self.graph
+        return basics.fragment(*notebook.network(self.name, about, facts, graph, drawn=drawn))
+
     @property
     def name(self) -> str:
         """Of the network."""
