@@ -56,8 +56,7 @@ def found(named: Sequence[str], listed: Iterable[str] = (), out: Path | None = N
             search.add_address(line)
             continue
         path = Path(line)
-        where = path.resolve() if ".." in path.parts else path
-        below = PurePosixPath(where.relative_to(where.anchor))
+        below = _whole(Source(line, PurePosixPath(path.name)))
         if is_tree(line):
             search.add_tree(path, below)
         else:
@@ -138,18 +137,35 @@ def _size(path: Path) -> int | None:
 def targets(sources: Sequence[Source], suffixed: str, stems: Sequence[str]) -> list[PurePosixPath]:
     """Where each output goes, below the folder of all outputs.
 
-    suffixed: what their names end in. stems: of the sources' names. Sources whose outputs would be called the same,
-    or as a folder that others go to, keep their whole names.
+    suffixed: what their names end in. stems: of the sources' names. Sources whose outputs would be called the same, or
+    as a folder that others go to, keep their whole names, and where that does not help, their whole paths.
     """
-    plain = [source.within.with_name(stem + suffixed) for source, stem in zip(sources, stems, strict=True)]
-    shared = {target for target, count in Counter(plain).items() if count > 1}
-    folders = {parent for target in plain for parent in target.parents}
-    chosen: dict[PurePosixPath, Source] = {}
-    for source, target in zip(sources, plain, strict=True):
-        if target in shared or target in folders:
-            target = source.within.with_name(source.within.name + suffixed)
-        if target in chosen:
-            both = f"{printable(chosen[target].name)} and {printable(source.name)}"
+    choices = [
+        (
+            source.within.with_name(stem + suffixed),
+            source.within.with_name(source.within.name + suffixed),
+            _whole(source).with_name(source.within.name + suffixed),
+        )
+        for source, stem in zip(sources, stems, strict=True)
+    ]
+    chosen = [first for first, _, _ in choices]
+    for level in (1, 2):
+        shared = {target for target, count in Counter(chosen).items() if count > 1}
+        taken = shared | {parent for target in chosen for parent in target.parents}
+        chosen = [own[level] if now in taken else now for now, own in zip(chosen, choices, strict=True)]
+    places: dict[PurePosixPath, Source] = {}
+    for source, target in zip(sources, chosen, strict=True):
+        if target in places:
+            both = f"{printable(places[target].name)} and {printable(source.name)}"
             raise UsageError(f"{both} would both become {printable(target)}", "path")
-        chosen[target] = source
-    return list(chosen)
+        places[target] = source
+    return chosen
+
+
+def _whole(source: Source) -> PurePosixPath:
+    """The path of a source as that of an output."""
+    if remote.is_address(source.location):
+        return source.within
+    path = Path(source.location)
+    path = path.resolve() if ".." in path.parts else path
+    return PurePosixPath(path.relative_to(path.anchor))

@@ -161,5 +161,15 @@ def test_sources_that_would_share_an_output_keep_their_whole_names() -> None:
     assert names("x/a.h5", "x/b.h5", "a.h5") == ["x/a.keras", "x/b.keras", "a.keras"]
     assert names("x/a.h5", "x/a.hdf5", "x/b.h5") == ["x/a.h5.keras", "x/a.hdf5.keras", "x/b.keras"]
     assert names("a.h5", "a.keras/b.h5") == ["a.h5.keras", "a.keras/b.keras"]
-    with pytest.raises(UsageError, match=r"would both become a\.h5\.keras"):
-        names("a.h5", "a.hdf5", "a.h5.h5")
+
+
+def test_files_of_one_name_from_several_folders_keep_their_paths() -> None:
+    made = [Source(f"{folder}/weights.h5", PurePosixPath("weights.h5")) for folder in ("a", "/b/c")]
+    found = targets(made, ".keras", ["weights", "weights"])
+    assert list(map(str, found)) == ["a/weights.h5.keras", "b/c/weights.h5.keras"]
+
+
+def test_outputs_that_no_name_tells_apart_are_refused() -> None:
+    made = [Source(name, PurePosixPath("weights.h5")) for name in ("/a/weights.h5", "a/weights.h5")]
+    with pytest.raises(UsageError, match=r"would both become a/weights\.h5\.keras"):
+        targets(made, ".keras", ["weights", "weights"])
