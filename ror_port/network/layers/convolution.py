@@ -304,10 +304,15 @@ def stated_output(settings: Settings, rank: int, data_format: DataFormat) -> Siz
     return tuple(sizes)
 
 
-def dilation(kind: type[Convolution], settings: Settings) -> Sizes:
-    rates = settings.sizes(kind.rank, "dilation_rate", "atrous_rate", default=1)
+def ensure_ungrouped(settings: Settings) -> None:
+    """tf.keras states groups of layers that have none, too."""
     if settings.get("groups", default=1) != 1:
         raise settings.refuse("groups are not supported")
+
+
+def dilation(kind: type[Convolution], settings: Settings) -> Sizes:
+    rates = settings.sizes(kind.rank, "dilation_rate", "atrous_rate", default=1)
+    ensure_ungrouped(settings)
     if settings.session.theano and settings.session.version < (1, 2) and max(rates) > 1:
         raise settings.refuse(
             "an AtrousConvolution before Keras 1.2: Theano 0.8 left its rate out without a word, and "
@@ -376,6 +381,7 @@ class ConvolutionTranspose(Spatial):
         padded = settings.get("output_padding") is not None
         if max(settings.sizes(cls.rank, "dilation_rate", default=1)) > 1:
             raise settings.refuse("a transposed convolution with a dilation rate is not supported")
+        ensure_ungrouped(settings)
         transpose = cls(
             settings.integer("filters", "nb_filter"),
             kernel_size(conv, settings),
