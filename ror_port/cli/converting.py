@@ -22,7 +22,6 @@ from ror_port.cli.options import (
 )
 from ror_port.cli.running import each, errors_reported, with_port
 from ror_port.errors import printable
-from ror_port.many import remote
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
@@ -150,6 +149,8 @@ def _plan(files: Sequence[str], out: str | None, name: str | None, command: Comm
 
 def _path(file: str) -> Path:
     """What a file is called, and beside what its output goes: of an address, here."""
+    from ror_port.many import remote
+
     return Path(remote.place(file).name) if remote.is_address(file) else Path(file)
 
 
@@ -179,6 +180,8 @@ def _or(words: Sequence[str]) -> str:
 
 def _refuse_forgotten_option(files: Sequence[str], command: Command) -> None:
     """Click's usage error where the second of two files does not exist: it is the output as a rule."""
+    from ror_port.many import remote
+
     if len(files) != 2 or any(map(remote.is_address, files)):
         return
     if not os.path.lexists(files[0]) or os.path.lexists(files[1]):
@@ -191,7 +194,7 @@ def _convert(
     command: Command, files: Files, name: str | None, settings: Settings, reading: Reading, writing: Writing
 ) -> None:
     """Converts every file, as `ror_port.save` does."""
-    if files.archive:
+    if files.archive and not (files.one and _names_file(writing.out)):
         _convert_archive(command, files, name, settings, reading, writing)
         return
     format, targets = _plan(files.named, writing.out, name, command)
@@ -220,17 +223,24 @@ def _convert(
     each(list(targets), with_port(one, reading), reading, files.jobs)
 
 
+def _names_file(out: str | None) -> bool:
+    """Whether an output is called as a file, and is no folder."""
+    from ror_port.convert.stage import is_folder
+    from ror_port.formats.format import named
+
+    return out is not None and named(out) is not None and not is_folder(Path(out))
+
+
 def _convert_archive(
     command: Command, files: Files, name: str | None, settings: Settings, reading: Reading, writing: Writing
 ) -> None:
     """Converts what is found in folders or listed, as `ror_port.convert_many` does."""
     from ror_port.cli.archive import run
-    from ror_port.formats.format import named
     from ror_port.many.account import Work
 
     if writing.out is None and not writing.dry_run:
         raise click.UsageError("a folder for the outputs of all files is needed: -o OUT")
-    if writing.out is not None and named(writing.out) and not Path(writing.out).is_dir():
+    if _names_file(writing.out):
         raise click.BadParameter(f"{writing.out} names a file; a folder is expected", param_hint="-o")
     format, _ = _format(name, None, command)
     with errors_reported(writing.out or "", reading):

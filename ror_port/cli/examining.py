@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 import click
@@ -34,6 +31,8 @@ def doctor(as_json: bool) -> None:
 
     Ends with 10 where one that is installed does not start.
     """
+    import platform
+
     found = list(_examined())
     if as_json:
         click.echo(json.dumps({"ror_port": __version__, "python": platform.python_version(), "packages": found}))
@@ -69,6 +68,8 @@ def _name(requirement: str) -> str:
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -77,6 +78,8 @@ def _version(name: str) -> str | None:
 
 def _started(framework: str) -> dict[str, Any]:
     """The GPUs that a framework sees, or why it does not start; found out in a process that it may crash."""
+    import subprocess
+
     code = f"import json; from ror_port.frameworks import devices; print(json.dumps(devices({framework!r})))"
     try:
         done = subprocess.run(
@@ -91,6 +94,8 @@ def _started(framework: str) -> dict[str, Any]:
 
 
 def _lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    import platform
+
     from ror_port.cli.text import table
 
     yield f"ror-port {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"

@@ -20,6 +20,8 @@ LOGITS = click.option("--logits", is_flag=True, help="End the network before the
 
 
 def _license(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    if name is None:  # what is imported here takes long
+        return None
     from ror_port.errors import UsageError
     from ror_port.formats.format import ensure_license
 
@@ -84,6 +86,11 @@ class Files:
         from ror_port.many.sources import is_tree
 
         return self.listed is not None or self.skip_done or any(map(is_tree, self.named))
+
+    @property
+    def one(self) -> bool:
+        """Whether they are one file or folder by name."""
+        return len(self.named) == 1 and self.listed is None and not self.skip_done
 
 
 Command = Callable[..., None]

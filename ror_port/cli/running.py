@@ -20,7 +20,6 @@ import click
 from ror_port.cli.options import Reading
 from ror_port.cli.streams import show
 from ror_port.errors import RorPortError, printable, told
-from ror_port.many import remote
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.cli.text import Account
@@ -50,6 +49,8 @@ def each(files: Sequence[str], one: Callable[[str, Path], Result], reading: Read
 
 
 def _with_file(file: str, one: Callable[[str, Path], Result]) -> Result:
+    from ror_port.many import remote
+
     if not remote.is_address(file):
         return one(file, Path(file))
     name = remote.shown(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ def _holds(folder: Path, name: str) -> bool:
 
 
 def is_checkpoint_folder(path: Path) -> bool:
-    """Whether a folder is a checkpoint as a whole, as PyTorch's and a SavedModel are."""
-    return _kind_of_folder(path) is not None
+    """Whether a folder is, or is called as, a checkpoint as a whole, as PyTorch's and a SavedModel are."""
+    return _kind_of_folder(path) is not None or os.path.lexists(path / safetensors.WEIGHTS)
 
 
 def may_be_checkpoint(path: Path) -> bool:

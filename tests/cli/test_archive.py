@@ -104,7 +104,7 @@ def test_an_account_of_a_folder_is_kept_where_it_is_asked_for(tmp_path) -> None:
     ("arguments", "message"),
     [
         (("theano-to-tf", "zoo"), "a folder for the outputs of all files is needed: -o OUT"),
-        (("theano-to-tf", "zoo", "-o", "out.keras"), "out.keras names a file; a folder is expected"),
+        (("theano-to-tf", "zoo", "zoo", "-o", "out.keras"), "out.keras names a file; a folder is expected"),
         (("theano-to-tf", "zoo", "-o", "zoo"), "zoo is the folder that is searched; another one is expected"),
         (("theano-to-tf", "zoo/a.h5", "--skip-done"), "a folder for the outputs of all files is needed: -o OUT"),
         (("inspect", "zoo", "--skip-done"), "--skip-done goes on with a ledger, which lies in a folder: -o OUT"),
