@@ -83,6 +83,8 @@ def _pieces(line: str, width: int) -> Iterator[str]:
     start = len(bare) - len(bare.lstrip())
     columns = [match.end() for match in re.finditer(r"(?<=\S)\s{2,}", bare)]
     hanging = columns[-1] if columns and width - columns[-1] >= NARROWEST else min(start + 2, HANGING)
+    if columns and hanging != columns[-1]:  # too narrow for columns
+        line = re.sub(r"(?<=\S) {3,}", "  ", line)
     piece, length = "", 0
     for space, word in re.findall(r"(\s*)(\S+)", line):
         size = len(click.unstyle(word))
