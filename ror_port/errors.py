@@ -49,15 +49,16 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
 class RorPortError(Exception):
     """Base class of the errors that ror-port raises on purpose.
 
-    advice: what to do next. Arguments in it are written ``{name}``, after ARGUMENTS; as text the error names those of
+    passing: whether the reason may pass, so that another try, of the same file, may succeed. advice: what to do next.
+    Arguments in it are written ``{name}``, after ARGUMENTS; as text the error names those of
     Python, `for_command` the options of the command line.
     """
 
     exit_code = 1
     """Exit code of the command."""
 
-    def __init__(self, message: str, advice: str = "") -> None:
-        self.message, self.advice = message, advice
+    def __init__(self, message: str, advice: str = "", *, passing: bool = False) -> None:
+        self.message, self.advice, self.passing = message, advice, passing
         super().__init__(self._text(0))
 
     def for_command(self) -> str:

@@ -85,7 +85,7 @@ def _lines(listed: str | None) -> Iterator[Iterator[str]]:
         yield iter(())
         return
     try:
-        with click.open_file(listed, encoding="utf-8", errors="surrogateescape") as file:
+        with click.open_file(listed, encoding="utf-8-sig", errors="surrogateescape") as file:
             yield (name for line in file if (name := line.rstrip("\r\n")))
     except OSError as error:
         raise click.BadParameter(f"{printable(listed)}: {error.strerror or error}", param_hint="--files-from") from None

@@ -149,4 +149,6 @@ class Checkpoint:
         except OSError:  # it is gone
             same = False
         if not same:
-            raise UnreadableFile(f"{self.path}: was changed while it was read; try again when that is done")
+            raise UnreadableFile(
+                f"{self.path}: was changed while it was read; try again when that is done", passing=True
+            )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -66,7 +67,13 @@ class Work:
         for name, path in (("architecture", self.given.architecture), ("model", self.given.model)):
             if path is not None:
                 options[name] = {"file": str(path), "sha256": _digest(str(path))}
-        return {"ror_port": __version__, "options": options}
+        plain: dict[str, Any] = json.loads(json.dumps({"ror_port": __version__, "options": options}, default=_plain))
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy, or another mapping, as JSON has it."""
+    return value.item() if hasattr(value, "item") else dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _changed(chosen: Any, usual: Any) -> dict[str, Any]:
@@ -145,6 +152,7 @@ def blank(location: str) -> Row:
         "certificate": None,
         "warnings": [],
         "beside": None,
+        "earlier": None,
         "run": {},
     }
 
@@ -152,8 +160,9 @@ def blank(location: str) -> Row:
 def fail(row: Row, error: Exception, path: str) -> None:
     """States an error in a row. path: what its message calls the file."""
     message, code = told(error, path)
+    passing = isinstance(error, RorPortError) and error.passing
     message = message.removeprefix(f"{path}: ").replace(path, row["file"])
-    settled = code in SETTLED
+    settled = code in SETTLED and not passing
     kind = type(error).__name__
     row.update(status="refused" if settled else "failed", exit_code=code, error=kind, reason=printable(message))
 
@@ -191,6 +200,8 @@ def _describe(row: Row, found: Description) -> None:
     )
     if found.refusals:
         more = len(found.refusals) - 1
+        if found.error is not None and found.error.passing:
+            row["status"] = "failed"
         row["error"] = type(found.error).__name__
         row["reason"] = f"{printable(found.refusals[0])}{f'; and {more} more reasons' if more else ''}"
 

@@ -34,7 +34,7 @@ class Stated(TypedDict, total=False):
 
 
 def convert_many(
-    paths: Iterable[Path | str],
+    paths: Iterable[Path | str] | Path | str,
     out: Path | str,
     *,
     format: str = "keras",
@@ -66,6 +66,8 @@ def convert_many(
 
     Raises UsageError, OutputError where `out` has a ledger already, or MissingExtra where no file could be written.
     """
+    if isinstance(paths, str | Path):
+        paths = [paths]
     if stated.get("architecture") is not None:
         stated["architecture"] = Path(stated["architecture"])
     given = Given(**stated)  # type: ignore[arg-type]  # the architecture is a Path now

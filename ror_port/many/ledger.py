@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -45,6 +44,18 @@ class Ledger:
         """The rows, in the order of the files' names."""
         return (self._at(self._places[name]) for name in sorted(self._places))
 
+    @property
+    def files(self) -> list[str]:
+        return list(self._places)
+
+    def rename(self, file: str, name: str) -> None:
+        """Calls a file of which there is a row by another name, under which it is found now."""
+        row = self.get(file)
+        assert row is not None
+        self.add({**row, "file": name})
+        self._append({"gone": file})
+        del self._places[file]
+
     def get(self, file: str) -> Row | None:
         """The row of a file, if there is one."""
         place = self._places.get(file)
@@ -64,20 +75,34 @@ class Ledger:
         from ror_port.many.page import page
 
         with atomic_output(self.folder / REPORT) as stage, stage.open("w", encoding="utf-8") as file:
-            file.writelines(_line(row) for row in self)
+            file.writelines(_line(row) for row in _Rows(self))
         with (
             atomic_output(self.folder / PAGE) as stage,
             stage.open("w", encoding="utf-8", errors="backslashreplace") as file,
         ):
-            file.writelines(page(self))
+            file.writelines(page(_Rows(self)))
         (self.folder / JOURNAL).unlink()
         return Report(self.folder)
 
+    def finished_row(self, row: Row) -> Row:
+        """A row; of a duplicate whose original has another content by now, that this is so."""
+        if row["status"] != "duplicate":
+            return row
+        original = self.get(row["duplicate_of"])
+        if original and original["sha256"] == row["sha256"]:
+            return row
+        reason = f"the same as {row['duplicate_of']} was, which is another file by now"
+        gone = {"written": None, "verification": None, "certificate": None, "duplicate_of": None}
+        return {**row, **gone, "status": "failed", "exit_code": 1, "error": "Changed", "reason": reason}
+
     def _append(self, value: Row) -> int:
         """Where a line of the journal begins, which is in the file when this returns."""
-        place = self._journal.seek(0, os.SEEK_END)
-        self._journal.write(_line(value).encode())
-        self._journal.flush()
+        try:
+            place = self._journal.seek(0, os.SEEK_END)
+            self._journal.write(_line(value).encode())
+            self._journal.flush()
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
         return place
 
     def _at(self, place: int) -> Row:
@@ -91,14 +116,26 @@ class Ledger:
         for line in self._journal:
             if not line.endswith(b"\n"):
                 break
-            row = _parsed(line, self.folder / JOURNAL)
+            row = _parsed(line, self.folder / JOURNAL, journal=True)
             if "begun" in row:
                 self.begun[row["begun"]] = row["output"]
+            elif "gone" in row:
+                self._places.pop(row["gone"], None)
             else:
                 self.begun.pop(row["file"], None)
                 self._places[row["file"]] = end
             end += len(line)
         self._journal.truncate(end)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows as they are written, which can be gone through several times."""
+
+    ledger: Ledger
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self.ledger.finished_row, self.ledger)
 
 
 @dataclass(frozen=True)
@@ -161,12 +198,17 @@ def _line(value: Row) -> str:
     return json.dumps(value) + "\n"
 
 
-def _parsed(line: bytes, path: Path) -> Row:
+def _parsed(line: bytes, path: Path, *, journal: bool = False) -> Row:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         raise NotACheckpoint(f"{path}: a line that is no JSON; expected a ledger of ror-port") from None
-    if isinstance(row, dict) and row.keys() == {"begun", "output"} and all(isinstance(v, str) for v in row.values()):
+    if (
+        journal
+        and isinstance(row, dict)
+        and row.keys() in ({"begun", "output"}, {"gone"})
+        and all(isinstance(v, str) for v in row.values())
+    ):
         return row
     if problem := mismatch(row, schema()):
         raise NotACheckpoint(f"{path}: {problem}; expected a ledger of ror-port")
@@ -192,40 +234,69 @@ def opened(folder: Path, *, force: bool = False, go_on: bool = False) -> Iterato
 
     Raises OutputError where there is a ledger and neither is asked for, or where another run is at work.
     """
-    journal, report = folder / JOURNAL, folder / REPORT
-    if not (go_on or force):
-        for path in (report, journal, folder / PAGE):
-            if os.path.lexists(path):
-                raise OutputError(f"{path}: exists already", "{skip_done} goes on with it, {force} replaces it")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+    journal, report, page = folder / JOURNAL, folder / REPORT, folder / PAGE
+    there = [path for path in (report, journal, page) if os.path.lexists(path)]
+    if there and not force and (not go_on or there == [page]):
+        raise OutputError(f"{there[0]}: exists already", "{skip_done} goes on with it, {force} replaces it")
+    made = not folder.exists()
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.callback(_remove_empty, folder if made else None, journal)
+            stack.enter_context(_locked(folder))
             if not go_on:
-                journal.unlink(missing_ok=True)
-            elif report.exists() and not journal.exists():
-                _copy(report, journal)
-            try:
-                with journal.open("a+b") as file:
-                    file.seek(0)
-                    yield Ledger(folder, file)
-            finally:
-                if journal.exists() and journal.stat().st_size == 0:
-                    journal.unlink()
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    finally:
+                _begin(journal, _owned(journal if journal.exists() else report))
+            elif report.exists() and not (journal.exists() and journal.stat().st_size):
+                _begin(journal, _checked(report))
+            file = stack.enter_context(journal.open("a+b"))
+            file.seek(0)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        yield Ledger(folder, file)
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(f"{folder}: cannot be written ({error.strerror or error})")
+
+
+def _remove_empty(folder: Path | None, journal: Path) -> None:
+    """Removes a journal that has nothing in it, and the folder where it was made for it."""
+    with suppress(OSError):
+        if journal.stat().st_size == 0:
+            journal.unlink()
+    if folder is not None:
         with suppress(OSError):
-            folder.rmdir()  # where there is nothing in it
+            folder.rmdir()
 
 
-def _copy(report: Path, journal: Path) -> None:
-    """The rows of a finished ledger as a journal, which is there whole or not at all."""
-    with report.open("rb") as file:
-        for line in file:
-            _parsed(line, report)
+def _begin(journal: Path, lines: Iterable[str]) -> None:
+    """A journal that begins with such lines, which is there whole or not at all."""
     copy = journal.with_suffix(".copy")
-    shutil.copyfile(report, copy)
+    with copy.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
     copy.replace(journal)
+
+
+def _checked(report: Path) -> Iterator[str]:
+    """The rows of a finished ledger."""
+    with report.open("rb") as file:
+        yield from (_line(_parsed(line, report)) for line in file)
+
+
+def _owned(ledger: Path) -> Iterator[str]:
+    """Of a ledger that is to be replaced, which outputs it wrote: these are ours still, if this run does not end."""
+    with suppress(OSError), ledger.open("rb") as file:
+        for line in file:
+            try:
+                row = _parsed(line, ledger, journal=True)
+            except NotACheckpoint:
+                return
+            if "begun" in row:
+                yield _line(row)
+            elif "gone" in row:
+                continue
+            elif row["written"] and row["status"] != "duplicate":
+                yield _line({"begun": row["file"], "output": row["written"]["path"]})
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from ror_port.errors import printable
 from ror_port.many.account import Row
-from ror_port.many.remote import is_address
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --faint: #5a6066; --line: #d5d8dc; --good: #1a7f37;
@@ -283,5 +282,4 @@ def _outcome(row: Row) -> str:
 
 def _link(path: str, text: str) -> str:
     """To a file, in whose name nothing is taken for the name of a scheme."""
-    assert not is_address(path)
-    return f'<a href="./{escape(quote(path, errors="surrogateescape"))}">{escape(text)}</a>'
+    return f'<a href="./{escape(quote(path, errors="surrogatepass"))}">{escape(text)}</a>'

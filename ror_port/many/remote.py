@@ -27,7 +27,10 @@ def is_address(text: str) -> bool:
 
 def shown(address: str) -> str:
     """An address without what may be secret in it: a user's name and password, and signatures."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no host can be called so
+        return address.partition("?")[0].rpartition("@")[2]
     query = f"?…{hashlib.sha256(parts.query.encode()).hexdigest()[:8]}" if parts.query else ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
 
@@ -37,10 +40,13 @@ def place(address: str) -> PurePosixPath:
 
     Raises UsageError where it names no file, or leads out of the tree.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise UsageError(f"{printable(shown(address))}: the address of one file is expected") from None
     below = [part for part in unquote(parts.path).split("/") if part not in ("", ".")]
-    if not below or ".." in below or parts.path.endswith("/") or "::" in address:
-        raise UsageError(f"{printable(shown(address))}: the address of one file is expected", "path")
+    if not below or ".." in below or parts.path.endswith("/") or "::" in address or "\0" in "".join(below):
+        raise UsageError(f"{printable(shown(address))}: the address of one file is expected")
     return PurePosixPath(*filter(None, [parts.netloc.rpartition("@")[2]]), *below)
 
 
@@ -66,7 +72,7 @@ def fetched(address: str) -> Iterator[Path]:
             raise
         except Exception as error:  # of whatever library speaks to such a place
             reason = " ".join(str(error).replace(address, shown(address)).split())[:200] or type(error).__name__
-            raise UnreadableFile(f"{shown(address)}: cannot be fetched ({reason})") from None
+            raise UnreadableFile(f"{shown(address)}: cannot be fetched ({reason})", passing=True) from None
         yield path
 
 

@@ -12,16 +12,20 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from ror_port.check import certificate as certificates
 from ror_port.errors import OutputError, UnreadableFile
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import by_name, stem
 from ror_port.many import remote
 from ror_port.many.account import Row, Work, account, blank, digest_of, fail, matches
 from ror_port.many.ledger import Ledger
-from ror_port.many.sources import Source, targets
+from ror_port.many.sources import Source, stamp_of, targets
 from ror_port.many.workers import Lost, Workers
 from ror_port.safety import limits
 from ror_port.source.architecture import files_beside
+from ror_port.source.provenance import stated_by_name
+
+Key = tuple[str, str]
 
 HASHED_AT_ONCE = 16
 """Files that a worker hashes in one call, which itself takes as long as to hash some small ones."""
@@ -43,37 +47,57 @@ class Run:
 
     def __post_init__(self) -> None:
         self._stated = self.work.stated()
-        self._beside = lru_cache(16)(_digest_beside)  # of a folder; sources come in the order of their folders
+        self._inputs = {os.path.realpath(s.location) for s in self.sources if s.stamp}
         self._targets: dict[str, PurePosixPath] = {}
         if self.work.format is not None and not self.work.planned:
-            stems = [stem(Path(source.within.name)) for source in self.sources]
-            places = targets(self.sources, by_name(self.work.format).suffix, stems)
-            self._targets = {source.name: place for source, place in zip(self.sources, places, strict=True)}
+            read = [source for source in self.sources if not source.problem]
+            stems = [stem(Path(source.within.name)) for source in read]
+            places = targets(read, by_name(self.work.format).suffix, stems)
+            self._targets = {source.name: place for source, place in zip(read, places, strict=True)}
+
+    def _take_over(self) -> None:
+        """Renames the rows of files that are called otherwise now: found by another path to the same place."""
+        names = {os.path.realpath(source.location): source.name for source in self.sources if source.stamp}
+        known = set(names.values())
+        for file in self.ledger.files:
+            name = None if file in known or remote.is_address(file) else names.get(os.path.realpath(file))
+            if name is not None and self.ledger.get(name) is None:
+                self.ledger.rename(file, name)
 
     def rows(self) -> Iterator[Row]:
         """Does the work, and yields the row of each file as it is known."""
+        self._take_over()
         digests = self._digests()
-        done = {source.name: row for source in self.sources if (row := self._done(source, digests.get(source.name)))}
+        done = [source for source in self.sources if self._done(source, digests.get(source.name))]
         self.kept = len(done)
-        yield from done.values()
-        first = {row["sha256"]: name for name, row in done.items()}
+        first: dict[Key, str] = {}
+        for source in done:
+            first.setdefault(_key(source, digests[source.name]), source.name)
+            yield self._row(source.name)
+        kept = {source.name for source in done}
         originals: list[Source] = []
         duplicates: list[tuple[Source, str]] = []
         for source in self.sources:
             digest = digests.get(source.name)
-            if source.name in done:
+            if source.name in kept:
                 continue
             if source.problem:
                 yield self._added(source, _failed(source, UnreadableFile(source.problem)))
-            elif digest is None or digest not in first:
+            elif digest is None:
                 originals.append(source)
-                if digest is not None:
-                    first[digest] = source.name
+            elif (key := _key(source, digest)) in first:
+                duplicates.append((source, first[key]))
             else:
-                duplicates.append((source, first[digest]))
+                first[key] = source.name
+                originals.append(source)
         yield from self._worked_on(originals)
         yield from self._linked(duplicates, digests)
         self._remove_empty_folders()
+
+    def _row(self, name: str) -> Row:
+        row = self.ledger.get(name)
+        assert row is not None
+        return row
 
     def _digests(self) -> dict[str, str]:
         """Name → sha256, of the files of which it is needed first: those that may be duplicates, or done already."""
@@ -87,43 +111,50 @@ class Run:
                 found |= zip(names, digests, strict=True)
         return {name: digest for name, digest in found.items() if digest is not None}
 
-    def _done(self, source: Source, digest: str | None) -> Row | None:
-        """The row of a file on which nothing is left to do."""
+    def _done(self, source: Source, digest: str | None) -> bool:
+        """Whether nothing is left to do on a file."""
         row = self.ledger.get(source.name)
         if row is None or row["status"] in ("failed", "duplicate") or row["run"] != self._stated:
-            return None
+            return False
+        if self.work.given.model is not None:  # what a script imports may be another by now
+            return False
         if not matches(row, digest, self._beside_of(source)):
-            return None
-        return row if row["status"] != "converted" or self._is_there(row, source) else None
+            return False
+        return row["status"] != "converted" or self._is_there(row, source)
 
     def _is_there(self, row: Row, source: Source) -> bool:
-        """Whether an output is where it would go now, and has the size that it had."""
-        written = row["written"]
+        """Whether an output is where it would go now, with the size that it had, and its certificate, if it had one."""
+        written, certificate = row["written"], row["certificate"]
+        if certificate and not (self.ledger.folder / certificate).is_file():
+            return False
         with suppress(OSError):
             place = self.ledger.folder / written["path"]
             return bool(written["path"] == str(self._targets.get(source.name)) and size(place) == written["bytes"])
         return False
 
     def _worked_on(self, sources: Iterable[Source]) -> Iterator[Row]:
-        ready: list[Source] = []
-        for source in sources:
-            if problem := self._obstacle(source):
-                yield self._added(source, _failed(source, problem))
-            else:
-                ready.append(source)
         folder = self.ledger.folder
+        at_work: dict[str, tuple[Source, str]] = {}
+        refused: list[Row] = []
 
         def calls() -> Iterator[tuple[Work, str, str | None, str]]:
-            for source in ready:
+            for source in sources:
                 target = self._targets.get(source.name)
+                if problem := self._obstacle(source):
+                    refused.append(self._added(source, _failed(source, problem)))
+                    continue
                 if target is not None:
                     self.ledger.begin(source.name, str(target))
+                at_work[source.location] = source, self._beside_of(source)
                 yield self.work, source.location, str(folder / target) if target else None, str(folder)
 
-        known = {source.location: source for source in ready}
         for call, row in self.workers.finished(account, calls()):
-            source = known[call[1]]
-            yield self._added(source, _lost(source, row) if isinstance(row, Lost) else row)
+            source, beside = at_work.pop(call[1])
+            done = _lost(source, row) if isinstance(row, Lost) else row
+            yield self._added(source, done if beside == self._beside_of(source) else _changed_beside(done))
+            yield from refused
+            refused.clear()
+        yield from refused
 
     def _obstacle(self, source: Source) -> OutputError | None:
         """Why an output cannot be written; where nothing is in its way, its folder is made."""
@@ -131,12 +162,17 @@ class Run:
         if place is None:
             return None
         target = self.ledger.folder / place
-        if os.path.lexists(target) and not self.force and not self._is_ours(source, place, target):
-            return OutputError(f"{target}: exists already", "{force} replaces it")
+        if os.path.realpath(target) in self._inputs:
+            return OutputError(f"{target}: is one of the files that are read, which are never changed")
+        certificate = certificates.path_beside(target)
+        written = [target, *((certificate, certificates.page_of(certificate)) if self.work.certify else ())]
+        there = next(filter(os.path.lexists, written), None)
+        if there is not None and not self.force and not self._is_ours(source, place, target):
+            return OutputError(f"{there}: exists already", "{force} replaces it")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            return OutputError(f"{target.parent}: cannot be made ({error.strerror or error})")
+        except (OSError, ValueError) as error:
+            return OutputError(f"{target.parent}: cannot be made ({getattr(error, 'strerror', None) or error})")
         return None
 
     def _is_ours(self, source: Source, place: PurePosixPath, target: Path) -> bool:
@@ -144,9 +180,10 @@ class Run:
         if self.ledger.begun.get(source.name) == str(place):
             return True
         row = self.ledger.get(source.name)
-        written = row and row["written"]
+        own = [row["earlier"], row["written"] if row["status"] != "duplicate" else None] if row else []
+        digests = [each["sha256"] for each in own if each and each["path"] == str(place)]
         with suppress(OSError):
-            return bool(written and written["path"] == str(place) and written["sha256"] == sha256(target))
+            return bool(digests) and sha256(target) in digests
         return False
 
     def _linked(self, duplicates: Sequence[tuple[Source, str]], digests: dict[str, str]) -> Iterator[Row]:
@@ -160,26 +197,41 @@ class Run:
             waiting: list[tuple[Source, str]] = []
             for source, original in duplicates:
                 row, digest, beside = self.ledger.get(original), digests[source.name], self._beside_of(source)
-                if row and row["status"] != "failed" and matches(row, digest, beside):
+                same = stamp_of(source.location) == source.stamp
+                if row and same and row["status"] != "failed" and matches(row, digest, beside):
                     yield self._added(source, {**row, "status": "duplicate", "duplicate_of": original})
-                elif (digest, beside) in next_:
+                elif same and (digest, beside) in next_:
                     waiting.append((source, next_[digest, beside].name))
                 else:
-                    next_[digest, beside] = source
+                    next_[digest if same else source.location, beside] = source
             yield from self._worked_on(next_.values())
             duplicates = waiting
 
     def _added(self, source: Source, row: Row) -> Row:
         """Completes a row with what the run knows, and puts it into the ledger."""
         where = (row["architecture"] or {}).get("where")
-        beside = self._beside_of(source) if where in ("beside", "none") else None
-        row = {**row, "file": source.name, "beside": beside, "run": self._stated}
+        beside = self._beside_of(source) if where in ("beside", "recognised", "none") else None
+        earlier = self._earlier(source, row)
+        row = {**row, "file": source.name, "beside": beside, "earlier": earlier, "run": self._stated}
         self.ledger.add(row)
         return row
 
+    def _earlier(self, source: Source, row: Row) -> Row | None:
+        """The output that an earlier run wrote for a file, where this one writes none in its place."""
+        before = self.ledger.get(source.name)
+        if before is None:
+            return None
+        own = (before["written"] if before["status"] != "duplicate" else None) or before["earlier"]
+        written = row["written"] if row["status"] != "duplicate" else None
+        if own is None or (written and written["path"] == own["path"]):
+            return None
+        return {"path": own["path"], "sha256": own["sha256"]}
+
     def _beside_of(self, source: Source) -> str:
-        """The digest of the files that may state a source's architecture."""
-        return "" if remote.is_address(source.location) else self._beside(Path(source.location).parent)
+        """The digest of the files that may state a source's architecture, as they are now."""
+        if remote.is_address(source.location) or source.problem:
+            return ""
+        return _digest_beside(tuple((path, stamp_of(str(path))) for path in files_beside(Path(source.location))))
 
     def _remove_empty_folders(self) -> None:
         folders = {parent for place in self._targets.values() for parent in place.parents if parent.name}
@@ -192,14 +244,25 @@ def _hashed(locations: Sequence[str]) -> list[str | None]:
     return [digest_of(location) for location in locations]
 
 
-def _digest_beside(folder: Path) -> str:
-    """Of the names and contents of the files in a folder that may state an architecture."""
+@lru_cache(64)
+def _digest_beside(stamped: tuple[tuple[Path, tuple[int, ...]], ...]) -> str:
+    """Of the names and contents of files, which are read again once their stamps are others."""
     digest = hashlib.sha256()
-    for path in files_beside(folder / "weights.h5"):
+    for path, _ in stamped:
         with suppress(OSError), path.open("rb") as file:
             content = file.read(limits.MAX_CONFIG_BYTES + 1)
             digest.update(f"{path.name!r} {hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def _key(source: Source, digest: str) -> Key:
+    """What duplicates have in common: the content, and what the name says of that."""
+    return digest, stated_by_name(source.within.name)
+
+
+def _changed_beside(row: Row) -> Row:
+    reason = "a file beside it was changed while it was read; try again when that is done"
+    return {**row, "status": "failed", "exit_code": 3, "error": "UnreadableFile", "reason": reason}
 
 
 def _failed(source: Source, error: Exception) -> Row:

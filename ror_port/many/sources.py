@@ -7,6 +7,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from ror_port.errors import UsageError, printable
@@ -19,13 +20,14 @@ class Source:
     """A file to be read, or what lies in its place. location: its path or address.
 
     within: where it lies in the tree that its output goes to the same place of. size: of a regular file, else None.
-    problem: why it is not read, where that shows before it is.
+    problem: why it is not read, where that shows before it is. stamp: what tells that a file is still the same.
     """
 
     location: str
     within: PurePosixPath
     size: int | None = None
     problem: str = ""
+    stamp: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -55,6 +57,9 @@ def found(named: Sequence[str], listed: Iterable[str] = (), out: Path | None = N
         if remote.is_address(line):
             search.add_address(line)
             continue
+        if "\0" in line:
+            search.add_named(line, "no file is called so: a name has no NUL in it")
+            continue
         path = Path(line)
         below = _whole(Source(line, PurePosixPath(path.name)))
         if is_tree(line):
@@ -66,6 +71,8 @@ def found(named: Sequence[str], listed: Iterable[str] = (), out: Path | None = N
 
 def is_tree(name: str) -> bool:
     """Whether it names a folder to be searched, and not one that is a checkpoint as a whole."""
+    if not name or "\0" in name:
+        return False
     try:
         return not remote.is_address(name) and Path(name).is_dir() and not is_checkpoint_folder(Path(name))
     except OSError:
@@ -83,10 +90,18 @@ class _Search:
     def add(self, path: Path, within: PurePosixPath, problem: str = "") -> None:
         key = f"{os.path.realpath(path.parent)}/{path.name}"
         if key not in self.sources:
-            self.sources[key] = Source(str(path), within, _size(path), problem)
+            stamp = stamp_of(str(path))
+            self.sources[key] = Source(str(path), within, stamp[0] if stamp else None, problem, stamp)
 
     def add_address(self, address: str) -> None:
-        self.sources.setdefault(address, Source(address, remote.place(address)))
+        try:
+            self.sources.setdefault(address, Source(address, remote.place(address)))
+        except UsageError as error:
+            self.add_named(address, error.message.removeprefix(f"{printable(remote.shown(address))}: "))
+
+    def add_named(self, location: str, problem: str) -> None:
+        """Adds what is no source, for the account of it."""
+        self.sources.setdefault(location, Source(location, PurePosixPath("none"), None, problem))
 
     def add_tree(self, root: Path, within: PurePosixPath) -> None:
         """Adds what is in a folder and in the folders below it. Links to folders are not followed."""
@@ -126,12 +141,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _size(path: Path) -> int | None:
+def stamp_of(location: str) -> tuple[int, ...]:
+    """What tells that a regular file is still the same: its size first; nothing of anything else."""
     try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+        status = Path(location).stat()
+    except (OSError, ValueError):
+        return ()
+    return (status.st_size, status.st_mtime_ns, status.st_ino) if stat.S_ISREG(status.st_mode) else ()
 
 
 def targets(sources: Sequence[Source], suffixed: str, stems: Sequence[str]) -> list[PurePosixPath]:
@@ -164,8 +180,8 @@ def targets(sources: Sequence[Source], suffixed: str, stems: Sequence[str]) -> l
 
 def _whole(source: Source) -> PurePosixPath:
     """The path of a source as that of an output."""
-    if remote.is_address(source.location):
-        return source.within
+    if remote.is_address(source.location):  # what differs is not in its place, but behind that
+        return source.within.with_name(f"{sha256(source.location.encode()).hexdigest()[:8]}-{source.within.name}")
     path = Path(source.location)
     path = path.resolve() if ".." in path.parts else path
     return PurePosixPath(path.relative_to(path.anchor))

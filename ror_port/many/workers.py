@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import FrameType, TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -41,7 +42,7 @@ class Workers:
 
     def __init__(self, executor: Executor | None = None, jobs: int = 1) -> None:
         self._executor, self._jobs = executor, jobs
-        self._others = set(multiprocessing.active_children())
+        self._context = _Spawn()
         self._own: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Workers:
@@ -51,15 +52,19 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            for worker in set(multiprocessing.active_children()) - self._others:
-                worker.terminate()  # which removes what is half-written
+            for worker in self._context.processes:
+                if worker.is_alive():
+                    worker.terminate()  # which removes what is half-written
         if self._own is not None:
             self._own.shutdown()
+
+    def _processes(self, jobs: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(jobs, self._context, _begin)
 
     def prepare(self, function: Callable[[], None]) -> None:
         """Has our own processes start, and call a function that imports what they will need, while this one goes on."""
         if self._executor is None:
-            self._own = self._own or _processes(self._jobs)
+            self._own = self._own or self._processes(self._jobs)
             for _ in range(self._jobs):
                 self._own.submit(function)
 
@@ -75,13 +80,13 @@ class Workers:
                 return
             self._executor, remaining = None, chain(undone, remaining)
         while True:
-            self._own = self._own or _processes(self._jobs)
+            self._own = self._own or self._processes(self._jobs)
             suspects = yield from _in(self._own, _Guarded(function), remaining, 2 * self._jobs)
             if suspects is None:
                 return
             self._own = None
             for call in suspects:  # one by one, which tells the one that a process dies of
-                with _processes(1) as alone:
+                with self._processes(1) as alone:
                     if (yield from _in(alone, _Guarded(function), iter([call]), 1)) is not None:
                         yield call, KILLED
 
@@ -103,7 +108,7 @@ def _in(
                     break
                 try:
                     future = executor.submit(function, *call)
-                except BrokenExecutor:
+                except RuntimeError:  # it is broken, or shut down
                     left.append(call)
                     broken = True
                     break
@@ -130,9 +135,17 @@ def _in(
     return left if broken else None
 
 
-def _processes(jobs: int) -> ProcessPoolExecutor:
-    spawn = multiprocessing.get_context("spawn")  # a fork would inherit NumPy's threads in an unknown state
-    return ProcessPoolExecutor(jobs, spawn, _begin)
+class _Spawn(SpawnContext):
+    """Starts processes anew, as a fork would inherit NumPy's threads in an unknown state. processes: what it made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes: list[SpawnProcess] = []
+
+    def Process(self, *arguments: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]
+        process = SpawnProcess(*arguments, **options)
+        self.processes.append(process)
+        return process
 
 
 class _Ended(BaseException):

@@ -55,7 +55,14 @@ def memory_is_limited() -> bool:
 
 
 class ChildFailed(Exception):
-    """The work of a child process crashed or exceeded a limit. Its text is a predicate, as in "crashes"."""
+    """The work of a child process crashed or exceeded a limit. Its text is a predicate, as in "crashes".
+
+    killed: whether something else ended it, so that it may succeed at another time.
+    """
+
+    def __init__(self, predicate: str, *, killed: bool = False) -> None:
+        self.killed = killed
+        super().__init__(predicate)
 
 
 class NoResult(Exception):
@@ -120,7 +127,7 @@ def _child_output(work: Callable[[], Any], seconds: int) -> bytes:
     if ended_by == signal.SIGXCPU or (ended_by == signal.SIGKILL and used > seconds / 2):  # it may ignore SIGXCPU
         raise ChildFailed(f"takes more than {seconds} s")
     if ended_by == signal.SIGKILL:
-        raise ChildFailed("was killed, perhaps for lack of memory")
+        raise ChildFailed("was killed, perhaps for lack of memory", killed=True)
     if ended_by in TERMINATION_SIGNALS or (ended_by is None and not output):
         raise NoResult
     if ended_by:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,7 @@ def _in_child(path: Path, work: Callable[[], Any], library: str) -> Any:
     try:
         return run_in_child(work, seconds)
     except ChildFailed as failure:
-        raise UnreadableFile(f"{path}: damaged ({library} {failure})") from None
+        raise UnreadableFile(f"{path}: damaged ({library} {failure})", passing=failure.killed) from None
 
 
 @contextmanager
@@ -70,4 +71,5 @@ def library_errors(path: Path) -> Iterator[None]:
             raise SystemLimit(f"{path}: {limit}") from None
         if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
             raise UnsafeFile(f"{path}: asks for more memory than any network needs") from None
-        raise UnreadableFile(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
+        passing = isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
+        raise UnreadableFile(f"{path}: damaged ({' '.join(str(error).split())[:200]})", passing=passing) from None

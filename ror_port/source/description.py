@@ -288,6 +288,8 @@ class _Architecture:
         self.where: Where = "inside"
         if checkpoint.config_file:
             self.where = "given" if given.architecture or given.model else "beside"
+        elif checkpoint.config_fact is not None and checkpoint.config_fact.basis == "inferred":
+            self.where = "recognised"
         with suppress(NotACheckpoint):
             version = stated_version(checkpoint) or version
         self.assembly = Assembly(**stated_arguments(checkpoint, theano, version, given))

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from ror_port import __version__, extensions
 from ror_port.errors import (
     BadValues,
+    MissingExtra,
     NotACheckpoint,
     RorPortError,
     UnknownNetwork,
@@ -514,6 +515,7 @@ def ported(checkpoint: Checkpoint, given: Given) -> Port:
                     error.message,
                     error.advice
                     or "give it with {architecture}, as JSON or YAML, or with {model}, as the script it came with",
+                    passing=any(isinstance(problem, MissingExtra) for problem in tried.values()),
                 )
             ) from None
         attach(checkpoint, fitting[0], "inferred", "the one file beside the weights that fits them")

@@ -249,6 +249,12 @@ def origin(checkpoint: Checkpoint, given: Given) -> Origin:
     return Origin(software, version, fact)
 
 
+def stated_by_name(name: str) -> str:
+    """What the name of a file says of its backend, as those of keras.applications do: "th_kernels", "tf_kernels"."""
+    published = re.search(r"_((?:th|tf)_kernels)", name)
+    return published[1] if published else ""
+
+
 def era(checkpoint: Checkpoint, of: Origin, given: Given) -> str:
     """The generation of Keras that wrote a file, or the other software that did."""
     if _WITH_TENSORFLOW.fullmatch(given.keras or checkpoint.keras_version or ""):
@@ -354,9 +360,9 @@ def backend(checkpoint: Checkpoint, given: Given) -> Fact:
                 "state which it is like with {backend}",
             )
         return Fact(BACKEND, checkpoint.backend.casefold(), "recorded", "attribute backend", option)
-    if published := re.search(r"_(th|tf)_kernels", checkpoint.path.name):
-        value = {"th": "theano", "tf": "tensorflow"}[published[1]]
-        return Fact(BACKEND, value, "inferred", f"the file is called {quote(published[0].strip('_'))}", option)
+    if published := stated_by_name(checkpoint.path.name):
+        value = {"th": "theano", "tf": "tensorflow"}[published[:2]]
+        return Fact(BACKEND, value, "inferred", f"the file is called {quote(published)}", option)
     if checkpoint.writer == "Keras 3":
         return Fact(BACKEND, "not Theano", "inferred", "Keras 3 never ran on Theano", option)
     if checkpoint.writer == KERAS_0:

@@ -30,7 +30,7 @@ from ror_port.source.script.stand_in import Keras, Misuse, Session
 from ror_port.source.script.stand_in.inert import InertModule
 from ror_port.source.script.stand_in.models import Network
 
-OTHER_FRAMEWORKS = ("theano", "tensorflow", "lasagne", "cntk", "tensorflow_backend")
+OTHER_FRAMEWORKS = ("theano", "tensorflow", "lasagne", "cntk", "tensorflow_backend", "IPython")
 """Packages that are inert whether they are installed or not: nothing of them is part of a model of Keras."""
 
 OF_PYTHON_2 = {
