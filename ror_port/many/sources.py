@@ -160,7 +160,7 @@ def targets(sources: Sequence[Source], suffixed: str, stems: Sequence[str]) -> l
         (
             source.within.with_name(stem + suffixed),
             source.within.with_name(source.within.name + suffixed),
-            _whole(source).with_name(source.within.name + suffixed),
+            _whole(source).with_name(_whole(source).name + suffixed),
         )
         for source, stem in zip(sources, stems, strict=True)
     ]

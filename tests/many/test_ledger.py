@@ -109,3 +109,23 @@ def test_only_finished_ledgers_are_joined(tmp_path) -> None:
     with pytest.raises(UnreadableFile, match=r"missing/report\.jsonl: no such file or directory"):
         ledger.joined([tmp_path / "missing"], tmp_path / "all")
     assert not (tmp_path / "all").exists()
+
+
+def test_a_last_line_without_its_end_is_a_row_all_the_same(tmp_path) -> None:
+    """As some editors leave it."""
+    (tmp_path / ledger.REPORT).write_text(json.dumps(row("a")))
+    with ledger.opened(tmp_path, go_on=True) as book:
+        assert [each["file"] for each in book] == ["a"]
+
+
+def test_a_folder_that_was_there_stays(tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(RuntimeError), ledger.opened(tmp_path / "out"):
+        raise RuntimeError
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_journal_is_no_ledger(tmp_path) -> None:
+    (tmp_path / ledger.REPORT).write_text('{"begun": "a", "output": "b"}\n')
+    with pytest.raises(NotACheckpoint):
+        ledger.joined([tmp_path], tmp_path / "all")

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jsonschema
+import numpy as np
 import pytest
 
 import ror_port
 from archives import archive, files
+from commands import run
 from gates import HANGS, Gate, wait_until_done, workers
 from genuine_layers import Case, record
+from ror_port.check.progress import Progress
 from ror_port.errors import OutputError, UsageError
+from ror_port.formats import checkpoint
 from ror_port.many import ledger
 from ror_port.many.account import SETTLED, Work
 from ror_port.many.run import Run
@@ -358,3 +362,184 @@ def test_what_was_settled_is_not_tried_again(zoo, out) -> None:
 
 def work_of(row: dict) -> Work:
     return Work(**row["run"]["options"])
+
+
+def test_a_name_that_states_the_backend_makes_another_file(zoo, out, pre_ror) -> None:
+    """As those of keras.applications do: the same bytes are read with other kernels."""
+    zoo.mkdir()
+    for name in ("a.h5", "a_tf_kernels.h5", "b.h5"):
+        (zoo / name).write_bytes(pre_ror.weights.read_bytes())
+    rows = convert(zoo, out)
+    assert statuses(rows) == {"a.h5": "converted", "a_tf_kernels.h5": "converted", "b.h5": "duplicate"}
+    assert rows["b.h5"]["duplicate_of"] == str(zoo / "a.h5")
+
+
+def test_what_may_pass_is_tried_again(zoo, out, monkeypatch) -> None:
+    """A file that changed while it was read, a process that was killed, a package that was missing, a network."""
+    path = model(zoo / "a.h5")
+    model(zoo / "b.h5")
+    monkeypatch.setattr(Workers, "finished", in_this_process)
+    real = checkpoint.Checkpoint.check_unchanged
+
+    def changed(self) -> None:
+        if self.path.name == "a.h5":
+            self.stamp = ((0,),)
+        real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.Checkpoint, "check_unchanged", changed)
+        rows = convert(zoo, out)
+    assert (rows["a.h5"]["status"], rows["a.h5"]["exit_code"]) == ("failed", 3)
+    assert rows["b.h5"]["status"] == "converted", "it is not that of the file that failed"
+    assert convert(zoo, out, skip_done=True)["a.h5"]["status"] == "duplicate"
+    assert path.exists()
+
+
+def in_this_process(_, function, calls):
+    for call in calls:
+        yield call, function(*call)
+
+
+def test_a_file_beside_that_changes_meanwhile_is_noticed(zoo, out, monkeypatch) -> None:
+    path = weights(zoo / "w.h5")
+
+    def finished(_, function, calls):
+        for call in calls:
+            row = function(*call)
+            if function.__name__ == "account":
+                weights(path, "relu")  # after it was read, and before its row is there
+            yield call, row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "finished", finished)
+        row = convert(zoo, out)["w.h5"]
+    assert (row["status"], row["reason"].partition(";")[0]) == (
+        "failed",
+        "a file beside it was changed while it was read",
+    )
+    assert convert(zoo, out, skip_done=True)["w.h5"]["status"] == "converted"
+    assert b'"relu"' in (out / "w.keras").read_bytes()
+
+
+def test_what_a_script_imports_may_have_changed(zoo, out, tmp_path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "from keras.models import Sequential\nfrom keras.layers import Dense\nfrom settings import ACTIVATION\n"
+    )
+    with script.open("a") as file:
+        file.write("model = Sequential([Dense(4, input_dim=5, activation='tanh'), Dense(3, activation=ACTIVATION)])\n")
+    for activation in ("softmax", "softsign"):
+        (tmp_path / "settings.py").write_text(f"ACTIVATION = {activation!r}\n")
+        zoo.mkdir(exist_ok=True)
+        record(MODELS[0]).write_weights(zoo / "w.h5")
+        row = convert(zoo, out, model=str(script), skip_done=activation == "softsign")["w.h5"]
+        assert row["status"] == "converted", row["reason"]
+        assert activation.encode() in (out / "w.keras").read_bytes()
+
+
+def test_a_link_to_what_has_another_content_by_now_is_none(zoo, out) -> None:
+    model(zoo / "a.h5")
+    model(zoo / "b.h5")
+    convert(zoo, out)
+    model(zoo / "a.h5", 1)
+    ror_port.convert_many([zoo / "a.h5"], out, verify=False, skip_done=True)
+    rows = {os.path.relpath(row["file"], zoo): row for row in ledger.Report(out)}
+    assert (rows["b.h5"]["status"], rows["b.h5"]["written"]) == ("failed", None)
+    assert statuses(convert(zoo, out, skip_done=True)) == {"a.h5": "converted", "b.h5": "converted"}
+
+
+def test_a_forced_run_that_was_interrupted_goes_on(zoo, out) -> None:
+    model(zoo / "a.h5")
+    model(zoo / "b.h5", 1)
+    convert(zoo, out)
+    with ledger.opened(out, force=True):
+        pass  # killed before its first row
+    (out / "report.jsonl").unlink()
+    assert statuses(convert(zoo, out, skip_done=True)) == {"a.h5": "converted", "b.h5": "converted"}
+
+
+def test_an_output_of_other_content_stays_ours(zoo, out) -> None:
+    model(zoo / "a.h5")
+    model(zoo / "b.h5", 1)
+    convert(zoo, out)
+    model(zoo / "b.h5")
+    assert statuses(convert(zoo, out, skip_done=True)) == {"a.h5": "converted", "b.h5": "duplicate"}
+    model(zoo / "b.h5", 1)
+    assert statuses(convert(zoo, out, skip_done=True)) == {"a.h5": "converted", "b.h5": "converted"}
+
+
+def test_the_same_folder_by_another_path_is_the_same(zoo, out, monkeypatch) -> None:
+    model(zoo / "a.h5")
+    convert(zoo, out)
+    before = marks(out)
+    monkeypatch.chdir(zoo.parent)
+    report = ror_port.convert_many("zoo", "out", verify=False, skip_done=True)
+    assert [(row["file"], row["status"]) for row in report] == [("zoo/a.h5", "converted")]
+    assert marks(out) == before
+
+
+def test_an_output_that_appears_meanwhile_is_left_alone(zoo, out, monkeypatch) -> None:
+    for number, name in enumerate(("a.h5", "b.h5")):
+        model(zoo / name, number)
+
+    def finished(_, function, calls):
+        for call in calls:
+            yield call, function(*call)
+            if function.__name__ == "account":
+                (out / "b.keras").write_text("mine")
+
+    monkeypatch.setattr(Workers, "finished", finished)
+    assert statuses(convert(zoo, out)) == {"a.h5": "converted", "b.h5": "failed"}
+    assert (out / "b.keras").read_text() == "mine"
+
+
+def test_what_is_not_ours_is_not_replaced_whatever_it_is(zoo, out) -> None:
+    model(zoo / "a.h5")
+    out.mkdir()
+    (out / "a.onnx.certificate.json").write_text("mine")
+    (row,) = convert(zoo, out, format="onnx", verify=True, certify=True).values()
+    assert (row["error"], (out / "a.onnx.certificate.json").read_text()) == ("OutputError", "mine")
+    shutil.rmtree(out)
+    out.mkdir()
+    (out / "report.html").write_text("mine")
+    with pytest.raises(OutputError, match=r"report\.html: exists already"):
+        convert(zoo, out, skip_done=True)
+
+
+def test_a_file_that_is_read_is_never_an_output(tmp_path, out) -> None:
+    model(tmp_path / "c.hdf5")
+    before = model(out / "c.tf.h5", 1).read_bytes()
+    options = ("--format", "h5", "--no-verify", "--force", "-o", "out")
+    done = run("theano-to-tf", "--files-from", "-", *options, cwd=tmp_path, input=f"c.hdf5\n{out / 'c.tf.h5'}\n")
+    assert done.returncode == 8
+    assert "out/c.tf.h5: is one of the files that are read, which are never changed" in done.stdout
+    assert (out / "c.tf.h5").read_bytes() == before
+
+
+def test_a_certificate_that_is_gone_is_missed(zoo, out) -> None:
+    model(zoo / "a.h5")
+    convert(zoo, out, format="onnx", verify=True, certify=True)
+    (out / "a.onnx.certificate.json").unlink()
+    convert(zoo, out, format="onnx", verify=True, certify=True, skip_done=True)
+    assert (out / "a.onnx.certificate.json").is_file()
+
+
+def test_an_executor_of_the_callers_own_is_left_as_it_is(zoo, out) -> None:
+    model(zoo / "a.h5")
+
+    class Stopping(Progress):
+        def track(self, items, count, what):
+            raise KeyboardInterrupt
+
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert pool.submit(abs, -1).result() == 1
+        with pytest.raises(KeyboardInterrupt):
+            convert(zoo, out, executor=pool, progress=Stopping())
+        assert pool.submit(abs, -2).result() == 2
+    assert statuses(convert(zoo, out, executor=pool, skip_done=True)) == {"a.h5": "converted"}, "it was shut down"
+
+
+def test_numbers_of_numpy_can_be_stated(zoo, out) -> None:
+    model(zoo / "a.h5")
+    row = convert(zoo, out, epsilon=np.float32(0.5))["a.h5"]
+    assert row["run"]["options"]["epsilon"] == 0.5

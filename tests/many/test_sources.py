@@ -173,3 +173,23 @@ def test_outputs_that_no_name_tells_apart_are_refused() -> None:
     made = [Source(name, PurePosixPath("weights.h5")) for name in ("/a/weights.h5", "a/weights.h5")]
     with pytest.raises(UsageError, match=r"would both become a/weights\.h5\.keras"):
         targets(made, ".keras", ["weights", "weights"])
+
+
+def test_what_can_be_no_file_is_a_line_of_its_own(tmp_path) -> None:
+    lines = ("a\0b.h5", "http://[bad/x.h5", "https://host/a%00/b.h5", "https://host/folder/", str(tmp_path / "w.h5"))
+    sources, _ = found([], lines)
+    assert {source.location: bool(source.problem) for source in sources} == {
+        **dict.fromkeys(lines[:4], True),
+        lines[4]: False,
+    }
+    assert all(source.name for source in sources)
+
+
+def test_addresses_that_differ_in_their_query_do_not_meet() -> None:
+    sources, _ = found(["https://host/get.h5?id=1", "https://host/get.h5?id=2"])
+    assert len(set(targets(sources, ".keras", ["get", "get"]))) == 2
+
+
+def test_an_empty_name_is_no_folder() -> None:
+    (source,), others = found([""])
+    assert (source.location, others) == (".", 0)
