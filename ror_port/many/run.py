@@ -19,7 +19,7 @@ from ror_port.formats.format import by_name, stem
 from ror_port.many import remote
 from ror_port.many.account import Row, Work, account, blank, digest_of, fail, matches
 from ror_port.many.ledger import Ledger
-from ror_port.many.sources import Source, stamp_of, targets
+from ror_port.many.sources import Source, place_of, stamp_of, targets
 from ror_port.many.workers import Lost, Workers
 from ror_port.safety import limits
 from ror_port.source.architecture import files_beside
@@ -57,10 +57,10 @@ class Run:
 
     def _take_over(self) -> None:
         """Renames the rows of files that are called otherwise now: found by another path to the same place."""
-        names = {os.path.realpath(source.location): source.name for source in self.sources if source.stamp}
-        known = set(names.values())
+        names = {place_of(Path(source.location)): source.name for source in self.sources if source.stamp}
+        known = {source.name for source in self.sources}
         for file in self.ledger.files:
-            name = None if file in known or remote.is_address(file) else names.get(os.path.realpath(file))
+            name = None if file in known or remote.is_address(file) else names.get(place_of(Path(file)))
             if name is not None and self.ledger.get(name) is None:
                 self.ledger.rename(file, name)
 

@@ -88,7 +88,7 @@ class _Search:
         self.out = os.path.realpath(out) if out else None
 
     def add(self, path: Path, within: PurePosixPath, problem: str = "") -> None:
-        key = f"{os.path.realpath(path.parent)}/{path.name}"
+        key = place_of(path)
         if key not in self.sources:
             stamp = stamp_of(str(path))
             self.sources[key] = Source(str(path), within, stamp[0] if stamp else None, problem, stamp)
@@ -139,6 +139,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a loop of links
         return False
+
+
+def place_of(path: Path) -> str:
+    """Where a file or a link lies, by whatever path it was found."""
+    return f"{os.path.realpath(path.parent)}/{path.name}"
 
 
 def stamp_of(location: str) -> tuple[int, ...]:

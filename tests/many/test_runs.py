@@ -478,6 +478,16 @@ def test_the_same_folder_by_another_path_is_the_same(zoo, out, monkeypatch) -> N
     assert marks(out) == before
 
 
+def test_a_new_link_to_a_file_is_a_duplicate_of_it(zoo, out) -> None:
+    model(zoo / "b.h5")
+    convert(zoo, out)
+    (zoo / "a.h5").symlink_to("b.h5")
+    (zoo / "c.h5").symlink_to("b.h5")
+    rows = convert(zoo, out, skip_done=True)
+    assert statuses(rows) == {"a.h5": "duplicate", "b.h5": "converted", "c.h5": "duplicate"}
+    assert list(map(str, files(out))) == ["b.keras"]
+
+
 def test_an_output_that_appears_meanwhile_is_left_alone(zoo, out, monkeypatch) -> None:
     for number, name in enumerate(("a.h5", "b.h5")):
         model(zoo / name, number)
