@@ -151,7 +151,8 @@ class Run:
         for call, row in self.workers.finished(account, calls()):
             source, beside = at_work.pop(call[1])
             done = _lost(source, row) if isinstance(row, Lost) else row
-            yield self._added(source, done if beside == self._beside_of(source) else _changed_beside(done))
+            changed = _told_by_others(done) and beside != self._beside_of(source)
+            yield self._added(source, _changed_beside(done) if changed else done)
             yield from refused
             refused.clear()
         yield from refused
@@ -193,24 +194,24 @@ class Run:
         duplicates is worked on, for all of its kind.
         """
         while duplicates:
-            next_: dict[tuple[str, str], Source] = {}
+            next_: dict[tuple[Key, str], Source] = {}
             waiting: list[tuple[Source, str]] = []
             for source, original in duplicates:
                 row, digest, beside = self.ledger.get(original), digests[source.name], self._beside_of(source)
                 same = stamp_of(source.location) == source.stamp
+                kind = _key(source, digest if same else source.location), beside
                 if row and same and row["status"] != "failed" and matches(row, digest, beside):
                     yield self._added(source, {**row, "status": "duplicate", "duplicate_of": original})
-                elif same and (digest, beside) in next_:
-                    waiting.append((source, next_[digest, beside].name))
+                elif kind in next_:
+                    waiting.append((source, next_[kind].name))
                 else:
-                    next_[digest if same else source.location, beside] = source
+                    next_[kind] = source
             yield from self._worked_on(next_.values())
             duplicates = waiting
 
     def _added(self, source: Source, row: Row) -> Row:
         """Completes a row with what the run knows, and puts it into the ledger."""
-        where = (row["architecture"] or {}).get("where")
-        beside = self._beside_of(source) if where in ("beside", "recognised", "none") else None
+        beside = self._beside_of(source) if _told_by_others(row) else None
         earlier = self._earlier(source, row)
         row = {**row, "file": source.name, "beside": beside, "earlier": earlier, "run": self._stated}
         self.ledger.add(row)
@@ -258,6 +259,11 @@ def _digest_beside(stamped: tuple[tuple[Path, tuple[int, ...]], ...]) -> str:
 def _key(source: Source, digest: str) -> Key:
     """What duplicates have in common: the content, and what the name says of that."""
     return digest, stated_by_name(source.within.name)
+
+
+def _told_by_others(row: Row) -> bool:
+    """Whether what lies beside a file may decide what it is: the file does not state its architecture."""
+    return (row["architecture"] or {}).get("where") in ("beside", "recognised", "none")
 
 
 def _changed_beside(row: Row) -> Row:
