@@ -154,9 +154,10 @@ def content(folder: Path) -> dict[Path, bytes]:
     return {path: (folder / path).read_bytes() for path in files(folder)}
 
 
-def marks(folder: Path) -> dict[Path, int]:
-    """Output → what is another after it was written again."""
-    return {path: (folder / path).stat().st_ino for path in files(folder)}
+def marks(folder: Path) -> dict[Path, tuple[int, ...]]:
+    """Output → what is another after it was written again; a number of an inode alone may be given again."""
+    states = {path: (folder / path).stat() for path in files(folder)}
+    return {path: (state.st_ino, state.st_mtime_ns, state.st_ctime_ns) for path, state in states.items()}
 
 
 def test_what_is_done_is_not_done_again(zoo, out) -> None:
