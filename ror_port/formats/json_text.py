@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ror_port.errors import NotACheckpoint, UnsafeFile
 from ror_port.safety import limits
+from ror_port.safety.input_file import readable
 
 
 def json_object(text: str | bytes, where: str) -> dict[str, Any]:
@@ -20,6 +22,12 @@ def json_object(text: str | bytes, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotACheckpoint(f"{where}: expected a JSON object")
     return value
+
+
+def bounded(path: Path) -> bytes:
+    """A file, of which no more is read than what `json_object` refuses for its length."""
+    with readable(path).open("rb") as file:
+        return file.read(limits.MAX_CONFIG_BYTES + 1)
 
 
 def indented_length(value: Any) -> int:

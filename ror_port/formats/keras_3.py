@@ -28,7 +28,7 @@ from ror_port.formats.checkpoint import Checkpoint
 from ror_port.formats.format import Contents
 from ror_port.formats.hdf5 import reader as hdf5
 from ror_port.formats.hdf5 import writer as hdf5_writer
-from ror_port.formats.json_text import json_object
+from ror_port.formats.json_text import bounded, json_object
 from ror_port.formats.model_card import CARD, model_card
 from ror_port.mapping import weights
 from ror_port.mapping.convention import Convention
@@ -130,8 +130,8 @@ def _model(
 def read_folder(path: Path, *, trusted: bool = False) -> Checkpoint:
     """Opens the folder that a ``.keras`` file is when it is unpacked. trusted: as of `open_checkpoint`."""
     place = path / _WEIGHTS
-    metadata = json_object(_bounded(path / _METADATA), str(path / _METADATA))
-    config = _bounded(path / _CONFIG).decode("utf-8", "replace")
+    metadata = json_object(bounded(path / _METADATA), str(path / _METADATA))
+    config = bounded(path / _CONFIG).decode("utf-8", "replace")
     with ExitStack() as on_error:
         weights = on_error.enter_context(readable(place).open("rb"))
 
@@ -143,14 +143,6 @@ def read_folder(path: Path, *, trusted: bool = False) -> Checkpoint:
         checkpoint = _model(path, "Keras 3 model, folder", metadata, config, weights, said)
         on_error.pop_all()
     return checkpoint
-
-
-def _bounded(path: Path) -> bytes:
-    with readable(path).open("rb") as file:
-        content = file.read(limits.MAX_CONFIG_BYTES + 1)
-    if len(content) > limits.MAX_CONFIG_BYTES:
-        raise UnsafeFile(f"{path}: more than {limits.MAX_CONFIG_BYTES} bytes, the limit")
-    return content
 
 
 def _info(archive: zipfile.ZipFile, name: str, path: Path, limit: int) -> zipfile.ZipInfo:

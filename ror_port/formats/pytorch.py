@@ -26,7 +26,7 @@ from ror_port.errors import NotACheckpoint, UnreadableFile, UnsafeFile, printabl
 from ror_port.formats import safetensors
 from ror_port.formats.checkpoint import Checkpoint, StoredLayer, StoredTensor
 from ror_port.formats.format import Contents
-from ror_port.formats.json_text import json_object
+from ror_port.formats.json_text import bounded, json_object
 from ror_port.formats.model_card import CARD, model_card, preprocessing
 from ror_port.formats.pytorch_definition import CLASS_NAME, definition
 from ror_port.formats.pytorch_recurrent import Packing, packed, unpacked
@@ -131,7 +131,7 @@ def read_safetensors(path: Path, *, trusted: bool = False) -> Checkpoint:
     """Opens a folder of ours, or a ``.safetensors`` file; a ``config.json`` beside the weights is believed."""
     del trusted  # no library parses it, and its header is validated in full
     weights, config = (path / safetensors.WEIGHTS, path / CONFIG) if path.is_dir() else (path, path.with_name(CONFIG))
-    says = json_object(_bounded(config), str(config)) if os.path.lexists(config) else {}
+    says = json_object(bounded(config), str(config)) if os.path.lexists(config) else {}
     provenance = _mapping(says.get("provenance"))
     original = {"original": provenance["original"]} if "original" in provenance else {}
     network = {"graph": says["graph"]} if "graph" in says else {"network": says}
@@ -266,11 +266,6 @@ def read_state_dict(path: Path, *, trusted: bool = False) -> Checkpoint:
 
 
 NUMBERS = ("float32", "float64")
-
-
-def _bounded(config: Path) -> bytes:
-    with readable(config).open("rb") as file:
-        return file.read(limits.MAX_CONFIG_BYTES + 1)
 
 
 def layers(tensors: Iterable[StoredTensor], separator: str, path: Path) -> tuple[StoredLayer, ...]:

@@ -1,12 +1,9 @@
-"""Tables and drawings as HTML. Colours are CSS variables, which whoever shows them defines: see `COLOURS`."""
+"""Tables and drawings as HTML. Colours are CSS variables, which whoever shows them defines, as `STYLE` does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-
-COLOURS = ("--ink", "--faint", "--line", "--fill", "--good", "--bad", "--warn", "--one", "--two", "--three")
-"""Of texts, of what is less important, of lines and boxes; of verdicts; of three kinds of shortcuts."""
 
 STYLE = """
 .ror-port { --ink: currentColor; --faint: color-mix(in srgb, currentColor 65%, transparent);
@@ -19,7 +16,8 @@ STYLE = """
 .ror-port .good { color: var(--good) } .ror-port .bad { color: var(--bad) } .ror-port .warn { color: var(--warn) }
 .ror-port .faint { color: var(--faint) } .ror-port p { margin: .4em 0 }
 """
-"""Of what a notebook shows, in the colours of its own theme."""
+"""Of what a notebook shows, in the colours of its own theme: those of texts, of what is less important, of lines and
+boxes, of verdicts, and of three kinds of shortcuts."""
 
 
 def fragment(*parts: str) -> str:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any
@@ -41,8 +42,8 @@ class Ledger:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Row]:
-        """The rows, in the order of the files' names."""
-        return (self._at(self._places[name]) for name in sorted(self._places))
+        """The rows, in the order of the files' names, as a finished ledger has them."""
+        return (self._finished(self._at(self._places[name])) for name in sorted(self._places))
 
     @property
     def files(self) -> list[str]:
@@ -75,16 +76,16 @@ class Ledger:
         from ror_port.many.page import page
 
         with atomic_output(self.folder / REPORT) as stage, stage.open("w", encoding="utf-8") as file:
-            file.writelines(_line(row) for row in _Rows(self))
+            file.writelines(_line(row) for row in self)
         with (
             atomic_output(self.folder / PAGE) as stage,
             stage.open("w", encoding="utf-8", errors="backslashreplace") as file,
         ):
-            file.writelines(page(_Rows(self)))
+            file.writelines(page(self))
         (self.folder / JOURNAL).unlink()
         return Report(self.folder)
 
-    def finished_row(self, row: Row) -> Row:
+    def _finished(self, row: Row) -> Row:
         """A row; of a duplicate whose original has another content by now, that this is so."""
         if row["status"] != "duplicate":
             return row
@@ -126,16 +127,6 @@ class Ledger:
                 self._places[row["file"]] = end
             end += len(line)
         self._journal.truncate(end)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows as they are written, which can be gone through several times."""
-
-    ledger: Ledger
-
-    def __iter__(self) -> Iterator[Row]:
-        return map(self.ledger.finished_row, self.ledger)
 
 
 @dataclass(frozen=True)
@@ -215,15 +206,11 @@ def _parsed(line: bytes, path: Path, *, journal: bool = False) -> Row:
     return dict(row)
 
 
-_SCHEMA: dict[str, Any] = {}
-
-
+@cache
 def schema() -> dict[str, Any]:
     """Of one row."""
-    if not _SCHEMA:
-        text = resources.files("ror_port.many").joinpath("ledger.schema.json").read_text(encoding="utf-8")
-        _SCHEMA.update(json.loads(text))
-    return _SCHEMA
+    text = resources.files("ror_port.many").joinpath("ledger.schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
 
 
 @contextmanager
