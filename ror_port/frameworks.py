@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -127,10 +128,14 @@ def required(extra: str = "") -> list[str]:
     return [match[1] for requirement in stated if (match := of_extra.fullmatch(requirement))]
 
 
+_REDIRECTING = threading.Lock()
+"""Held while file descriptor 2 is another: a second thread would take that for the one that it has to restore."""
+
+
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Suppresses what native code writes to file descriptor 2; TensorFlow prints there at every start."""
-    with tempfile.TemporaryFile() as discarded:
+    with _REDIRECTING, tempfile.TemporaryFile() as discarded:
         sys.stderr.flush()
         kept = os.dup(2)
         os.dup2(discarded.fileno(), 2)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from types import ModuleType
 
+import numpy as np
 import pytest
 
 from genuine import ROOT
@@ -63,6 +68,30 @@ def test_tensorflow_starts_without_a_message_and_on_its_own_backend(tmp_path) ->
     environment = {"PATH": "/usr/bin:/bin", "KERAS_HOME": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment)
     assert (done.stdout, done.stderr) == ("tensorflow\n", "")
+
+
+def test_two_threads_that_import_it_leave_stderr_as_it_was(monkeypatch) -> None:
+    """One that begins while the other has redirected it would restore the redirection."""
+    first, second, leave = threading.Event(), threading.Event(), threading.Event()
+
+    def imported(*_: str) -> ModuleType:
+        (second if first.is_set() else first).set()
+        leave.wait()
+        return np
+
+    before = os.fstat(2)
+    monkeypatch.setattr(frameworks, "_imported", imported)
+    monkeypatch.setattr(np, "constant", np.array, raising=False)
+    with ThreadPoolExecutor(2) as threads:
+        try:
+            done = [threads.submit(frameworks.keras)]
+            assert first.wait(20)
+            done.append(threads.submit(frameworks.keras))
+            assert not second.wait(0.2)
+        finally:
+            leave.set()
+        assert [each.result() for each in done] == [np, np]
+    assert os.path.samestat(os.fstat(2), before)
 
 
 def test_each_is_the_module_that_it_says() -> None:

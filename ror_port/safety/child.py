@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,27 +23,34 @@ from ror_port import errors
 from ror_port.safety import limits
 from ror_port.safety.signals import TERMINATION_SIGNALS, deferred_signals
 
+_LIMITING = threading.RLock()
+"""Held while the memory of this process is limited, which its threads do in turn, and while a child is started.
+
+Else a thread would take the limit of another for the one that it has to restore, and a child would inherit it.
+"""
+
 
 @contextmanager
 def memory_limit(growth: int) -> Iterator[None]:
     """Limits the memory of this process to what it has now and `growth` bytes more; beyond, a MemoryError is raised.
 
     HDF5 has no limit of its own: a thousand names in an attribute may all refer to one long text, which shows only
-    when they are read. The limit is that of the process, so other threads are subject to it too.
+    when they are read. The limit is that of the process, so what other threads do meanwhile is subject to it too.
     """
     if sys.platform != "linux":
         yield
         return
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_bytes().split()[0])
-    limit = pages * resource.getpagesize() + growth
-    resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    with _LIMITING:
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+        limit = pages * resource.getpagesize() + growth
+        resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def memory_is_limited() -> bool:
@@ -51,7 +59,8 @@ def memory_is_limited() -> bool:
         return False
     import resource
 
-    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    with _LIMITING:
+        return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 class ChildFailed(Exception):
@@ -99,8 +108,7 @@ def _child_output(work: Callable[[], Any], seconds: int) -> bytes:
     except OSError as error:
         raise NoResult from error
     child, blocked, output, complete, status, used = 0, False, b"", False, 0, 0.0
-    with os.fdopen(reader, "rb") as pipe, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of other threads, which the child does not need
+    with os.fdopen(reader, "rb") as pipe:
         try:
             with deferred_signals():  # an exception raised within os.fork is lost
                 try:
@@ -137,10 +145,12 @@ def _child_output(work: Callable[[], Any], seconds: int) -> bytes:
 
 def _fork() -> int:
     """As os.fork. Raises NoResult where the system refuses, for lack of memory or of processes."""
-    try:
-        return os.fork()
-    except OSError as error:
-        raise NoResult from error
+    with _LIMITING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of other threads, which the child does not need
+        try:
+            return os.fork()
+        except OSError as error:
+            raise NoResult from error
 
 
 def _wait_for_output(pipe: IO[bytes], child: int, seconds: int) -> bool:

@@ -24,8 +24,11 @@ def describe_in_child(path: Path, work: Callable[[], T], *, trusted: bool) -> T:
 
     Raises UnreadableFile or UnsafeFile where the library fails or exceeds a limit, and the errors of `work`.
     """
-    limited = _limited(path, work, limits.MAX_GROWTH)
-    return limited() if trusted else _in_child(path, limited, "the HDF5 library")
+    if trusted:
+        with library_errors(path):
+            return work()
+    described: T = _in_child(path, work, "the HDF5 library", limits.MAX_GROWTH)
+    return described
 
 
 def dry_run_in_child(path: Path, work: Callable[[], T], library: str, growth: int, *, trusted: bool) -> T:
@@ -36,24 +39,20 @@ def dry_run_in_child(path: Path, work: Callable[[], T], library: str, growth: in
 
     Raises UnreadableFile or UnsafeFile where the library fails or exceeds a limit, and the errors of `work`.
     """
-    limited = _limited(path, work, growth)
     if not trusted:
-        _in_child(path, lambda: limited() is None, library)
-    return limited()
+        _in_child(path, lambda: work() is None, library, growth)
+    with library_errors(path):  # without a limit, to which other threads would be subject
+        return work()
 
 
-def _limited(path: Path, work: Callable[[], T], growth: int) -> Callable[[], T]:
-    def limited() -> T:
+def _in_child(path: Path, work: Callable[[], Any], library: str, growth: int) -> Any:
+    def limited() -> Any:
         with library_errors(path), memory_limit(growth):
             return work()
 
-    return limited
-
-
-def _in_child(path: Path, work: Callable[[], Any], library: str) -> Any:
     seconds = 1 + min(path.stat().st_size // limits.BYTES_PER_SECOND, limits.MAX_SECONDS)
     try:
-        return run_in_child(work, seconds)
+        return run_in_child(limited, seconds)
     except ChildFailed as failure:
         raise UnreadableFile(f"{path}: damaged ({library} {failure})", passing=failure.killed) from None
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -191,3 +192,28 @@ def test_memory_is_limited_for_a_while() -> None:
         bytearray(256 << 20)
     assert resource.getrlimit(resource.RLIMIT_AS) == before
     assert len(bytearray(256 << 20)) == 256 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux alone")
+def test_threads_limit_the_memory_in_turn_and_no_child_inherits_it() -> None:
+    """A thread that began within the limit of another would restore that one, which stayed for ever."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    first, second, leave = threading.Event(), threading.Event(), threading.Event()
+
+    def limit(begun: threading.Event) -> None:
+        with child.memory_limit(1 << 30):
+            begun.set()
+            leave.wait()
+
+    with ThreadPoolExecutor(3) as threads:
+        try:
+            done = [threads.submit(limit, first)]
+            assert first.wait(SECONDS)
+            done.append(threads.submit(limit, second))
+            done.append(threads.submit(child.run_in_child, lambda: resource.getrlimit(resource.RLIMIT_AS)[0], SECONDS))
+            assert not second.wait(0.2)
+            assert not done[2].done()
+        finally:
+            leave.set()
+        assert [each.result() for each in done] == [None, None, before[0]]
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
