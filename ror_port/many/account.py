@@ -103,15 +103,17 @@ def account(work: Work, location: str, target: str | None, out: str) -> Row:
     ledger, which names outputs relative to itself.
     """
     row = blank(location)
-    path: Path | None = None
     try:
         with remote.local(location) as path:
-            _describe_and_convert(row, work, path, Path(target) if target else None, Path(out))
+            try:
+                _describe_and_convert(row, work, path, Path(target) if target else None, Path(out))
+            except Exception as error:
+                fail(row, error, str(path))
+                if row["sha256"] is None:
+                    row.update(_identified(path))
             row = remote.renamed(row, str(path), row["file"])
-    except Exception as error:
-        fail(row, error, str(path or location))
-        if row["sha256"] is None and path is not None:
-            row.update(_identified(path))
+    except Exception as error:  # it cannot be fetched
+        fail(row, error, location)
     return row
 
 
@@ -121,10 +123,11 @@ def _identified(path: Path) -> Row:
     return {"sha256": digest, "bytes": path.stat().st_size if digest else None}
 
 
-def digest_of(path: str) -> str | None:
-    """The sha256 of a file; None where it is none that is read to its end."""
+def digest_of(location: str) -> str | None:
+    """The sha256 of a file, which is fetched from an address; None where it is none that is read to its end."""
     try:
-        return sha256(readable(Path(path)))
+        with remote.local(location) as path:
+            return sha256(readable(path))
     except (OSError, RorPortError):
         return None
 
@@ -179,8 +182,6 @@ def _describe_and_convert(row: Row, work: Work, path: Path, target: Path | None,
             raise found.error
         if target is None:  # it is only planned
             return
-        if work.certify and remote.is_address(row["file"]):
-            raise UsageError("a certificate names its source, which must be a file that lies here", "certify")
         _convert(row, work, found.port, target, out)
 
 

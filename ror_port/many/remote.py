@@ -76,6 +76,15 @@ def fetched(address: str) -> Iterator[Path]:
         yield path
 
 
+def size(address: str) -> int | None:
+    """The bytes of a file at an address, 0 where its server does not say; None where there is none. Fetches nothing."""
+    try:
+        system, path = frameworks.fsspec().core.url_to_fs(address)
+        return int(system.size(path) or 0)
+    except Exception:  # of whatever library speaks to such a place; it says why when the file is fetched
+        return None
+
+
 @contextmanager
 def local(location: str) -> Iterator[Path]:
     """The file that a path names, or, fetched, the one at an address."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from ror_port.check import certificate as certificates
-from ror_port.errors import OutputError, UnreadableFile
+from ror_port.errors import OutputError, RorPortError, UnreadableFile, UsageError
 from ror_port.formats.checkpoint import sha256, size
 from ror_port.formats.format import by_name, stem
 from ror_port.many import remote
@@ -26,6 +27,8 @@ from ror_port.source.architecture import files_beside
 from ror_port.source.provenance import stated_by_name
 
 Key = tuple[str, str]
+
+T = TypeVar("T")
 
 HASHED_AT_ONCE = 16
 """Files that a worker hashes in one call, which itself takes as long as to hash some small ones."""
@@ -68,21 +71,21 @@ class Run:
         """Does the work, and yields the row of each file as it is known."""
         self._take_over()
         digests = self._digests()
-        done = [source for source in self.sources if self._done(source, digests.get(source.name))]
+        done = [source for source in self.sources if self._done(source, digests.get(source.location))]
         self.kept = len(done)
         first: dict[Key, str] = {}
         for source in done:
-            first.setdefault(_key(source, digests[source.name]), source.name)
+            first.setdefault(_key(source, digests[source.location]), source.name)
             yield self._row(source.name)
         kept = {source.name for source in done}
         originals: list[Source] = []
         duplicates: list[tuple[Source, str]] = []
         for source in self.sources:
-            digest = digests.get(source.name)
+            digest = digests.get(source.location)
             if source.name in kept:
                 continue
-            if source.problem:
-                yield self._added(source, _failed(source, UnreadableFile(source.problem)))
+            if problem := self._problem(source):
+                yield self._added(source, _failed(source, problem))
             elif digest is None:
                 originals.append(source)
             elif (key := _key(source, digest)) in first:
@@ -99,17 +102,39 @@ class Run:
         assert row is not None
         return row
 
+    def _problem(self, source: Source) -> RorPortError | None:
+        """Why a source is not even read."""
+        if source.problem:
+            return UnreadableFile(source.problem)
+        if self.work.certify and remote.is_address(source.location):
+            return UsageError("a certificate names its source, which must be a file that lies here", "certify")
+        return None
+
     def _digests(self) -> dict[str, str]:
-        """Name → sha256, of the files of which it is needed first: those that may be duplicates, or done already."""
-        sizes = Counter(source.size for source in self.sources if source.size)
-        wanted = [s for s in self.sources if s.size and (sizes[s.size] > 1 or self.ledger.get(s.name) is not None)]
-        locations = iter([source.location for source in wanted])
-        calls = iter(lambda: (tuple(islice(locations, HASHED_AT_ONCE)),), ((),))
-        found: dict[str, str | None] = {}
-        for (names,), digests in self.workers.finished(_hashed, calls):
-            if not isinstance(digests, Lost):
-                found |= zip(names, digests, strict=True)
-        return {name: digest for name, digest in found.items() if digest is not None}
+        """Location → sha256, of the files of which it is needed first: those that may be duplicates, or done already.
+
+        One at an address is fetched for that, and once more if it proves to be neither.
+        """
+        read = [source for source in self.sources if not self._problem(source)]
+        away = [source.location for source in read if remote.is_address(source.location)]
+        sizes = {s.location: s.size for s in read if s.size} | self._of_each(remote.size, away, 1)
+        alike = Counter(sizes.values())
+        known = [source for source in read if source.location in sizes]
+        wanted = [s.location for s in known if alike[sizes[s.location]] > 1 or self.ledger.get(s.name) is not None]
+        fetched = set(wanted).intersection(away)
+        here = self._of_each(digest_of, [location for location in wanted if location not in fetched], HASHED_AT_ONCE)
+        return here | self._of_each(digest_of, fetched, 1)
+
+    def _of_each(self, function: Callable[[str], T | None], locations: Iterable[str], at_once: int) -> dict[str, T]:
+        """Location → what a function returns for it, where it returns something. at_once: locations in one call."""
+        remaining = iter(locations)
+        calls = iter(lambda: (function, tuple(islice(remaining, at_once))), (function, ()))
+        found: dict[str, T] = {}
+        for (_, names), results in self.workers.finished(_each, calls):
+            if not isinstance(results, Lost):
+                pairs = zip(names, results, strict=True)
+                found |= {name: result for name, result in pairs if result is not None}
+        return found
 
     def _done(self, source: Source, digest: str | None) -> bool:
         """Whether nothing is left to do on a file."""
@@ -197,7 +222,7 @@ class Run:
             next_: dict[tuple[Key, str], Source] = {}
             waiting: list[tuple[Source, str]] = []
             for source, original in duplicates:
-                row, digest, beside = self.ledger.get(original), digests[source.name], self._beside_of(source)
+                row, digest, beside = self.ledger.get(original), digests[source.location], self._beside_of(source)
                 same = stamp_of(source.location) == source.stamp
                 kind = _key(source, digest if same else source.location), beside
                 if row and same and row["status"] != "failed" and matches(row, digest, beside):
@@ -231,7 +256,7 @@ class Run:
     def _beside_of(self, source: Source) -> str:
         """The digest of the files that may state a source's architecture, as they are now."""
         if remote.is_address(source.location) or source.problem:
-            return ""
+            return _digest_beside(())
         return _digest_beside(tuple((path, stamp_of(str(path))) for path in files_beside(Path(source.location))))
 
     def _remove_empty_folders(self) -> None:
@@ -241,8 +266,8 @@ class Run:
                 (self.ledger.folder / folder).rmdir()
 
 
-def _hashed(locations: Sequence[str]) -> list[str | None]:
-    return [digest_of(location) for location in locations]
+def _each(function: Callable[[str], T], locations: Sequence[str]) -> list[T]:
+    return [function(location) for location in locations]
 
 
 @lru_cache(64)

@@ -148,11 +148,41 @@ def test_addresses_in_a_list_are_rows_as_files_are(server, tmp_path) -> None:
     assert not any("model.json" in path for path in asked)
 
 
+def test_what_is_the_same_at_several_addresses_is_converted_once(server, tmp_path) -> None:
+    """Only files that their servers state the same size of are fetched to be compared."""
+    address, asked = server
+    models = tmp_path / "served" / "models"
+    local = tmp_path / "w.h5"
+    for copy in (models / "again.h5", local):
+        copy.write_bytes((models / "w.h5").read_bytes())
+    record(Case("keras-2.2.4-theano-1.0.5", "dense", "functional-th")).write(models / "other.h5")
+    (models / "lost.h5").write_text("<html>")
+    names = [f"{address}/{name}.h5" for name in ("again", "lost", "other", "w")]
+    report = ror_port.convert_many([*names, local], tmp_path / "out", verify=False)
+    rows = {row["file"]: row for row in report}
+    assert [rows[name]["status"] for name in names] == ["duplicate", "refused", "converted", "duplicate"]
+    assert [rows[name]["duplicate_of"] for name in (names[0], names[3])] == [str(local)] * 2
+    assert rows[names[0]]["written"] == rows[str(local)]["written"]
+    assert sorted(asked) == sorted(f"/models/{name}.h5" for name in ("again", "lost", "other", "w"))
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.keras")}
+    assert len(stamps) == 2
+
+    again = ror_port.convert_many([*names, local], tmp_path / "out", verify=False, skip_done=True)
+    assert again.counts == report.counts
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    record(Case("keras-2.2.4-theano-1.0.5", "dense", "plain-th")).write(models / "other.h5")
+    changed = ror_port.convert_many([*names, local], tmp_path / "out", verify=False, skip_done=True)
+    assert changed.counts == report.counts
+    now = {path for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp}
+    assert [path.name for path in now] == ["other.keras"]
+
+
 def test_a_certificate_needs_a_file_that_stays(server, tmp_path) -> None:
-    address, _ = server
+    address, asked = server
     report = ror_port.convert_many([f"{address}/w.h5"], tmp_path / "out", format="onnx", certify=True)
     (row,) = report
     assert (row["status"], row["exit_code"]) == ("refused", 2)
     assert "a certificate names its source" in row["reason"]
+    assert not asked
     assert sorted(os.listdir(tmp_path / "out")) == ["report.html", "report.jsonl"]
     assert Path(report.path).exists()
