@@ -131,7 +131,7 @@ def _summary(counts: Counter[str], kept: int, others: int) -> Iterator[str]:
     total = sum(counts.values())
     yield f"{total:,} file{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}"
     if kept:
-        yield f"  {kept:,} of them were done before, and are left as they are"
+        yield f"  {kept:,} done before, and left untouched"
     if others:
         yield f"  {others:,} other " + (
             "file, no network by its content" if others == 1 else "files, no networks by content"

@@ -71,7 +71,8 @@ def fetched(address: str) -> Iterator[Path]:
         except (UnsafeFile, MissingExtra):
             raise
         except Exception as error:  # of whatever library speaks to such a place
-            reason = " ".join(str(error).replace(address, shown(address)).split())[:200] or type(error).__name__
+            said = " ".join(str(error).replace(address, shown(address)).split())[:200]
+            reason = "no such file" if isinstance(error, FileNotFoundError) else said or type(error).__name__
             raise UnreadableFile(f"{shown(address)}: cannot be fetched ({reason})", passing=True) from None
         yield path
 

@@ -162,7 +162,7 @@ class Alternative(NamedTuple):
     padding: Padding | None = None
 
 
-RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divides by", "BatchNorm epsilon", "backend", "dim ordering"
+RULE, EPSILON, BACKEND, ORDERING = "BatchNorm divisor", "BatchNorm epsilon", "backend", "dim ordering"
 PADDING, UNSTATED = "padding", "data format of layers that state none"
 
 STRIDES = Fact("strides of ConvLSTM2D", "1", "assumed", "Keras 1 writes none, and takes 1 when it loads such a file")
@@ -185,7 +185,7 @@ def alternatives(fact: Fact, given: Given) -> Iterator[Alternative]:
     if fact.basis != "assumed":
         return
     match fact.name:
-        case "BatchNorm divides by":
+        case "BatchNorm divisor":
             for rule in NORM_RULES:
                 if rule.divisor not in (fact.value, LATEST.divisor):
                     version = last_of(rule)

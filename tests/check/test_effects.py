@@ -28,8 +28,8 @@ def test_every_assumed_fact_of_a_weights_file_is_quantified(pre_ror) -> None:
     with load(pre_ror.weights) as port:
         found = effects(port)
     assert [(effect.fact, effect.option) for effect in found] == [
-        ("BatchNorm divides by", "--source-keras 1.0.6"),
-        ("BatchNorm divides by", "--source-keras 1.0.7"),
+        ("BatchNorm divisor", "--source-keras 1.0.6"),
+        ("BatchNorm divisor", "--source-keras 1.0.7"),
         ("BatchNorm epsilon", "--bn-epsilon 1e-05"),
     ]
     sizes = [effect.difference.relative_l2 for effect in found]
@@ -56,7 +56,7 @@ def test_what_is_given_has_no_alternative(pre_ror) -> None:
     with load(pre_ror.weights, keras="1.2.2") as port:
         assert effects(port, 1) == ()
     with load(pre_ror.weights, epsilon=1e-5) as port:
-        assert {effect.fact for effect in effects(port, 1)} == {"BatchNorm divides by"}
+        assert {effect.fact for effect in effects(port, 1)} == {"BatchNorm divisor"}
 
 
 def test_a_genuine_file_of_keras_1_0_6_is_converted_rightly(genuine) -> None:

@@ -60,7 +60,7 @@ def test_a_folder_is_converted_with_a_ledger(tmp_path) -> None:
     )
     on = run("theano-to-tf", "zoo", "-o", "out", FAST, "--skip-done", cwd=tmp_path)
     assert on.stdout.splitlines()[0].startswith("duplicate")
-    assert "  2 of them were done before, and are left as they are" in on.stdout.splitlines()
+    assert "  2 done before, and left untouched" in on.stdout.splitlines()
     assert on.returncode == 3
 
 

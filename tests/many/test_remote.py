@@ -86,7 +86,7 @@ def test_a_file_is_fetched_and_removed(server) -> None:
 def test_what_cannot_be_fetched_says_why(server) -> None:
     address, _ = server
     with (
-        pytest.raises(UnreadableFile, match=r"/models/missing\.h5: cannot be fetched"),
+        pytest.raises(UnreadableFile, match=r"/models/missing\.h5: cannot be fetched \(no such file\)"),
         remote.fetched(f"{address}/missing.h5"),
     ):
         pass

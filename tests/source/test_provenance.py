@@ -33,7 +33,7 @@ def test_a_genuine_weights_file(pre_ror) -> None:
         assert fact(port, "Keras") == ("1", "inferred")
         assert fact(port, "backend") == ("theano", "inferred")
         assert fact(port, "dim ordering") == ("th", "inferred")
-        assert fact(port, "BatchNorm divides by") == ("√(variance + epsilon)", "assumed")
+        assert fact(port, "BatchNorm divisor") == ("√(variance + epsilon)", "assumed")
         assert fact(port, "BatchNorm epsilon") == ("0.001", "assumed")
         assert port.convention == THEANO
         assert data_formats(port) == {"channels_first"}
@@ -295,7 +295,7 @@ def test_the_beginning_of_a_version_is_enough_where_it_decides(pre_ror, genuine,
 def test_what_the_table_suggests_works(pre_ror) -> None:
     """7d379ca suggests --source-keras for "inferred Keras 1"."""
     with load(pre_ror.weights) as port:
-        option = next(fact.option for fact in port.facts if fact.name == "BatchNorm divides by")
+        option = next(fact.option for fact in port.facts if fact.name == "BatchNorm divisor")
     assert option == "--source-keras 1.0.6 or 1.0.7"
     for version in ("1.0.6", "1.0.7"):
         load(pre_ror.weights, keras=version).checkpoint.close()
@@ -364,5 +364,5 @@ def test_keras_2_without_a_version_has_one_rule(genuine, tmp_path) -> None:
     with h5py.File(path, "r+") as file:
         del file.attrs["keras_version"]
     with load(path) as port:
-        assert fact(port, "BatchNorm divides by") == ("√(variance + epsilon)", "inferred")
+        assert fact(port, "BatchNorm divisor") == ("√(variance + epsilon)", "inferred")
         assert fact(port, "BatchNorm epsilon") == ("0.001", "inferred")

@@ -166,5 +166,5 @@ def test_an_order_of_which_a_part_is_off_is_refused(copy) -> None:
 def test_the_order_of_layers_tells_what_batch_norm_divided_by(genuine, name, rule, basis) -> None:
     """Where Keras up to 1.0.7 lists layers otherwise than later ones; 7d379ca takes all for later ones."""
     with load(genuine(name).weights) as port:
-        fact = next(fact for fact in port.facts if fact.name == "BatchNorm divides by")
+        fact = next(fact for fact in port.facts if fact.name == "BatchNorm divisor")
     assert (fact.value, fact.basis) == (rule, basis)
