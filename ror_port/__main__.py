@@ -2,5 +2,5 @@
 
 from ror_port.cli import main
 
-if __name__ == "__main__":  # the workers of --jobs import this module
+if __name__ == "__main__":
     main()

@@ -7,13 +7,14 @@ import multiprocessing.connection
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.context import SpawnContext, SpawnProcess
-from types import FrameType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -135,6 +136,18 @@ def _in(
     return left if broken else None
 
 
+class _Process(SpawnProcess):
+    """A process that does not import the script of its parent, which needs no ``if __name__ == "__main__"`` then."""
+
+    def start(self) -> None:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")  # one that comes from no file
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = main
+
+
 class _Spawn(SpawnContext):
     """Starts processes anew, as a fork would inherit NumPy's threads in an unknown state. processes: what it made."""
 
@@ -143,7 +156,7 @@ class _Spawn(SpawnContext):
         self.processes: list[SpawnProcess] = []
 
     def Process(self, *arguments: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]
-        process = SpawnProcess(*arguments, **options)
+        process = _Process(*arguments, **options)
         self.processes.append(process)
         return process
 

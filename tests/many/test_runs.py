@@ -292,8 +292,7 @@ def test_any_executor_gives_the_same_ledger(zoo, tmp_path, executor) -> None:
 RUN = """
 import sys
 import ror_port
-if __name__ == "__main__":
-    ror_port.convert_many([sys.argv[1]], sys.argv[2], verify=False, jobs=2, skip_done=True)
+ror_port.convert_many([sys.argv[1]], sys.argv[2], verify=False, jobs=2, skip_done=True)
 """
 
 

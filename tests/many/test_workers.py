@@ -134,8 +134,7 @@ def test_an_interrupt_ends_the_workers(tmp_path) -> None:
 PARENT = """
 import sys, time
 from test_workers import finished, say_and_sleep
-if __name__ == "__main__":
-    list(finished(say_and_sleep, [()]))
+list(finished(say_and_sleep, [()]))  # of a script without a guard, which no worker imports
 """
 
 
