@@ -7,7 +7,9 @@ with Python's tuples and texts in it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +55,18 @@ def read_architecture(path: Path) -> Json:
 def files_beside(weights: Path) -> list[Path]:
     """Files in the folder of a weights file that may hold its architecture."""
     try:
-        files = sorted(item for item in weights.parent.iterdir() if item.suffix in ENDINGS and item.is_file())
+        names = os.listdir(weights.parent)  # of which there may be thousands, and no objects are made of them
     except OSError:
         return []
-    return files[: limits.MAX_FILES_BESIDE]
+    paths = (weights.with_name(name) for name in sorted(names) if name.endswith(ENDINGS))
+    return list(islice(filter(_is_regular, paths), limits.MAX_FILES_BESIDE))
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _model(content: Any, depth: int = 0) -> Json | None:
