@@ -1,13 +1,14 @@
 """The only module that imports TensorFlow, Keras, PyTorch, ONNX (Runtime), Pillow, PyYAML and fsspec, each when needed.
 
 (`ror_port.models` imports them too: its files are copied away by users.) Each function raises MissingExtra where its
-framework is not installed or cannot be imported.
+framework is not installed, is too old or cannot be imported.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from ror_port.errors import MissingExtra
@@ -97,10 +99,27 @@ _WRITERS = {
 def _imported(module: str, name: str, extra: str) -> Any:
     _ensure_installed(module, name, extra)
     try:
-        return importlib.import_module(module)
+        package = importlib.import_module(module)
     except ImportError as error:
         reason = " ".join(str(error).split())[:200]
         raise MissingExtra(f"{name} is installed but cannot be imported ({reason}); {_remedy(extra)}") from None
+    version = getattr(package, "__version__", "")
+    if _release(version) < _least(module, extra):
+        raise MissingExtra(f"{name} {version} is installed, which is too old; {_remedy(extra)}")
+    return package
+
+
+@cache
+def _least(module: str, extra: str) -> tuple[float, ...]:
+    """The first release of a package that an extra of ror-port takes."""
+    stated = (re.fullmatch(rf"{module}>=([\d.]+)", requirement) for requirement in required(extra))
+    return next((_release(match[1]) for match in stated if match), ())
+
+
+def _release(version: str) -> tuple[float, ...]:
+    """Its numbers; of a package that states no version, one after all releases."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, match[0].split("."))) if match else (math.inf,)
 
 
 def _ensure_installed(module: str, name: str, extra: str) -> None:

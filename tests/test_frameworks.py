@@ -62,6 +62,17 @@ def test_what_is_broken_is_not_called_missing(tmp_path) -> None:
     assert "the onnx package is installed but cannot be imported (libprotobuf.so: cannot open); pip" in done.stderr
 
 
+def test_what_is_too_old_is_named_with_the_command(monkeypatch) -> None:
+    """Keras before 3.11 cannot load the operations of some networks."""
+    monkeypatch.setattr("keras.__version__", "3.10.0")
+    with pytest.raises(
+        MissingExtra, match=r"^Keras 3\.10\.0 is installed, which is too old; pip install .*'keras>=3\.11'"
+    ):
+        frameworks.keras()
+    monkeypatch.setattr("keras.__version__", "3.11.0.dev0")
+    frameworks.keras()
+
+
 def test_tensorflow_starts_without_a_message_and_on_its_own_backend(tmp_path) -> None:
     (tmp_path / "keras.json").write_text('{"backend": "theano"}')
     script = "from ror_port import frameworks; print(frameworks.keras().backend.backend())"
