@@ -55,11 +55,8 @@ def halting(handle, *content):
         os.read(came, 1)  # until a signal comes, whose handler then runs
     return function(handle, *content)
 setattr(os, call, halting)
-if __name__ == "__main__":  # workers import this file too
-    from ror_port.cli import main
-    main()
 """
-"""The command, whose workers halt at their nth call of a function of `os` on an output that is not in place yet."""
+"""Has workers halt at their nth call of a function of `os` on an output that is not in place yet."""
 
 HANGS = 300
 """Seconds after which a process is taken to hang; it ends long before, also on a machine with much else to do."""
@@ -94,12 +91,13 @@ def started(*command: object, **environment: str) -> Iterator[subprocess.Popen[s
 @pytest.mark.parametrize(("call", "nth"), [("write", 50), ("fsync", 1)])  # amid its tensors; whole, not in its place
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing(pre_ror, tmp_path, number, call, nth) -> None:
-    out, script = tmp_path / "out", tmp_path / "halted.py"
-    script.write_text(HALTED)
+    out = tmp_path / "out"
+    (tmp_path / "sitecustomize.py").write_text(HALTED)  # which every process imports at its start
     for name in ("a.h5", "b.h5", "c.h5"):
         (tmp_path / name).symlink_to(pre_ror.weights)
-    command = [sys.executable, script, "theano-to-tf", *tmp_path.glob("*.h5"), "-o", out, "--jobs", 2, *FAST]
-    with started(*command, HALTED_CALL=call, HALTED_NUMBER=str(nth)) as process:
+    command = ["ror_port", "theano-to-tf", *tmp_path.glob("*.h5"), "-o", out, "--jobs", 2, *FAST]
+    halted = {"PYTHONPATH": str(tmp_path), "HALTED_CALL": call, "HALTED_NUMBER": str(nth)}
+    with started(sys.executable, "-m", *command, **halted) as process:
         assert [process.stdout.readline() for _ in range(2)] == ["halted\n"] * 2, process.stderr.read()
         assert [name[:6] for name in os.listdir(out)] == [".part-"] * 2
         if number == signal.SIGINT:  # a terminal's Ctrl-C
