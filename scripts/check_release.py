@@ -2,6 +2,7 @@
 
 check_release.py contents DIST        the files in the archives of a folder
 check_release.py installed FOLDER     a virtual environment that a wheel was installed in
+check_release.py converted FOLDER     the ledger of networks that were converted, and checked in their framework
 """
 
 # ruff: noqa: T201
@@ -66,6 +67,16 @@ def installed(environment: Path) -> None:
     print(f"  works; ONNX Runtime: relative L2 error {checked['difference']['relative_l2']:.1e}")
 
 
+def converted(folder: Path) -> None:
+    """No network failed, and none was left unchecked."""
+    rows = list(map(json.loads, (folder / "report.jsonl").read_text(encoding="utf-8").splitlines()))
+    for row in rows:
+        if row["status"] == "failed" or (row["written"] and not row["verification"]["passed"]):
+            sys.exit(f"{row['file']}: {row['reason'] or row['verification']['reason']}")
+    checked = [row["verification"]["runtime"] for row in rows if row["status"] == "converted"]
+    print(f"{len(checked)} of {len(rows)} files converted, all of them right in {', '.join(sorted(set(checked)))}")
+
+
 def tag(name: Path) -> None:
     """The version of the tag is that of the package, of the citation, and of the newest changes."""
     version = str(name).removeprefix("v")
@@ -85,4 +96,5 @@ def read(path: str) -> str:
 
 
 if __name__ == "__main__":
-    {"contents": contents, "installed": installed, "tag": tag}[sys.argv[1]](Path(sys.argv[2]))
+    commands = {"contents": contents, "installed": installed, "converted": converted, "tag": tag}
+    commands[sys.argv[1]](Path(sys.argv[2]))
