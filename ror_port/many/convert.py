@@ -11,7 +11,7 @@ from ror_port.check.progress import SILENT, Progress
 from ror_port.formats.format import Dtype, Settings, by_name
 from ror_port.layout import DataFormat
 from ror_port.many import ledger
-from ror_port.many.account import Work, prepare
+from ror_port.many.account import Work
 from ror_port.many.run import Run
 from ror_port.many.sources import found
 from ror_port.many.workers import Workers
@@ -75,7 +75,7 @@ def convert_many(
     if executor is None:
         by_name(format).ensure_writable()
     with ledger.opened(Path(out), force=force, go_on=skip_done) as opened, Workers(executor, jobs) as workers:
-        workers.prepare(prepare)
+        workers.prepare("ror_port.many.account")
         sources, _ = found(list(map(str, paths)), out=Path(out))
         run = Run(sources, work, opened, workers, force)
         for _ in progress.track(run.rows(), len(sources), "converting"):

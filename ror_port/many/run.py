@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -50,7 +50,6 @@ class Run:
 
     def __post_init__(self) -> None:
         self._stated = self.work.stated()
-        self._inputs = {os.path.realpath(s.location) for s in self.sources if s.stamp}
         self._targets: dict[str, PurePosixPath] = {}
         if self.work.format is not None and not self.work.planned:
             read = [source for source in self.sources if not source.problem]
@@ -60,6 +59,8 @@ class Run:
 
     def _take_over(self) -> None:
         """Renames the rows of files that are called otherwise now: found by another path to the same place."""
+        if not self.ledger.files:
+            return
         names = {place_of(Path(source.location)): source.name for source in self.sources if source.stamp}
         known = {source.name for source in self.sources}
         for file in self.ledger.files:
@@ -188,7 +189,7 @@ class Run:
         if place is None:
             return None
         target = self.ledger.folder / place
-        if os.path.realpath(target) in self._inputs:
+        if os.path.lexists(target) and os.path.realpath(target) in self._inputs:
             return OutputError(f"{target}: is one of the files that are read, which are never changed")
         certificate = certificates.path_beside(target)
         written = [target, *((certificate, certificates.page_of(certificate)) if self.work.certify else ())]
@@ -200,6 +201,10 @@ class Run:
         except (OSError, ValueError) as error:
             return OutputError(f"{target.parent}: cannot be made ({getattr(error, 'strerror', None) or error})")
         return None
+
+    @cached_property
+    def _inputs(self) -> set[str]:
+        return {os.path.realpath(source.location) for source in self.sources if source.stamp}
 
     def _is_ours(self, source: Source, place: PurePosixPath, target: Path) -> bool:
         """Whether an output is what an earlier run wrote, be it that it was interrupted before its row was there."""

@@ -87,8 +87,9 @@ class _Search:
         self.others = 0
         self.out = os.path.realpath(out) if out else None
 
-    def add(self, path: Path, within: PurePosixPath, problem: str = "") -> None:
-        key = place_of(path)
+    def add(self, path: Path, within: PurePosixPath, problem: str = "", place: str = "") -> None:
+        """place: that of the path, where it is known."""
+        key = place or place_of(path)
         if key not in self.sources:
             stamp = stamp_of(str(path))
             self.sources[key] = Source(str(path), within, stamp[0] if stamp else None, problem, stamp)
@@ -107,31 +108,28 @@ class _Search:
         """Adds what is in a folder and in the folders below it. Links to folders are not followed."""
         if self.out and os.path.realpath(root) == self.out:
             raise UsageError(f"{printable(root)} is the folder that is searched; another one is expected", "path")
-        remaining = [(root, within)]
+        remaining = [(root, within, Path(os.path.realpath(root)))]
         while remaining:
-            folder, place = remaining.pop()
+            folder, below, real = remaining.pop()
             try:
                 with os.scandir(folder) as scanned:
                     entries = list(scanned)
             except OSError as error:
-                self.add(folder, place, f"the folder cannot be searched ({(error.strerror or str(error)).lower()})")
+                self.add(folder, below, f"the folder cannot be searched ({(error.strerror or str(error)).lower()})")
                 continue
             for entry in entries:
-                path, below = folder / entry.name, place / entry.name
+                path, inside, place = folder / entry.name, below / entry.name, str(real / entry.name)
                 if entry.is_symlink() and _is_folder(entry):
-                    self.add(path, below, "a link to a folder, which is not followed; name the folder itself")
+                    self.add(path, inside, "a link to a folder, which is not followed; name the folder itself", place)
                 elif not _is_folder(entry):
                     if may_be_checkpoint(path):
-                        self.add(path, below)
+                        self.add(path, inside, place=place)
                     else:
                         self.others += 1
                 elif is_checkpoint_folder(path):
-                    self.add(path, below)
-                elif not self._is_out(path):
-                    remaining.append((path, below))
-
-    def _is_out(self, folder: Path) -> bool:
-        return self.out is not None and folder.name == Path(self.out).name and os.path.realpath(folder) == self.out
+                    self.add(path, inside, place=place)
+                elif place != self.out:
+                    remaining.append((path, inside, Path(place)))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -143,7 +141,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def place_of(path: Path) -> str:
     """Where a file or a link lies, by whatever path it was found."""
-    return f"{os.path.realpath(path.parent)}/{path.name}"
+    return str(Path(os.path.realpath(path.parent)) / path.name)
 
 
 def stamp_of(location: str) -> tuple[int, ...]:
@@ -161,19 +159,14 @@ def targets(sources: Sequence[Source], suffixed: str, stems: Sequence[str]) -> l
     suffixed: what their names end in. stems: of the sources' names. Sources whose outputs would be called the same, or
     as a folder that others go to, keep their whole names, and where that does not help, their whole paths.
     """
-    choices = [
-        (
-            source.within.with_name(stem + suffixed),
-            source.within.with_name(source.within.name + suffixed),
-            _whole(source).with_name(_whole(source).name + suffixed),
-        )
-        for source, stem in zip(sources, stems, strict=True)
-    ]
-    chosen = [first for first, _, _ in choices]
-    for level in (1, 2):
+    chosen = [source.within.with_name(stem + suffixed) for source, stem in zip(sources, stems, strict=True)]
+    for whole in (lambda source: source.within, _whole):
         shared = {target for target, count in Counter(chosen).items() if count > 1}
         taken = shared | {parent for target in chosen for parent in target.parents}
-        chosen = [own[level] if now in taken else now for now, own in zip(chosen, choices, strict=True)]
+        for number, source in enumerate(sources):
+            if chosen[number] in taken:
+                path = whole(source)
+                chosen[number] = path.with_name(path.name + suffixed)
     places: dict[PurePosixPath, Source] = {}
     for source, target in zip(sources, chosen, strict=True):
         if target in places:

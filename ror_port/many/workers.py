@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -62,12 +63,15 @@ class Workers:
     def _processes(self, jobs: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(jobs, self._context, _begin)
 
-    def prepare(self, function: Callable[[], None]) -> None:
-        """Has our own processes start, and call a function that imports what they will need, while this one goes on."""
+    def prepare(self, module: str) -> None:
+        """Has our own processes start, and import what they will need, while this one goes on.
+
+        module: with a function `prepare` that imports it. This process has not imported the module yet, perhaps.
+        """
         if self._executor is None:
             self._own = self._own or self._processes(self._jobs)
             for _ in range(self._jobs):
-                self._own.submit(function)
+                self._own.submit(_prepare, module)
 
     def finished(self, function: Callable[..., T], calls: Iterable[Call]) -> Iterator[tuple[Call, T | Lost]]:
         """Yields each call with what it returned, as it is finished. Calls are taken as there is work to do.
@@ -90,6 +94,10 @@ class Workers:
                 with self._processes(1) as alone:
                     if (yield from _in(alone, _Guarded(function), iter([call]), 1)) is not None:
                         yield call, KILLED
+
+
+def _prepare(module: str) -> None:
+    importlib.import_module(module).prepare()
 
 
 def _in(
