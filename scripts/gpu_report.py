@@ -1,4 +1,4 @@
-"""Errors and speed of RoR-3-WRN-40-2 in PyTorch on one device, as a table for docs/accuracy.md."""
+"""Errors and speed in PyTorch on one device, of RoR-3-WRN-40-2 and others: tables for docs/accuracy.md."""
 
 # ruff: noqa: T201
 from __future__ import annotations
@@ -17,11 +17,14 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from conformance import inputs_of, opened
 from genuine import LARGE, relative_l2, stored
+from genuine_layers import Case
+from genuine_layers import record as recorded
 from ror_port.network.graph import Graph
 from ror_port.network.layers import Conv2D, Dense
 from ror_port.source.port import load
-from runtimes import torch_network
+from runtimes import CONVERTED, beside_the_reference, torch_network, written_for_torch
 
 NAME = LARGE[0]
 
@@ -108,7 +111,22 @@ def main() -> int:
             floor = 1 / max(multiply_adds / rate[name], width * moved / bandwidth)
             print(f"| {name} | {error:.1e} | {eager:,.0f} | {fast:,.0f} | {floor:,.0f} |")
     print("floor: images/s if multiplying at the rate of a 4096³ product, or moving at that of a copy, were all")
+    allow_tf32(False)
+    print("| what to-torch writes | relative L2 of the outputs | examples/s |")
+    print("|---|---|---|")
+    for case in CONVERTED:
+        print(f"| {case.family}/{case.name} | {' | '.join(converted(case, device, batch))} |")
     return 0
+
+
+def converted(case: Case, device: str, batch: int) -> tuple[str, str]:
+    """The error against the reference on the recorded inputs, and the speed with many copies of them, in float32."""
+    with tempfile.TemporaryDirectory() as folder, opened(case, Path(folder)) as port:
+        runtime = written_for_torch(port, Path(folder) / "net", device)
+        inputs = inputs_of(port, recorded(case).inputs)
+        wrong = max(relative_l2(ours, theirs) for ours, theirs in beside_the_reference(port, runtime, inputs))
+        many = [np.resize(value, (batch, *value.shape[1:])) for value in inputs.values()]
+        return f"{wrong:.1e}", f"{batch / seconds(lambda: runtime.scores(many), device):,.0f}"
 
 
 if __name__ == "__main__":

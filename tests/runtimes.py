@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genuine_layers import Case
 from ror_port import save
 from ror_port.check.expectation import Expectation
 from ror_port.check.runtimes import Runtime, Torch, open_artifact, torch_model
@@ -103,6 +104,23 @@ def torch_taps(port: Port, model, images: np.ndarray) -> Taps:
     return observed(Torch(model, port), port, images)
 
 
+def written_for_torch(port: Port, folder: Path, device: str) -> Torch:
+    """What `to-torch` writes, loaded from disk, on a device."""
+    save(port, folder, format="safetensors", verify=False)
+    return Torch(open_artifact(folder, source=port).network.to(device), port)
+
+
+def beside_the_reference(
+    port: Port, runtime: Runtime, inputs: dict[str, np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each output of a runtime, and what the reference has for it: before a softmax that the runtime leaves out."""
+    outputs = zip(port.graph.outputs, runtime.softmax, strict=True)
+    ends = [name if softmax else port.graph.before_softmax(name) for name, softmax in outputs]
+    values = port.outputs(inputs, *ends)
+    scores = runtime.scores([inputs[node.name] for node in port.graph.inputs])
+    return [(score, values[name]) for score, name in zip(scores, ends, strict=True)]
+
+
 def observed(runtime: Runtime, port: Port, images: np.ndarray) -> Taps:
     return channels_first(port.graph, runtime.outputs([NCHW_TO_NHWC(images)], port.graph.taps))
 
@@ -133,6 +151,12 @@ RUNTIMES: dict[str, Callable[[Port, np.ndarray, str, Path], Taps]] = {
     "pytorch": pytorch_eager,
     "onnxruntime": onnx_runtime,
 }
+CONVERTED = (
+    Case("keras-2.2.4-theano-1.0.5", "networks", "vgg-th"),
+    Case("keras-2.2.4-theano-1.0.5", "recurrent", "lstm-stack-th"),
+    Case("keras-2.2.4-theano-1.0.5", "sequences", "sentiment-th"),
+)
+"""Networks of no family that also run on a GPU: convolutions, two LSTMs, an Embedding and an LSTM."""
 NEEDS = {"keras-jax": ("jax",)}
 """What is not among the test dependencies."""
 FLOAT32_ONLY = ("onnxruntime",)

@@ -125,5 +125,19 @@ def test_frameworks_are_imported_in_one_module(name: str) -> None:
     assert not found
 
 
+def test_tests_import_frameworks_late() -> None:
+    """One that is loaded with the tests makes every child process of every test slow, PyTorch four times."""
+    for path in Path(__file__).parent.rglob("*.py"):
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
+            if isinstance(statement, ast.ImportFrom):
+                names.append(statement.module or "")
+            late = any(isinstance(node, ast.Attribute) and node.attr == "importorskip" for node in ast.walk(statement))
+            own = isinstance(statement, ast.FunctionDef | ast.ClassDef)
+            assert own or not late, path
+            assert not {name.partition(".")[0] for name in names} & {"torch", "tensorflow", "keras", "tf_keras"}, path
+            assert not any(name.startswith("ror_port.models") for name in names), path
+
+
 def test_the_root_is_small() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= 8

@@ -1,33 +1,43 @@
-"""The ported networks on a CUDA device against genuine Theano. ``./scripts/test-gpu`` runs these and prints a table.
+"""Ported networks on a CUDA device against genuine Theano. ``./scripts/test-gpu`` runs these and prints a table.
 
-Never run in CI: no GPU is there. Tests skip, with a reason, where none is visible.
+CI has no GPU: tests skip there, with a reason, but for the converted networks, which it runs on the CPU.
 """
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from conformance import error, inputs_of, supported
 from genuine import INFERENCE, recorded_tap, relative_l2
+from genuine_layers import Case, record
 from ror_port import tolerances
 from ror_port.mapping.software import keras_1_layer_names
 from ror_port.source.port import load
-from runtimes import NEEDS, RUNTIMES, installed, torch_network, torch_taps
+from runtimes import (
+    CONVERTED,
+    NEEDS,
+    RUNTIMES,
+    beside_the_reference,
+    installed,
+    torch_network,
+    torch_taps,
+    written_for_torch,
+)
 
-torch = pytest.importorskip("torch")
-
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is visible"),
-]
+pytestmark = pytest.mark.gpu
 
 
-@pytest.fixture(autouse=True)
-def exact_float32():
-    """No TF32: it alone costs 1e-3."""
+@pytest.fixture
+def torch():
+    """PyTorch where it sees a GPU, without TF32, which alone costs 1e-3. Imported late: it makes all forks slow."""
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device is visible")
     kept = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    yield
+    yield torch
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = kept
     torch.backends.cudnn.deterministic = torch.backends.cudnn.benchmark = False
 
@@ -41,7 +51,7 @@ def network(genuine, name: str, dtype: str):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mode", ["deterministic", "benchmark"])
 @pytest.mark.parametrize("name", INFERENCE)
-def test_every_tap_is_genuine_theanos(genuine, name, mode, dtype) -> None:
+def test_every_tap_is_genuine_theanos(torch, genuine, name, mode, dtype) -> None:
     setattr(torch.backends.cudnn, mode, True)
     record = genuine(name).record(dtype)
     model, port = network(genuine, name, dtype)
@@ -55,9 +65,10 @@ def test_every_tap_is_genuine_theanos(genuine, name, mode, dtype) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
-@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("memory", ["contiguous_format", "channels_last"])
 @pytest.mark.parametrize("batch", [1, 8, 1024])
-def test_batches_memory_formats_and_the_compiler(genuine, batch, memory, compiled) -> None:
+def test_batches_memory_formats_and_the_compiler(torch, genuine, batch, memory, compiled) -> None:
+    memory = getattr(torch, memory)
     name = INFERENCE[2]  # RoR-3-WRN-40-2
     record = genuine(name).record()
     model, _ = network(genuine, name, "float32")
@@ -71,6 +82,7 @@ def test_batches_memory_formats_and_the_compiler(genuine, batch, memory, compile
     np.testing.assert_array_equal(logits.argmax(1), expected.argmax(1))
 
 
+@pytest.mark.usefixtures("torch")
 @pytest.mark.parametrize("backend", ["keras-torch", "keras-jax"])
 def test_keras_on_the_gpu(genuine, tmp_path, monkeypatch, backend) -> None:
     if not installed("keras", *NEEDS.get(backend, ())):
@@ -81,3 +93,15 @@ def test_keras_on_the_gpu(genuine, tmp_path, monkeypatch, backend) -> None:
     with load(source.weights, epsilon=source.epsilon) as port:
         taps = RUNTIMES[backend](port, source.record()["images"], "float32", tmp_path)
     assert relative_l2(taps["head/dense"], source.record()["logits"]) <= tolerances.FLOAT32
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("case", CONVERTED, ids=str)
+def test_what_to_torch_writes(case: Case, device: str, tmp_path: Path, request) -> None:
+    if device == "cuda":
+        request.getfixturevalue("torch")
+    with supported(case, tmp_path) as port:
+        runtime = written_for_torch(port, tmp_path / "net", device)
+        assert runtime.device.type == device
+        ours, theirs = zip(*beside_the_reference(port, runtime, inputs_of(port, record(case).inputs)), strict=True)
+    assert error(ours, theirs) <= tolerances.FLOAT32

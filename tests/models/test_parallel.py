@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from ror_port.mapping.convention import PYTORCH_CONVENTION
 from ror_port.mapping.engine import bind
 from ror_port.mapping.software import TORCH_IGNORED, keras_layer_name
-from ror_port.models import networks_torch
 from ror_port.network.families import WRN, WRN2016, Family, RoR, RoRWRN
 from ror_port.network.graph import Graph
 from ror_port.network.layers import Conv2D
@@ -45,8 +45,13 @@ def keras_model(family: Family, graph: Graph):
     return in_keras(KERAS[type(family)], **options)
 
 
+def torch_definition() -> ModuleType:
+    return import_module("ror_port.models.networks_torch")
+
+
 def torch_model(family: Family, graph: Graph):
-    return getattr(networks_torch, type(family).__name__)(networks_torch.Config(**family.settings(graph)))
+    definition = torch_definition()
+    return getattr(definition, type(family).__name__)(definition.Config(**family.settings(graph)))
 
 
 def of_networks(test):
@@ -106,8 +111,8 @@ def test_tensorflows_padding_in_torch_is_tensorflows() -> None:
 
 
 def test_fresh_networks_are_set_up_as_the_originals() -> None:
-    wrn = networks_torch.WRN.create(blocks=1, width=1)
+    wrn = torch_definition().WRN.create(blocks=1, width=1)
     assert (wrn.stem.bn.eps, wrn.stem.bn.momentum) == (1e-5, 0.9)  # Keras counts momentum the other way round
     keras = in_keras("wrn", 1, 1).get_layer("stem_bn")
     assert (keras.epsilon, keras.momentum) == (WRN(1, 1).epsilon, WRN(1, 1).momentum) == (1e-5, 0.1)
-    assert networks_torch.RoR.create(blocks=1, classes=100).head.dense.out_features == 100
+    assert torch_definition().RoR.create(blocks=1, classes=100).head.dense.out_features == 100

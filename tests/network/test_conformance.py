@@ -50,6 +50,7 @@ from ror_port.network.layers import (
 from ror_port.source.from_config import stated_graph
 from ror_port.source.port import Port, load
 from ror_port.theano.twins import TWINS
+from runtimes import beside_the_reference
 
 INEXACT = {
     "masks/leaky*",
@@ -162,14 +163,8 @@ def test_every_framework_computes_it(case: Case, name: str, tmp_path: Path) -> N
         except UnknownNetwork as refusal:
             pytest.skip(f"refused: {str(refusal).rpartition(': ')[2]}")
         inputs = inputs_of(port, found.inputs)
-        runtime = open_artifact(target, source=port)
-        scores = runtime.scores([inputs[node.name] for node in port.graph.inputs])
-        ends = [
-            name if softmax else port.graph.before_softmax(name)
-            for name, softmax in zip(port.graph.outputs, runtime.softmax, strict=True)
-        ]
-        values = port.outputs(inputs, *ends)
-        assert error(list(scores), [values[name] for name in ends]) <= tolerances.FLOAT32
+        pairs = beside_the_reference(port, open_artifact(target, source=port), inputs)
+        assert error(*zip(*pairs, strict=True)) <= tolerances.FLOAT32
 
 
 @pytest.mark.parametrize("name", ["keras", "weights", "safetensors", "pt", "onnx"])
