@@ -137,7 +137,7 @@ def _remedy(extra: str) -> str:
 
 def required(extra: str = "") -> list[str]:
     """What an extra of ror-port requires, or ror-port itself, as its installation states it; nothing without one."""
-    from importlib import metadata  # a third of what starting takes, and needed where something is missing
+    from importlib import metadata  # a third of what starting takes, and needed for frameworks alone
 
     try:
         stated = metadata.requires("ror-port") or []

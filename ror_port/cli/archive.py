@@ -19,7 +19,6 @@ from ror_port.errors import printable
 
 if TYPE_CHECKING:  # imported where it is needed, so that --help starts fast
     from ror_port.many.account import Row, Work
-    from ror_port.many.workers import Workers
 
 
 def run(files: Files, work: Work, out: str | None, reading: Reading, *, force: bool) -> None:
@@ -28,25 +27,24 @@ def run(files: Files, work: Work, out: str | None, reading: Reading, *, force: b
     out: the folder of the ledger; None for none. Raises RorPortError where the work cannot begin or go on.
     """
     from ror_port.formats.format import by_name
+    from ror_port.many import ledger
     from ror_port.many.workers import Workers
 
     if out is None and files.skip_done:
         raise click.UsageError("--skip-done goes on with a ledger, which lies in a folder: -o OUT")
     if work.format is not None and not work.planned:
         by_name(work.format).ensure_writable()
-    with Workers(jobs=files.jobs) as workers:
-        workers.prepare("ror_port.many.account")
-        _run(files, work, out, reading, workers, force=force)
-
-
-def _run(files: Files, work: Work, out: str | None, reading: Reading, workers: Workers, *, force: bool) -> None:
-    from ror_port.cli.progress import Terminal
-    from ror_port.many import ledger
-    from ror_port.many.run import Run
-    from ror_port.many.sources import found
-
     counts: Counter[str] = Counter()
-    with _folder(out) as folder, ledger.opened(folder, force=force, go_on=files.skip_done) as book:
+    with (
+        _folder(out) as folder,
+        ledger.opened(folder, force=force, go_on=files.skip_done) as book,
+        Workers(jobs=files.jobs) as workers,
+    ):
+        workers.prepare("ror_port.many.account")
+        from ror_port.cli.progress import Terminal  # while they start
+        from ror_port.many.run import Run
+        from ror_port.many.sources import found
+
         with _lines(files.listed) as listed:
             sources, others = found(files.named, listed, Path(out) if out else None)
         todo = Run(sources, work, book, workers, force)

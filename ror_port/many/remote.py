@@ -71,10 +71,22 @@ def fetched(address: str) -> Iterator[Path]:
         except (UnsafeFile, MissingExtra):
             raise
         except Exception as error:  # of whatever library speaks to such a place
-            said = " ".join(str(error).replace(address, shown(address)).split())[:200]
-            reason = "no such file" if isinstance(error, FileNotFoundError) else said or type(error).__name__
-            raise UnreadableFile(f"{shown(address)}: cannot be fetched ({reason})", passing=True) from None
+            reason = f"cannot be fetched ({_reason(error, address)})"
+            raise UnreadableFile(f"{shown(address)}: {reason}", passing=True) from None
         yield path
+
+
+def _reason(error: Exception, address: str) -> str:
+    """Why something could not be fetched. fsspec says FileNotFoundError of all that goes wrong with HTTP."""
+    cause: BaseException = error
+    while isinstance(cause, FileNotFoundError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    status = getattr(cause, "status", None)
+    if isinstance(cause, FileNotFoundError) or status in (404, 410):
+        return "no such file"
+    if status:
+        return f"the server answers {status} {getattr(cause, 'message', '')}".strip()
+    return " ".join(str(cause).replace(address, shown(address)).split())[:200] or type(cause).__name__
 
 
 def size(address: str) -> int | None:

@@ -107,21 +107,26 @@ class Run:
         """Why a source is not even read."""
         if source.problem:
             return UnreadableFile(source.problem)
-        if self.work.certify and remote.is_address(source.location):
+        if self.work.certify and not self.work.planned and remote.is_address(source.location):
             return UsageError("a certificate names its source, which must be a file that lies here", "certify")
         return None
 
     def _digests(self) -> dict[str, str]:
         """Location → sha256, of the files of which it is needed first: those that may be duplicates, or done already.
 
-        One at an address is fetched for that, and once more if it proves to be neither.
+        One at an address is fetched for that, and once more if it proves to be neither; it may be a duplicate where its
+        server states the size of another, or none.
         """
         read = [source for source in self.sources if not self._problem(source)]
         away = [source.location for source in read if remote.is_address(source.location)]
-        sizes = {s.location: s.size for s in read if s.size} | self._of_each(remote.size, away, 1)
-        alike = Counter(sizes.values())
-        known = [source for source in read if source.location in sizes]
-        wanted = [s.location for s in known if alike[sizes[s.location]] > 1 or self.ledger.get(s.name) is not None]
+        sizes = {source.location: source.size for source in read if source.size}
+        files = sizes.keys() | set(away)
+        if len(files) > 1:
+            sizes |= self._of_each(remote.size, away, 1)
+        count = Counter(sizes.values())
+        alike = {location for location, size in sizes.items() if count[size] > 1}
+        known = {s.location for s in read if s.location in files and self.ledger.get(s.name) is not None}
+        wanted = [source.location for source in read if source.location in alike | known]
         fetched = set(wanted).intersection(away)
         here = self._of_each(digest_of, [location for location in wanted if location not in fetched], HASHED_AT_ONCE)
         return here | self._of_each(digest_of, fetched, 1)

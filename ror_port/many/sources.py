@@ -49,7 +49,7 @@ def found(named: Sequence[str], listed: Iterable[str] = (), out: Path | None = N
         if remote.is_address(name):
             search.add_address(name)
         elif name not in folders:
-            search.add(Path(name), PurePosixPath(Path(name).name))
+            search.add(Path(name), PurePosixPath(_named(Path(name)).name))
         else:
             folder = Path(name)
             search.add_tree(folder, PurePosixPath(folder.resolve().name if len(folders) > 1 else ""))
@@ -80,7 +80,7 @@ def is_tree(name: str) -> bool:
 
 
 class _Search:
-    """sources: absolute path or address → what was found there."""
+    """sources: absolute path or address, as it is shown → what was found there."""
 
     def __init__(self, out: Path | None) -> None:
         self.sources: dict[str, Source] = {}
@@ -96,7 +96,7 @@ class _Search:
 
     def add_address(self, address: str) -> None:
         try:
-            self.sources.setdefault(address, Source(address, remote.place(address)))
+            self.sources.setdefault(remote.shown(address), Source(address, remote.place(address)))
         except UsageError as error:
             self.add_named(address, error.message.removeprefix(f"{printable(remote.shown(address))}: "))
 
@@ -180,6 +180,10 @@ def _whole(source: Source) -> PurePosixPath:
     """The path of a source as that of an output."""
     if remote.is_address(source.location):  # what differs is not in its place, but behind that
         return source.within.with_name(f"{sha256(source.location.encode()).hexdigest()[:8]}-{source.within.name}")
-    path = Path(source.location)
-    path = path.resolve() if ".." in path.parts else path
+    path = _named(Path(source.location))
     return PurePosixPath(path.relative_to(path.anchor))
+
+
+def _named(path: Path) -> Path:
+    """A path that has a name, and leads nowhere above."""
+    return path.resolve() if ".." in path.parts or not path.name else path

@@ -147,13 +147,18 @@ def _in(
 class _Process(SpawnProcess):
     """A process that does not import the script of its parent, which needs no ``if __name__ == "__main__"`` then."""
 
+    _starting = threading.Lock()
+
     def start(self) -> None:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")  # one that comes from no file
-        try:
-            super().start()
-        finally:
-            sys.modules["__main__"] = main
+        with self._starting:
+            main = sys.modules["__main__"]
+            from_no_file = ModuleType("__main__")  # in which other threads find what is in the script
+            from_no_file.__dict__.update({**vars(main), "__spec__": None, "__file__": None})
+            sys.modules["__main__"] = from_no_file
+            try:
+                super().start()
+            finally:
+                sys.modules["__main__"] = main
 
 
 class _Spawn(SpawnContext):

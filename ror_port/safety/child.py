@@ -24,10 +24,11 @@ from ror_port.safety import limits
 from ror_port.safety.signals import TERMINATION_SIGNALS, deferred_signals
 
 _LIMITING = threading.RLock()
-"""Held while the memory of this process is limited, which its threads do in turn, and while a child is started.
+"""Held by the thread that limits the memory of this process, which threads do in turn: one that began within the limit
+of another would take that for the one to be restored."""
 
-Else a thread would take the limit of another for the one that it has to restore, and a child would inherit it.
-"""
+_limited: tuple[int, tuple[int, int]] | None = None
+"""The thread that holds it, and the limit that there was before."""
 
 
 @contextmanager
@@ -37,20 +38,24 @@ def memory_limit(growth: int) -> Iterator[None]:
     HDF5 has no limit of its own: a thousand names in an attribute may all refer to one long text, which shows only
     when they are read. The limit is that of the process, so what other threads do meanwhile is subject to it too.
     """
+    global _limited
     if sys.platform != "linux":
         yield
         return
     import resource
 
     with _LIMITING:
-        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        before, limited = resource.getrlimit(resource.RLIMIT_AS), _limited
+        soft, hard = before
         pages = int(Path("/proc/self/statm").read_bytes().split()[0])
         limit = pages * resource.getpagesize() + growth
+        _limited = limited or (threading.get_ident(), before)
         resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard))
         try:
             yield
         finally:
-            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+            resource.setrlimit(resource.RLIMIT_AS, before)
+            _limited = limited
 
 
 def memory_is_limited() -> bool:
@@ -59,8 +64,26 @@ def memory_is_limited() -> bool:
         return False
     import resource
 
-    with _LIMITING:
-        return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    limited = _limited
+    soft, _ = limited[1] if limited else resource.getrlimit(resource.RLIMIT_AS)
+    return soft != resource.RLIM_INFINITY
+
+
+def _forget_other_threads() -> None:
+    """In a new child process, which has one thread: lifts the limit that another one held when it was forked."""
+    global _LIMITING, _limited
+    if _limited is not None and _limited[0] == threading.get_ident():
+        return
+    _LIMITING = threading.RLock()
+    if _limited is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, _limited[1])
+        _limited = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 class ChildFailed(Exception):
@@ -145,7 +168,7 @@ def _child_output(work: Callable[[], Any], seconds: int) -> bytes:
 
 def _fork() -> int:
     """As os.fork. Raises NoResult where the system refuses, for lack of memory or of processes."""
-    with _LIMITING, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of other threads, which the child does not need
         try:
             return os.fork()

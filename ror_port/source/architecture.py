@@ -58,13 +58,13 @@ def files_beside(weights: Path) -> list[Path]:
         names = os.listdir(weights.parent)  # of which there may be thousands, and no objects are made of them
     except OSError:
         return []
-    paths = (weights.with_name(name) for name in sorted(names) if name.endswith(ENDINGS))
-    return list(islice(filter(_is_regular, paths), limits.MAX_FILES_BESIDE))
+    paths = (weights.parent / name for name in sorted(names) if name.endswith(ENDINGS))
+    return list(islice(filter(_may_hold_one, paths), limits.MAX_FILES_BESIDE))
 
 
-def _is_regular(path: Path) -> bool:
+def _may_hold_one(path: Path) -> bool:
     try:
-        return path.is_file()
+        return path.suffix in ENDINGS and path.is_file()
     except OSError:
         return False
 

@@ -1,6 +1,7 @@
 """Files at an address: fetched within limits, read as any other file, and called by their address."""
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -21,13 +22,26 @@ FAST = ("--no-verify",)
 
 
 class Recording(SimpleHTTPRequestHandler):
-    """asked: what was requested."""
+    """asked: what was requested. A path that is a number is answered with that status."""
 
     asked: list[str]
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
-        super().do_GET()
+        if not self.refused():
+            super().do_GET()
+
+    def do_HEAD(self) -> None:
+        if not self.refused():
+            super().do_HEAD()
+
+    def refused(self) -> bool:
+        status = self.path.rpartition("/")[2].partition("?")[0]
+        if status.isdigit():
+            self.send_response(int(status))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        return status.isdigit()
 
     def log_message(self, *_) -> None:
         pass
@@ -90,7 +104,11 @@ def test_what_cannot_be_fetched_says_why(server) -> None:
         remote.fetched(f"{address}/missing.h5"),
     ):
         pass
-    with pytest.raises(UnreadableFile, match="cannot be fetched"), remote.fetched("http://127.0.0.1:1/w.h5"):
+    for status, reason in ((403, "the server answers 403 Forbidden"), (410, "no such file")):
+        told = re.escape(f"/models/{status}?…") + f"[0-9a-f]{{8}}: cannot be fetched \\({reason}\\)$"
+        with pytest.raises(UnreadableFile, match=told), remote.fetched(f"{address}/{status}?token=secret"):
+            pass
+    with pytest.raises(UnreadableFile, match=r"\(Cannot connect to host"), remote.fetched("http://127.0.0.1:1/w.h5"):
         pass
     with pytest.raises(UnreadableFile, match="cannot be fetched"), remote.fetched("nosuch://a/w.h5"):
         pass
@@ -186,3 +204,6 @@ def test_a_certificate_needs_a_file_that_stays(server, tmp_path) -> None:
     assert not asked
     assert sorted(os.listdir(tmp_path / "out")) == ["report.html", "report.jsonl"]
     assert Path(report.path).exists()
+    plan = ("to-onnx", "--files-from", "-", "-o", "plan", "--dry-run", "--certify")
+    planned = run(*plan, cwd=tmp_path, input=f"{address}/w.h5\n{address}/missing.h5\n")
+    assert f"convertible  {address}/w.h5: a network of 2 layers" in planned.stdout

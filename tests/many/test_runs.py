@@ -268,6 +268,17 @@ def test_folders_without_outputs_are_not_made(zoo, out) -> None:
     assert sorted(os.listdir(out)) == ["report.html", "report.jsonl"]
 
 
+def test_a_folder_that_is_a_checkpoint_may_be_the_current_one(zoo, out, monkeypatch) -> None:
+    """It has JSON in it, and no folder that it lies in by that name."""
+    model(zoo / "a.h5")
+    with ror_port.load(zoo / "a.h5") as port:
+        ror_port.save(port, zoo / "net", format="safetensors", verify=False)
+    (zoo / ".json").write_text("no architecture")
+    monkeypatch.chdir(zoo / "net")
+    rows = ror_port.convert_many([".", "../a.h5"], out, format="onnx", verify=False)
+    assert [row["status"] for row in rows] == ["converted", "converted"]
+
+
 def test_options_are_refused_before_anything_is_written(zoo, out) -> None:
     model(zoo / "a.h5")
     for options in ({"format": "docx"}, {"dtype": "float64"}, {"certify": True}, {"backend": "cntk"}):

@@ -190,6 +190,12 @@ def test_addresses_that_differ_in_their_query_do_not_meet() -> None:
     assert len(set(targets(sources, ".keras", ["get", "get"]))) == 2
 
 
+def test_an_address_with_another_password_is_the_same_file() -> None:
+    """In the ledger it has the same name; it would be a duplicate of itself."""
+    sources, _ = found(["https://ann:a@host/w.h5", "https://bob:b@host/w.h5", "https://host/w.h5#part"])
+    assert [source.name for source in sources] == ["https://host/w.h5"]
+
+
 def test_an_empty_name_is_no_folder() -> None:
     (source,), others = found([""])
     assert (source.location, others) == (".", 0)

@@ -1,6 +1,7 @@
 """Calls by several workers at once, of our own or of any executor, of which one that dies costs its own call."""
 
 import os
+import pickle
 import select
 import signal
 import subprocess
@@ -129,6 +130,23 @@ def test_an_interrupt_ends_the_workers(tmp_path) -> None:
         list(finished(wait, calls(), jobs=2))
     assert os.listdir(tmp_path) == []
     assert threading.active_count() == before  # else Python may find them at work at its end, and print a traceback
+
+
+class Mine:
+    """What belongs to the script, as a test is one."""
+
+
+def test_threads_that_start_workers_leave_the_script_in_its_place(monkeypatch) -> None:
+    """Each starts them while the script is another one for a moment."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "Mine", Mine, raising=False)
+    monkeypatch.setattr(Mine, "__module__", "__main__")
+    with ThreadPoolExecutor(3) as threads:
+        done = [threads.submit(list, finished(double, [(number,)])) for number in range(6)]
+        while not all(each.done() for each in done):
+            assert pickle.loads(pickle.dumps(Mine)) is Mine
+        assert [each.result() for each in done] == [[((number,), 2 * number)] for number in range(6)]
+    assert sys.modules["__main__"] is main
 
 
 PARENT = """

@@ -205,15 +205,20 @@ def test_threads_limit_the_memory_in_turn_and_no_child_inherits_it() -> None:
             begun.set()
             leave.wait()
 
-    with ThreadPoolExecutor(3) as threads:
+    def within() -> list[object]:
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        with child.memory_limit(1 << 20):
+            return [soft, resource.getrlimit(resource.RLIMIT_AS)[0] != soft]
+
+    with ThreadPoolExecutor(2) as threads:
         try:
             done = [threads.submit(limit, first)]
             assert first.wait(SECONDS)
             done.append(threads.submit(limit, second))
-            done.append(threads.submit(child.run_in_child, lambda: resource.getrlimit(resource.RLIMIT_AS)[0], SECONDS))
+            assert child.run_in_child(within, SECONDS) == [before[0], True]
+            assert not child.memory_is_limited()
             assert not second.wait(0.2)
-            assert not done[2].done()
         finally:
             leave.set()
-        assert [each.result() for each in done] == [None, None, before[0]]
+        assert [each.result() for each in done] == [None, None]
     assert resource.getrlimit(resource.RLIMIT_AS) == before
