@@ -24,7 +24,7 @@ from ror_port.safety import child, limits
 SECONDS = 20
 """Of processor time, more than any work here takes."""
 
-HANGS = 60
+HANGS = 300
 """Seconds after which something is taken to hang; it ends long before, also on a machine with much else to do."""
 
 
