@@ -49,9 +49,10 @@ def memory_limit(growth: int) -> Iterator[None]:
         soft, hard = before
         pages = int(Path("/proc/self/statm").read_bytes().split()[0])
         limit = pages * resource.getpagesize() + growth
-        _limited = limited or (threading.get_ident(), before)
-        resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard))
+        soft = limit if soft == resource.RLIM_INFINITY else min(soft, limit)
         try:
+            _limited = limited or (threading.get_ident(), before)
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_AS, before)
