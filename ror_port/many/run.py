@@ -118,22 +118,22 @@ class Run:
         server states the size of another, or none.
         """
         read = [source for source in self.sources if not self._problem(source)]
-        away = [source.location for source in read if remote.is_address(source.location)]
-        sizes = {source.location: source.size for source in read if source.size}
-        files = sizes.keys() | set(away)
-        if len(files) > 1:
+        here = [source for source in read if source.size]
+        away = [source for source in read if remote.is_address(source.location)]
+        sizes = {source.location: source.size for source in here}
+        if len(here) + len(away) > 1:
             sizes |= self._of_each(remote.size, away, 1)
         count = Counter(sizes.values())
-        alike = {location for location, size in sizes.items() if count[size] > 1}
-        known = {s.location for s in read if s.location in files and self.ledger.get(s.name) is not None}
-        wanted = [source.location for source in read if source.location in alike | known]
-        fetched = set(wanted).intersection(away)
-        here = self._of_each(digest_of, [location for location in wanted if location not in fetched], HASHED_AT_ONCE)
-        return here | self._of_each(digest_of, fetched, 1)
 
-    def _of_each(self, function: Callable[[str], T | None], locations: Iterable[str], at_once: int) -> dict[str, T]:
+        def wanted(source: Source) -> bool:
+            return count[sizes.get(source.location)] > 1 or self.ledger.get(source.name) is not None
+
+        hashed = self._of_each(digest_of, filter(wanted, here), HASHED_AT_ONCE)
+        return hashed | self._of_each(digest_of, filter(wanted, away), 1)
+
+    def _of_each(self, function: Callable[[str], T | None], sources: Iterable[Source], at_once: int) -> dict[str, T]:
         """Location → what a function returns for it, where it returns something. at_once: locations in one call."""
-        remaining = iter(locations)
+        remaining = (source.location for source in sources)
         calls = iter(lambda: (function, tuple(islice(remaining, at_once))), (function, ()))
         found: dict[str, T] = {}
         for (_, names), results in self.workers.finished(_each, calls):
