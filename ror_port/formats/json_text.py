@@ -25,9 +25,12 @@ def json_object(text: str | bytes, where: str) -> dict[str, Any]:
 
 
 def bounded(path: Path) -> bytes:
-    """A file, of which no more is read than what `json_object` refuses for its length."""
+    """A file of JSON. Raises UnsafeFile, without reading on, where it is too large."""
     with readable(path).open("rb") as file:
-        return file.read(limits.MAX_CONFIG_BYTES + 1)
+        content = file.read(limits.MAX_CONFIG_BYTES + 1)
+    if len(content) > limits.MAX_CONFIG_BYTES:
+        raise UnsafeFile(f"{path}: too large; the limit is {limits.MAX_CONFIG_BYTES} bytes")
+    return content
 
 
 def indented_length(value: Any) -> int:

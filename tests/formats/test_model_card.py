@@ -72,6 +72,16 @@ def test_a_folder_with_too_large_a_text_is_refused(keras_folder, name) -> None:
         ror_port.load(keras_folder)
 
 
+def test_what_is_too_large_is_so_in_bytes(keras_folder) -> None:
+    """With fewer characters than bytes, and nothing behind the limit that would be missed."""
+    config = keras_folder / "config.json"
+    model = config.read_text().rstrip().removesuffix("}")
+    note = "€" * (limits.MAX_CONFIG_BYTES // 6)
+    config.write_text(f'{model}, "note": "{note}"}}' + " " * limits.MAX_CONFIG_BYTES, encoding="utf-8")
+    with pytest.raises(UnsafeFile, match="too large; the limit"):
+        ror_port.load(keras_folder)
+
+
 def test_a_damaged_folder_is_refused(keras_folder) -> None:
     (keras_folder / "model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     done = run("inspect", keras_folder)
